@@ -1,0 +1,2 @@
+//! The `wasm-chord` command.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Incremental GGUF header reader: bytes in, typed directory out.

@@ -1,0 +1,1 @@
+//! WGSL kernels, their CPU twins, and the device layer that runs them.

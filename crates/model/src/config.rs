@@ -1,0 +1,1 @@
+//! Model facts read from a GGUF directory.

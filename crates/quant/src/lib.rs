@@ -1,0 +1,1 @@
+//! GGUF block formats: scalar decoding (the truth) and repacking into GPU streams.

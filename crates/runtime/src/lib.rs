@@ -1,0 +1,1 @@
+//! Engine, sessions, sampling, the generate loop and trace taps.
