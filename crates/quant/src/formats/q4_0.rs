@@ -1,0 +1,56 @@
+//! Q4_0: 18 bytes = f16 d, 16 bytes of nibbles; value = (q - 8) * d.
+//!
+//! Streams: 4 words of nibbles (GGUF's own bytes: they are already in stream order) and one f16 per block.
+
+use super::{Format, ScaleWords};
+use crate::StreamBlock;
+use crate::bits::{half, nibbles, pack_scale_pairs, scale_of_pair, words};
+
+pub(crate) const FORMAT: Format = Format {
+    name: "q4_0",
+    ggml_id: 2,
+    block_elements: 32,
+    block_bytes: 18,
+    is_integer: true,
+    quant_words: 4,
+    scale_words: ScaleWords::HalfPerBlock,
+    decode,
+    repack_row,
+    stream_block,
+};
+
+fn decode(bytes: &[u8], out: &mut [f32]) {
+    for ([d0, d1, qs @ ..], out) in bytes
+        .as_chunks::<18>()
+        .0
+        .iter()
+        .zip(out.as_chunks_mut::<32>().0)
+    {
+        let d = half([*d0, *d1]);
+        for (j, q) in qs.iter().enumerate() {
+            out[j] = (f32::from(q & 15) - 8.0) * d;
+            out[j + 16] = (f32::from(q >> 4) - 8.0) * d;
+        }
+    }
+}
+
+fn repack_row(bytes: &[u8], quants: &mut [u32], scales: &mut [u32]) {
+    let blocks = bytes.as_chunks::<18>().0;
+    for ([_, _, qs @ ..], to) in blocks.iter().zip(quants.as_chunks_mut::<4>().0) {
+        for (to, word) in to.iter_mut().zip(words(qs)) {
+            *to = word;
+        }
+    }
+    pack_scale_pairs(scales, blocks.iter().map(|[d0, d1, ..]| [*d0, *d1]));
+}
+
+fn stream_block(quants: &[u32], scales: &[u32], b: usize) -> StreamBlock {
+    let d = scale_of_pair(scales, b);
+    let q = nibbles(quants.as_chunks().0[b]);
+    StreamBlock {
+        q,
+        d: [d; 2],
+        m: [-8.0 * d; 2],
+        values: q.map(|q| (f32::from(q) - 8.0) * d),
+    }
+}
