@@ -39,6 +39,16 @@ pub enum Error {
         /// Length that was given.
         actual: usize,
     },
+    /// A block that the streams do not have, or a layout of another type.
+    #[error("block {block} of row {row} lies outside the {ty} streams")]
+    OutOfRange {
+        /// Block format.
+        ty: WeightType,
+        /// Row asked for.
+        row: usize,
+        /// 32-value block of the row.
+        block: usize,
+    },
     /// A size that does not fit this machine's `usize`.
     #[error("{rows} rows of {k} {ty} elements exceed the address space")]
     TooLarge {
@@ -57,6 +67,7 @@ impl Error {
         match self {
             Self::RowNotWholeBlocks { .. } | Self::BytesNotWholeBlocks { .. } => "E_BLOCK",
             Self::Length { .. } => "E_LENGTH",
+            Self::OutOfRange { .. } => "E_RANGE",
             Self::TooLarge { .. } => "E_TOO_LARGE",
         }
     }
@@ -73,8 +84,8 @@ impl Error {
                 "the tensor's data is cut short or its type is wrong; fetch the file again"
                     .to_owned()
             }
-            Self::Length { .. } => {
-                "size the destination with layout(); this is a fault of the caller, not of the file"
+            Self::Length { .. } | Self::OutOfRange { .. } => {
+                "sizes and ranges come from layout(); this is a fault of the caller, not of the file"
                     .to_owned()
             }
             Self::TooLarge { .. } => {

@@ -135,8 +135,8 @@ impl StreamBlock {
 
 /// Reads 32-value block `b` of row `r` from the streams: what the shader includes do.
 ///
-/// # Panics
-/// If `r` or `b` lies outside the streams that `layout` describes: a fault of the engine, not of a file.
+/// # Errors
+/// `E_RANGE` if `r` or `b` lies outside the streams.
 pub fn stream_block(
     ty: WeightType,
     layout: &StreamLayout,
@@ -144,12 +144,23 @@ pub fn stream_block(
     scales: &[u32],
     r: usize,
     b: usize,
-) -> StreamBlock {
-    assert!(
-        b < layout.blocks_per_row,
-        "block {b} of a row of {}",
-        layout.blocks_per_row
-    );
-    let (q, s) = (layout.quant_words_per_row, layout.scale_words_per_row);
-    (ty.format().stream_block)(&quants[r * q..(r + 1) * q], &scales[r * s..(r + 1) * s], b)
+) -> Result<StreamBlock, Error> {
+    let out_of_range = Error::OutOfRange {
+        ty,
+        row: r,
+        block: b,
+    };
+    let row = |words: usize| Some(r.checked_mul(words)?..r.checked_add(1)?.checked_mul(words)?);
+    let quants = row(layout.quant_words_per_row)
+        .and_then(|range| quants.get(range))
+        .ok_or(out_of_range)?;
+    let scales = row(layout.scale_words_per_row)
+        .and_then(|range| scales.get(range))
+        .ok_or(out_of_range)?;
+    if b >= layout.blocks_per_row
+        || layout.quant_words_per_row != layout.blocks_per_row * ty.format().quant_words
+    {
+        return Err(out_of_range);
+    }
+    Ok((ty.format().stream_block)(quants, scales, b))
 }

@@ -45,7 +45,7 @@ fn check_against_decode(ty: WeightType, rows: usize, k: usize, bytes: &[u8]) -> 
     let mut compared = 0;
     for (row, expected) in expected.chunks_exact(k).enumerate() {
         for b in 0..r.sizes.blocks_per_row {
-            let block = stream_block(ty, &r.sizes, &r.quants, &r.scales, row, b);
+            let block = stream_block(ty, &r.sizes, &r.quants, &r.scales, row, b).unwrap();
             for (i, got) in block.values.into_iter().enumerate() {
                 let want = expected.get(32 * b + i).copied().unwrap_or(0.0);
                 assert!(
@@ -83,7 +83,7 @@ fn scale_and_offset_form_is_the_same_number() {
         let bytes = finite_blocks(ty, &mut rng, rows * ty.row_bytes(k).unwrap());
         let r = repack(ty, rows, k, &bytes);
         for (row, b) in (0..rows).flat_map(|row| (0..k / 32).map(move |b| (row, b))) {
-            let block = stream_block(ty, &r.sizes, &r.quants, &r.scales, row, b);
+            let block = stream_block(ty, &r.sizes, &r.quants, &r.scales, row, b).unwrap();
             for (i, value) in block.values.into_iter().enumerate() {
                 let (d, q, m) = (block.d[i / 16], f32::from(block.q[i]), block.m[i / 16]);
                 // Numeric equality: the two forms may differ in the sign of a zero, and in nothing else.
@@ -182,7 +182,9 @@ fn words_lie_where_the_contract_says() {
         let r = repack(ty, rows, k, &bytes);
         let mut expected = vec![0u32; r.sizes.quant_words];
         for (row, b) in (0..rows).flat_map(|row| (0..k / 32).map(move |b| (row, b))) {
-            let q = stream_block(ty, &r.sizes, &r.quants, &r.scales, row, b).q;
+            let q = stream_block(ty, &r.sizes, &r.quants, &r.scales, row, b)
+                .unwrap()
+                .q;
             let words = &mut expected[row * r.sizes.quant_words_per_row..];
             for (v, q) in q.into_iter().enumerate() {
                 let byte = u32::from(q.cast_unsigned());
@@ -309,6 +311,20 @@ fn wrong_shapes_are_refused() {
             "E_TOO_LARGE",
             "{ty}"
         );
+        let block = |r, b| stream_block(ty, &sizes, &q[..qn], &s[..sn], r, b);
+        assert!(block(1, sizes.blocks_per_row - 1).is_ok(), "{ty}");
+        for (r, b) in [
+            (2, 0),
+            (0, sizes.blocks_per_row),
+            (usize::MAX, 0),
+            (0, usize::MAX),
+        ] {
+            assert_eq!(
+                block(r, b).unwrap_err().code(),
+                "E_RANGE",
+                "{ty} ({r}, {b})"
+            );
+        }
         if ty.is_integer() {
             assert_eq!(
                 code(repack_rows(ty, k, &vec![0; 2 * row], &mut q[..qn], &mut s)),
