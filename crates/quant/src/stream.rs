@@ -157,9 +157,8 @@ pub fn stream_block(
     let scales = row(layout.scale_words_per_row)
         .and_then(|range| scales.get(range))
         .ok_or(out_of_range)?;
-    if b >= layout.blocks_per_row
-        || layout.quant_words_per_row != layout.blocks_per_row * ty.format().quant_words
-    {
+    let words = layout.blocks_per_row.checked_mul(ty.format().quant_words);
+    if b >= layout.blocks_per_row || words != Some(layout.quant_words_per_row) {
         return Err(out_of_range);
     }
     Ok((ty.format().stream_block)(quants, scales, b))
