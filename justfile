@@ -1,0 +1,49 @@
+# Every task of the project. Without `just` installed: npx -y rust-just <recipe>
+set positional-arguments
+
+# list the recipes
+@default:
+    {{ quote(just_executable()) }} --list
+
+# install what running and testing need, fetch the default model
+@setup:
+    tools/setup.sh run test
+
+# answer PROMPT with the default model; arguments go to `wasm-chord run` as they are
+[no-exit-message]
+@run *ARGS:
+    tools/run.sh run "$@"
+
+# everything a change must pass, within 20 minutes on two cores
+@test:
+    tools/test.sh quick
+
+# `test`, the long tests, and every GPU test on both software adapters
+@test-full:
+    tools/test.sh full
+
+# formatting and lints
+@check:
+    tools/check.sh
+
+# format all Rust code
+@fmt:
+    cargo fmt --all
+    cargo fmt --manifest-path fuzz/Cargo.toml
+
+# speed and traffic of the default model: `just bench -p 128 -g 32 -r 3`
+[no-exit-message]
+@bench *ARGS:
+    tools/run.sh bench "$@"
+
+# fuzz every target for SECONDS each and print the executions
+@fuzz SECONDS="60":
+    tools/fuzz.sh "$1"
+
+# the bytes of the release binary
+@size:
+    tools/size.sh
+
+# the crates' documentation, warnings as errors
+@doc *ARGS:
+    RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --no-deps "$@"

@@ -1,0 +1,73 @@
+#!/usr/bin/env bash
+# test.sh quick|full: sets up and runs all tests, goes on after a failure, and ends with what ran and `N passed, N failed`.
+# quick: every test but the full_* binaries on lavapipe, and those named *_on_both on SwiftShader too.
+# full:  the full_* binaries too, and every test of the crates that use the GPU on both adapters.
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+cd "$root"
+mode="${1:-quick}"
+gpu_crates='package(chord-kernels) | package(chord-model) | package(chord-runtime) | package(wasm-chord)'
+case "$mode" in
+quick) profile=default both='test(/_on_both/)' ;;
+full) profile=full both="$gpu_crates" ;;
+*) die "usage: test.sh quick|full" 2 ;;
+esac
+
+summary=() passed=0 failed=0
+note() { # note WHAT PASSED FAILED STARTED
+    summary+=("$(printf '%-42s %5d passed %4d failed %6d s' "$1" "$2" "$3" $((SECONDS - $4)))")
+    passed=$((passed + $2)) failed=$((failed + $3))
+}
+
+# A check that counts no tests: nothing when it passes, one failure when it does not.
+check() { # check WHAT COMMAND...
+    local what="$1" started=$SECONDS bad=0
+    shift
+    say "== $what"
+    "$@" </dev/null || bad=1
+    note "$what" 0 $bad $started
+}
+
+suite() { # suite ADAPTER FILTER
+    local started=$SECONDS code=0 counts
+    local report="$target/nextest/$profile/junit.xml"
+    say "== tests on $1: $2"
+    rm -f "$report"
+    WASM_CHORD_TEST_ICD="$1" VK_DRIVER_FILES="$(icd_file "$1")" \
+        cargo nextest run --release --locked --workspace --profile "$profile" -E "$2" </dev/null || code=$?
+    # <testsuites ... tests="3" failures="1" errors="0" ...>; no report: it did not build, or no test was named.
+    counts="$(sed -n 's/^<testsuites .*tests="\([0-9]*\)" failures="\([0-9]*\)" errors="\([0-9]*\)".*/\1 \2 \3/p' "$report" || true)"
+    read -r all failures errors <<<"${counts:-0 0 0}"
+    failures=$((failures + errors))
+    if [ "$code" != 0 ] && [ "$failures" = 0 ]; then all=$((all + 1)) failures=1; fi
+    note "tests on $1" $((all - failures)) "$failures" "$started"
+}
+
+doc_tests() {
+    local started=$SECONDS code=0 log="$target/doc-tests.log"
+    say "== documentation examples"
+    cargo test --doc --release --locked --workspace </dev/null 2>&1 | tee "$log" || code=1
+    read -r good bad <<<"$(awk '/^test result:/ { good += $4; bad += $6 } END { print good + 0, bad + 0 }' "$log")"
+    if [ $code != 0 ] && [ "$bad" = 0 ]; then bad=1; fi
+    note "documentation examples" "$good" "$bad" "$started"
+}
+
+tools/setup.sh run test
+WASM_CHORD_SMOLLM2="$(tools/default-model.sh)"
+export WASM_CHORD_SMOLLM2
+if [ "$mode" = full ]; then
+    WASM_CHORD_LLAMA_VOCABS="$(tools/llama-vocabs.sh)"
+    export WASM_CHORD_LLAMA_VOCABS
+fi
+unset VK_ICD_FILENAMES VK_ADD_DRIVER_FILES
+
+check "formatting and lints" tools/check.sh
+check "shaders through Tint" tools/check-shaders.sh
+suite lavapipe 'all()'
+suite swiftshader "$both"
+doc_tests
+
+printf '\n== %s tests: what ran\n' "$mode"
+printf '%s\n' "${summary[@]}"
+[ "$failed" = 0 ] || printf 'not everything passed: the first failure above says why\n'
+printf '%d passed, %d failed\n' "$passed" "$failed"
+[ "$failed" = 0 ]
