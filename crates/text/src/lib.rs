@@ -1,1 +1,25 @@
-//! Tokenizers, streaming detokeniser, chat templates and stop strings from GGUF metadata.
+//! Text in and out of a model: tokenizers, streaming detokeniser, chat templates and stop strings, all from a GGUF
+//! file's own metadata.
+//!
+//! In: a [`chord_gguf::Directory`] and text or messages. Out: token ids and text. This crate knows no files, clocks or
+//! devices; nothing that a file or a message contains makes it panic.
+#![forbid(unsafe_code)]
+
+mod bpe;
+mod error;
+mod known_tokens;
+mod pretokenize;
+mod spec;
+mod special;
+mod spm;
+mod stop;
+mod stream;
+mod tokenizer;
+mod unicode;
+mod vocab;
+
+pub use error::{Error, TemplateError};
+pub use spec::{SpecialIds, VocabSpec};
+pub use stop::{StopEvent, StopStrings};
+pub use stream::StreamDecoder;
+pub use tokenizer::{EncodeOptions, Span, Tokenizer};
