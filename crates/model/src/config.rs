@@ -1,1 +1,317 @@
-//! Model facts read from a GGUF directory.
+//! Model facts read from a GGUF directory: every check that needs no weights happens here, before any is fetched.
+//!
+//! In: a [`Directory`]. Out: a [`Config`] that the engine may rely on without checking again: every tensor it needs
+//! is there with the right shape and a type that can be decoded, and nothing is there that would have to be ignored.
+
+mod rope;
+mod sampling;
+mod tensors;
+
+use chord_gguf::{Directory, Value};
+
+use crate::error::{Error, Result};
+
+pub use rope::{Rope, RopePairing, RopeScaling};
+pub use sampling::SamplingDefaults;
+pub use tensors::{MATRIX_TYPES, VECTOR_TYPES};
+
+/// Immutable facts of one model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Architecture.
+    pub arch: Arch,
+    /// `general.name`.
+    pub name: Option<String>,
+    /// Transformer layers, at least 1.
+    pub n_layers: u32,
+    /// Width of the residual stream.
+    pub d_model: u32,
+    /// Query heads, a multiple of `n_kv_heads`.
+    pub n_heads: u32,
+    /// Key and value heads.
+    pub n_kv_heads: u32,
+    /// Width of one head, for queries, keys and values alike.
+    pub head_dim: u32,
+    /// Width of the feed-forward layer.
+    pub d_ff: u32,
+    /// Tokens in the vocabulary.
+    pub n_vocab: u32,
+    /// Positions the model was trained for, cut at the reader's limit.
+    pub context_length: u32,
+    /// Epsilon of the RMS norms, finite and not negative.
+    pub rms_eps: f32,
+    /// Rotary position embedding.
+    pub rope: Rope,
+    /// Whether the head uses the token embedding (`output.weight` is absent).
+    pub tied: bool,
+    /// Sampling settings that the file recommends.
+    pub sampling: SamplingDefaults,
+}
+
+/// Architectures that are run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Arch {
+    /// `llama`: Llama 1 to 3, SmolLM, Mistral and others of the same graph.
+    Llama,
+}
+
+impl Arch {
+    const SUPPORTED: [(&'static str, Self); 1] = [("llama", Self::Llama)];
+    const NAMES: [&'static str; 1] = ["llama"];
+
+    /// The name in `general.architecture`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Llama => "llama",
+        }
+    }
+
+    fn read(d: &Directory) -> Result<Self> {
+        let found = d.str("general.architecture")?;
+        let known = Self::SUPPORTED
+            .iter()
+            .find(|(name, _)| *name == found)
+            .map(|(_, arch)| *arch);
+        known.ok_or_else(|| Error::Arch {
+            found: found.chars().take(80).collect(),
+            at: d.value_offset("general.architecture").unwrap_or(0),
+            supported: &Self::NAMES,
+        })
+    }
+}
+
+/// Reads keys of one architecture: `head_count` of `llama` is `llama.head_count`.
+pub(crate) struct Keys<'a> {
+    pub d: &'a Directory,
+    prefix: &'static str,
+}
+
+impl Keys<'_> {
+    pub fn key(&self, name: &str) -> String {
+        format!("{}.{name}", self.prefix)
+    }
+
+    /// An integer from `min` to `max`.
+    fn int(&self, name: &str, min: u32, max: u32) -> Result<u32> {
+        let key = self.key(name);
+        self.in_range(&key, self.d.u32(&key)?, min, max)
+    }
+
+    fn opt_int(&self, name: &str, min: u32, max: u32) -> Result<Option<u32>> {
+        let key = self.key(name);
+        self.d
+            .opt_u32(&key)?
+            .map(|value| self.in_range(&key, value, min, max))
+            .transpose()
+    }
+
+    fn in_range(&self, key: &str, value: u32, min: u32, max: u32) -> Result<u32> {
+        if (min..=max).contains(&value) {
+            return Ok(value);
+        }
+        Err(self
+            .d
+            .range_error(key, &value, format!("{min} to {max}"))
+            .into())
+    }
+
+    pub fn range_error(
+        &self,
+        name: &str,
+        found: &dyn std::fmt::Display,
+        want: impl Into<String>,
+    ) -> Error {
+        self.d.range_error(&self.key(name), found, want).into()
+    }
+
+    /// A finite f32 that `fits`.
+    pub fn opt_f32(
+        &self,
+        name: &str,
+        want: &str,
+        fits: impl Fn(f32) -> bool,
+    ) -> Result<Option<f32>> {
+        let Some(value) = self.d.opt_f32(&self.key(name))? else {
+            return Ok(None);
+        };
+        if value.is_finite() && fits(value) {
+            return Ok(Some(value));
+        }
+        Err(self.range_error(name, &value, want))
+    }
+}
+
+/// Largest width taken: far above any model, and small enough that products of two fit 64 bits with room.
+const MAX_WIDTH: u32 = 1 << 20;
+
+impl Config {
+    /// Reads and checks everything about the model that is in the header.
+    ///
+    /// # Errors
+    /// A missing, mistyped or impossible key, an unknown architecture, a part of a split model, and any tensor that is
+    /// missing, unexpected, misshapen or of a type that cannot be decoded.
+    pub fn from_directory(d: &Directory) -> Result<Self> {
+        let arch = Arch::read(d)?;
+        check_split(d)?;
+        let keys = Keys {
+            d,
+            prefix: arch.name(),
+        };
+        let limits = d.limits();
+
+        let n_layers = keys.int("block_count", 1, limits.layers)?;
+        let trained_context = keys.int("context_length", 1, u32::MAX)?;
+        let context_length = clamp_context(trained_context, limits.context);
+        let d_model = keys.int("embedding_length", 1, MAX_WIDTH)?;
+        let d_ff = keys.int("feed_forward_length", 1, MAX_WIDTH)?;
+        let n_heads = keys.int("attention.head_count", 1, MAX_WIDTH)?;
+        let n_kv_heads = keys
+            .opt_int("attention.head_count_kv", 1, n_heads)?
+            .unwrap_or(n_heads);
+        if n_heads.checked_rem(n_kv_heads) != Some(0) {
+            let want = format!("a divisor of attention.head_count, {n_heads}");
+            return Err(keys.range_error("attention.head_count_kv", &n_kv_heads, want));
+        }
+        let head_dim = head_dim(&keys, d_model, n_heads)?;
+        let eps_want = "a finite number, at least 0";
+        let rms_eps = keys.opt_f32("attention.layer_norm_rms_epsilon", eps_want, |eps| {
+            eps >= 0.0
+        })?;
+        let rms_eps = rms_eps.ok_or_else(|| chord_gguf::Error::MetaMissing {
+            key: keys.key("attention.layer_norm_rms_epsilon"),
+        })?;
+        refuse_other_graphs(&keys)?;
+        let rope = Rope::read(&keys, RopePairing::Interleaved, head_dim, trained_context)?;
+
+        let tokens = d.str_array("tokenizer.ggml.tokens")?.len();
+        let n_vocab = u32::try_from(tokens)
+            .ok()
+            .filter(|n| (1..=limits.vocab).contains(n))
+            .ok_or_else(|| {
+                d.range_error(
+                    "tokenizer.ggml.tokens",
+                    &format!("{tokens} tokens"),
+                    format!("1 to {}", limits.vocab),
+                )
+            })?;
+
+        let mut config = Self {
+            arch,
+            name: d.opt_str("general.name").ok().flatten().map(str::to_owned),
+            n_layers,
+            d_model,
+            n_heads,
+            n_kv_heads,
+            head_dim,
+            d_ff,
+            n_vocab,
+            context_length,
+            rms_eps,
+            rope,
+            tied: false,
+            sampling: SamplingDefaults::read(d)?,
+        };
+        config.tied = tensors::check(&config, d)?;
+        Ok(config)
+    }
+}
+
+fn clamp_context(trained: u32, limit: u32) -> u32 {
+    if trained > limit {
+        tracing::warn!(
+            trained,
+            limit,
+            "the model's context length is above the limit and is cut to it"
+        );
+    }
+    trained.min(limit)
+}
+
+/// `attention.key_length`, or the width shared evenly. Values must be as wide as keys.
+fn head_dim(keys: &Keys<'_>, d_model: u32, n_heads: u32) -> Result<u32> {
+    let shared = (d_model.checked_rem(n_heads) == Some(0))
+        .then(|| d_model.checked_div(n_heads))
+        .flatten();
+    let head_dim = match keys.opt_int("attention.key_length", 1, MAX_WIDTH)? {
+        Some(key_length) => key_length,
+        None => shared.ok_or_else(|| {
+            let want = format!(
+                "a divisor of embedding_length, {d_model}, as attention.key_length is absent"
+            );
+            keys.range_error("attention.head_count", &n_heads, want)
+        })?,
+    };
+    // Absent, the value length is the even share, not the key length.
+    let value_length = keys
+        .opt_int("attention.value_length", 1, MAX_WIDTH)?
+        .or(shared);
+    if value_length != Some(head_dim) {
+        let found = value_length.map_or_else(|| "absent".to_owned(), |length| length.to_string());
+        return Err(keys.range_error(
+            "attention.value_length",
+            &found,
+            format!("the length of keys, {head_dim}"),
+        ));
+    }
+    Ok(head_dim)
+}
+
+/// Keys that ask for a graph other than the one run. Ignoring them would give wrong answers without a word.
+fn refuse_other_graphs(keys: &Keys<'_>) -> Result<()> {
+    if let Some(experts) = keys.d.opt_u32(&keys.key("expert_count"))?
+        && experts > 0
+    {
+        return Err(keys.range_error(
+            "expert_count",
+            &experts,
+            "0: mixtures of experts are not run",
+        ));
+    }
+    if keys.d.opt_bool(&keys.key("attention.causal"))? == Some(false) {
+        return Err(keys.range_error(
+            "attention.causal",
+            &false,
+            "true: only causal attention is run",
+        ));
+    }
+    Ok(())
+}
+
+/// A split model's first part reads like a whole file with tensors missing; say so first.
+fn check_split(d: &Directory) -> Result<()> {
+    let read = |key: &'static str| -> Result<Option<(i128, u64)>> {
+        let Some(value) = d.get(key) else {
+            return Ok(None);
+        };
+        let at = d.value_offset(key).unwrap_or(0);
+        let int = value.as_int().filter(|_| !matches!(value, Value::Bool(_)));
+        let int = int.ok_or_else(|| Error::Split {
+            key,
+            at,
+            reason: format!("is {}", value.describe()),
+        })?;
+        Ok(Some((int, at)))
+    };
+    let count = read("split.count")?;
+    if let Some((count, at)) = count
+        && count != 1
+    {
+        let reason = format!("is {count}, this is one file");
+        return Err(Error::Split {
+            key: "split.count",
+            at,
+            reason,
+        });
+    }
+    if let Some((no, at)) = read("split.no")?
+        && no != 0
+    {
+        let reason = format!("is {no}, but there is only one part");
+        return Err(Error::Split {
+            key: "split.no",
+            at,
+            reason,
+        });
+    }
+    Ok(())
+}
