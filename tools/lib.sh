@@ -6,6 +6,7 @@ root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 cache="${XDG_CACHE_HOME:-$HOME/.cache}/wasm-chord"
 # CI clones afresh every time: its build outlives the clone here.
 if [ "${CI:-}" = true ]; then export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$cache/target}"; fi
+# shellcheck disable=SC2034 # the scripts that source this use it
 target="${CARGO_TARGET_DIR:-$root/target}"
 
 say() { printf 'wasm-chord: %s\n' "$*" >&2; }
