@@ -1,1 +1,22 @@
 //! WGSL kernels, their CPU twins, and the device layer that runs them.
+//!
+//! One module per kernel: its parameters, its shader permutation, its grid and its twin, a scalar CPU function that is the
+//! truth the GPU is tested against. [`op::Kernel`] joins the two; [`gpu`] and [`cpu`] execute the same steps.
+
+pub mod act;
+pub mod attention;
+pub mod cpu;
+pub mod embed;
+mod error;
+pub mod gpu;
+mod kv;
+pub mod kv_write;
+pub mod matmul;
+pub mod op;
+pub mod preprocess;
+// pub mod sample;
+pub mod shaders;
+pub mod variants;
+
+pub use error::Error;
+pub use kv::{KvShape, KvType, PAGE, rope_table};

@@ -1,0 +1,223 @@
+//! Paged causal attention (shaders/attention.wgsl).
+
+use crate::act::{self, ActKind, BLOCK};
+use crate::cpu::CpuBindings;
+use crate::kv::{KvShape, PAGE};
+use crate::kv_write::write_row;
+use crate::op::{Access, Grid, Kernel};
+use crate::shaders::{Shader, define, flag};
+
+/// Attention of every row of the batch over its sequence's pages.
+#[derive(Clone, Debug)]
+pub struct Attention {
+    /// Shape of the store.
+    pub shape: KvShape,
+    /// Write the row's own K and V first (rows of different sequences only).
+    pub fused: bool,
+    /// Stored form of the output.
+    pub act_out: ActKind,
+    /// Threads per workgroup; at least a page.
+    pub wg: u32,
+    /// Also write rotated queries and statistics of the weights.
+    pub tap: bool,
+}
+
+impl Attention {
+    fn group(&self) -> u32 {
+        self.shape.n_heads / self.shape.n_kv_heads
+    }
+
+    fn act_blocks(&self) -> u32 {
+        self.shape.n_heads * self.shape.head_dim / BLOCK as u32
+    }
+
+    /// f32 per row of the tap buffer: the rotated queries, then (row sum, maximum, entropy) per head.
+    #[must_use]
+    pub fn tap_stride(&self) -> u32 {
+        self.shape.n_heads * (self.shape.head_dim + 3)
+    }
+
+    /// Bytes of workgroup memory the shader declares.
+    #[must_use]
+    pub fn workgroup_bytes(&self) -> u32 {
+        4 * self.group() * (self.shape.head_dim + 2 * PAGE + 2)
+    }
+
+    fn scale(&self) -> f32 {
+        1.0 / (self.shape.head_dim as f32).sqrt()
+    }
+
+    fn attend(
+        &self,
+        r: usize,
+        kv_head: u32,
+        row: &[u32],
+        mem: &CpuBindings<'_>,
+        k: &[u32],
+        v: &[u32],
+    ) {
+        let (qkv, rope, table) = (mem.read(1), mem.read(4), mem.read(6));
+        let (shape, pos) = (&self.shape, row[1]);
+        let dim = shape.head_dim as usize;
+        // (page, valid slots) the row sees.
+        let current = shape.ring_index(pos / PAGE);
+        let pages: Vec<(u32, u32)> = (0..(pos / PAGE + 1).min(shape.seq_pages))
+            .map(|i| {
+                (
+                    table[(row[2] + i) as usize],
+                    if i == current { pos % PAGE + 1 } else { PAGE },
+                )
+            })
+            .collect();
+        let mut output = vec![0.0f32; self.group() as usize * dim];
+        for h in 0..self.group() {
+            let head = kv_head * self.group() + h;
+            let base = r * shape.qkv_stride as usize + head as usize * dim;
+            let q: Vec<f64> = (0..shape.head_dim)
+                .map(|d| shape.rotated(&qkv, &rope, base, d, pos))
+                .collect();
+            let slots = || {
+                pages
+                    .iter()
+                    .flat_map(|(page, n)| (0..*n).map(move |s| shape.at(*page, kv_head, s)))
+            };
+            let scores: Vec<f64> = slots()
+                .map(|at| {
+                    q.iter()
+                        .enumerate()
+                        .map(|(d, q)| q * f64::from(shape.load(k, at + d)))
+                        .sum::<f64>()
+                        * f64::from(self.scale())
+                })
+                .collect();
+            let top = scores.iter().fold(f64::NEG_INFINITY, |a, s| a.max(*s));
+            let total: f64 = scores.iter().map(|s| (s - top).exp()).sum();
+            let weights: Vec<f64> = scores.iter().map(|s| (s - top).exp() / total).collect();
+            for d in 0..dim {
+                let o = slots()
+                    .zip(&weights)
+                    .map(|(at, w)| w * f64::from(shape.load(v, at + d)))
+                    .sum::<f64>();
+                output[h as usize * dim + d] = o as f32;
+            }
+            if self.tap {
+                let mut tap = mem.write(8);
+                let at = r * self.tap_stride() as usize;
+                for (d, q) in q.iter().enumerate() {
+                    tap[at + head as usize * dim + d] = (*q as f32).to_bits();
+                }
+                let entropy: f64 = weights
+                    .iter()
+                    .filter(|w| **w > 0.0)
+                    .map(|w| -w * w.ln())
+                    .sum();
+                let stats = [
+                    weights.iter().sum::<f64>(),
+                    weights.iter().fold(0.0, |a, w| a.max(*w)),
+                    entropy,
+                ];
+                for (i, s) in stats.iter().enumerate() {
+                    tap[at + shape.n_heads as usize * dim + head as usize * 3 + i] =
+                        (*s as f32).to_bits();
+                }
+            }
+        }
+        let mut out = mem.write(7);
+        let words = self.act_out.words();
+        let first = r * self.act_blocks() as usize + kv_head as usize * output.len() / BLOCK;
+        for (i, values) in output.chunks_exact(BLOCK).enumerate() {
+            let values = std::array::from_fn(|j| values[j]);
+            act::encode(
+                self.act_out,
+                &values,
+                0.0,
+                &mut out[(first + i) * words..][..words],
+            );
+        }
+    }
+}
+
+impl Kernel for Attention {
+    fn shader(&self) -> Shader {
+        let quads = self.shape.head_dim / 4;
+        let mut defines = self.shape.defines();
+        defines.extend([
+            flag("FUSED", self.fused),
+            flag("OUT_Q8", self.act_out == ActKind::Q8),
+            flag("TAP", self.tap),
+            define("WG", self.wg),
+            define("GROUP", self.group()),
+            define("HEAD_QUADS", quads),
+            define("Q_LEN", self.group() * quads),
+            define("S_LEN", self.group() * PAGE),
+            define("ITEMS", (self.group() * quads).div_ceil(self.wg)),
+        ]);
+        Shader {
+            kernel: "attention",
+            defines,
+            subgroups: false,
+        }
+    }
+
+    fn slots(&self) -> Vec<(u32, Access)> {
+        let kv = if self.fused {
+            Access::ReadWrite
+        } else {
+            Access::Read
+        };
+        let mut slots = vec![
+            (1, Access::Read),
+            (2, kv),
+            (3, kv),
+            (4, Access::Read),
+            (5, Access::Read),
+            (6, Access::Read),
+            (7, Access::ReadWrite),
+        ];
+        if self.tap {
+            slots.push((8, Access::ReadWrite));
+        }
+        slots
+    }
+
+    fn params(&self) -> Vec<u8> {
+        let tap_stride = if self.tap { self.tap_stride() } else { 0 };
+        bytemuck::bytes_of(
+            &self
+                .shape
+                .params(self.scale(), self.act_blocks(), tap_stride),
+        )
+        .to_vec()
+    }
+
+    fn grid(&self) -> Grid {
+        Grid {
+            tiles: self.shape.n_kv_heads,
+            rows_per_group: 1,
+        }
+    }
+
+    fn cpu(&self, rows: u32, mem: &CpuBindings<'_>) {
+        let batch = mem.read(5);
+        for r in 0..rows as usize {
+            let row = &batch[4 * r..4 * r + 4];
+            for kv_head in 0..self.shape.n_kv_heads {
+                if self.fused && row[3] != 0 {
+                    let (mut k, mut v) = (mem.write(2), mem.write(3));
+                    write_row(
+                        &self.shape,
+                        kv_head,
+                        r,
+                        row,
+                        &mem.read(1),
+                        &mem.read(4),
+                        &mem.read(6),
+                        &mut k,
+                        &mut v,
+                    );
+                }
+                self.attend(r, kv_head, row, mem, &mem.read(2), &mem.read(3));
+            }
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Embedding rows and the first norm's activation blocks (shaders/embed.wgsl).
+
+use crate::act::{self, ActKind, BLOCK};
+use crate::cpu::{CpuBindings, f};
+use crate::op::{Access, Grid, Kernel};
+use crate::shaders::{Shader, define, flag};
+use bytemuck::{Pod, Zeroable};
+use chord_quant::{WeightType, layout, stream_block};
+
+/// `x[row] = table[rows[row].token] * scale`.
+#[derive(Clone, Debug)]
+pub struct Embed {
+    /// Type of the table.
+    pub a: WeightType,
+    /// Rows of the table.
+    pub n_vocab: u32,
+    /// Columns in 32-value blocks, padded.
+    pub k_blocks: u32,
+    /// Factor on the embedding (1 for llama).
+    pub scale: f32,
+    /// Stored form of the activation blocks.
+    pub act_out: ActKind,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct Params {
+    k_blocks: u32,
+    n_tiles: u32,
+    n_vocab: u32,
+    scale: f32,
+}
+
+impl Kernel for Embed {
+    fn shader(&self) -> Shader {
+        let defines = vec![
+            define("A", self.a.name()),
+            flag("OUT_Q8", self.act_out == ActKind::Q8),
+        ];
+        Shader {
+            kernel: "embed",
+            defines,
+            subgroups: false,
+        }
+    }
+
+    fn slots(&self) -> Vec<(u32, Access)> {
+        vec![
+            (1, Access::Read),
+            (2, Access::Read),
+            (3, Access::Read),
+            (4, Access::Read),
+            (5, Access::ReadWrite),
+            (6, Access::ReadWrite),
+        ]
+    }
+
+    fn params(&self) -> Vec<u8> {
+        bytemuck::bytes_of(&Params {
+            k_blocks: self.k_blocks,
+            n_tiles: self.k_blocks,
+            n_vocab: self.n_vocab,
+            scale: self.scale,
+        })
+        .to_vec()
+    }
+
+    fn grid(&self) -> Grid {
+        Grid {
+            tiles: self.k_blocks,
+            rows_per_group: 1,
+        }
+    }
+
+    fn weight_bytes(&self) -> u64 {
+        layout(self.a, 1, self.k_blocks as usize * BLOCK)
+            .map_or(0, |l| 4 * (l.quant_words + l.scale_words) as u64)
+    }
+
+    fn cpu(&self, rows: u32, mem: &CpuBindings<'_>) {
+        let (quants, scales, batch, gamma) = (mem.read(1), mem.read(2), mem.read(3), mem.read(4));
+        let (mut x, mut out) = (mem.write(5), mem.write(6));
+        let l = layout(
+            self.a,
+            self.n_vocab as usize,
+            self.k_blocks as usize * BLOCK,
+        )
+        .expect("the plan checked the shape");
+        let words = self.act_out.words();
+        for r in 0..rows as usize {
+            let token = batch[4 * r].min(self.n_vocab - 1) as usize;
+            for b in 0..self.k_blocks as usize {
+                let block = stream_block(self.a, &l, &quants, &scales, token, b)
+                    .expect("the streams fit the layout");
+                let values = block.values.map(|v| v * self.scale);
+                let at = r * self.k_blocks as usize + b;
+                for (x, v) in x[at * BLOCK..].iter_mut().zip(values) {
+                    *x = v.to_bits();
+                }
+                let ssq = values
+                    .iter()
+                    .map(|v| f64::from(*v) * f64::from(*v))
+                    .sum::<f64>() as f32;
+                let scaled = std::array::from_fn(|i| values[i] * f(&gamma, b * BLOCK + i));
+                act::encode(self.act_out, &scaled, ssq, &mut out[at * words..][..words]);
+            }
+        }
+    }
+}

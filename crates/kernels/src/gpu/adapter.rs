@@ -1,0 +1,166 @@
+//! Adapters and what they can do.
+
+use crate::Error;
+
+/// An adapter, in words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdapterInfo {
+    /// The driver's name for it.
+    pub name: String,
+    /// `vulkan`, `metal`, `dx12` or `webgpu`.
+    pub backend: String,
+    /// `discrete`, `integrated`, `virtual`, `cpu` or `other`.
+    pub kind: String,
+    /// Driver name and version.
+    pub driver: String,
+}
+
+impl AdapterInfo {
+    fn of(adapter: &wgpu::Adapter) -> Self {
+        let info = adapter.get_info();
+        let kind = match info.device_type {
+            wgpu::DeviceType::DiscreteGpu => "discrete",
+            wgpu::DeviceType::IntegratedGpu => "integrated",
+            wgpu::DeviceType::VirtualGpu => "virtual",
+            wgpu::DeviceType::Cpu => "cpu",
+            wgpu::DeviceType::Other => "other",
+        };
+        let backend = match info.backend {
+            wgpu::Backend::BrowserWebGpu => "webgpu".to_string(),
+            other => other.to_string(),
+        };
+        Self {
+            name: info.name,
+            backend,
+            kind: kind.into(),
+            driver: format!("{} {}", info.driver, info.driver_info)
+                .trim()
+                .into(),
+        }
+    }
+
+    /// Preference: lower is better.
+    fn rank(&self) -> usize {
+        ["discrete", "integrated", "virtual", "other", "cpu"]
+            .iter()
+            .position(|k| *k == self.kind)
+            .unwrap_or(5)
+    }
+}
+
+/// What the kernels may use. Tier 0 (everything here absent) needs no f16, no subgroups, 8 storage buffers and 256
+/// invocations; faster variants are chosen by these bits only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caps {
+    /// Smallest and largest subgroup, where subgroup operations exist.
+    pub subgroups: Option<(u32, u32)>,
+    /// Runs on the host's processor: barriers are dear, packed integer dots cheap.
+    pub software: bool,
+    /// Largest storage binding in bytes.
+    pub max_binding: u64,
+    /// Largest buffer in bytes.
+    pub max_buffer: u64,
+    /// Workgroup memory in bytes.
+    pub workgroup_bytes: u32,
+    /// Threads per workgroup.
+    pub invocations: u32,
+    /// Storage buffers per shader.
+    pub storage_buffers: u32,
+}
+
+/// Storage buffers the widest kernel binds.
+const STORAGE_BUFFERS: u32 = 8;
+/// Threads of the widest workgroup.
+const INVOCATIONS: u32 = 256;
+
+impl Caps {
+    pub(super) fn of(adapter: &wgpu::Adapter, info: &AdapterInfo) -> Self {
+        let limits = adapter.limits();
+        let raw = adapter.get_info();
+        let subgroups = adapter
+            .features()
+            .contains(wgpu::Features::SUBGROUP)
+            .then_some((raw.subgroup_min_size, raw.subgroup_max_size));
+        Self {
+            subgroups,
+            software: info.kind == "cpu",
+            max_binding: u64::from(limits.max_storage_buffer_binding_size),
+            max_buffer: limits.max_buffer_size,
+            workgroup_bytes: limits.max_compute_workgroup_storage_size,
+            invocations: limits.max_compute_invocations_per_workgroup,
+            storage_buffers: limits.max_storage_buffers_per_shader_stage,
+        }
+    }
+
+    pub(super) fn features(&self) -> wgpu::Features {
+        if self.subgroups.is_some() {
+            wgpu::Features::SUBGROUP
+        } else {
+            wgpu::Features::empty()
+        }
+    }
+
+    pub(super) fn check(&self, info: &AdapterInfo) -> Result<(), Error> {
+        let limits = [
+            (
+                "maxStorageBuffersPerShaderStage",
+                self.storage_buffers,
+                STORAGE_BUFFERS,
+            ),
+            (
+                "maxComputeInvocationsPerWorkgroup",
+                self.invocations,
+                INVOCATIONS,
+            ),
+        ];
+        match limits.into_iter().find(|(_, have, need)| have < need) {
+            Some((what, have, need)) => Err(Error::Limit {
+                adapter: info.name.clone(),
+                what,
+                have: have.into(),
+                need: need.into(),
+            }),
+            None => Ok(()),
+        }
+    }
+}
+
+fn instance() -> wgpu::Instance {
+    wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle())
+}
+
+async fn adapters() -> Vec<(wgpu::Adapter, AdapterInfo)> {
+    let found = instance().enumerate_adapters(wgpu::Backends::PRIMARY).await;
+    let mut found: Vec<_> = found
+        .into_iter()
+        .map(|a| (AdapterInfo::of(&a), a))
+        .map(|(i, a)| (a, i))
+        .collect();
+    found.sort_by_key(|(_, info)| info.rank());
+    found
+}
+
+/// Every adapter, best first.
+pub async fn list_adapters() -> Vec<AdapterInfo> {
+    adapters().await.into_iter().map(|(_, info)| info).collect()
+}
+
+pub(super) async fn choose(wanted: Option<&str>) -> Result<(wgpu::Adapter, AdapterInfo), Error> {
+    let found = adapters().await;
+    let names = found.iter().map(|(_, i)| i.name.clone()).collect();
+    let matches = |(at, info): (usize, &AdapterInfo)| match wanted {
+        None => true,
+        Some(w) => w.parse() == Ok(at) || info.name.to_lowercase().contains(&w.to_lowercase()),
+    };
+    let at = found
+        .iter()
+        .enumerate()
+        .position(|(i, (_, info))| matches((i, info)));
+    match at.and_then(|at| found.into_iter().nth(at)) {
+        Some(chosen) => Ok(chosen),
+        None => Err(Error::NoAdapter {
+            wanted: wanted.map(String::from),
+            found: names,
+        }),
+    }
+}

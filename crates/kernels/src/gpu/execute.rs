@@ -1,0 +1,152 @@
+//! Binds steps to a device once, then encodes them without creating anything.
+
+use super::pipeline::Pipeline;
+use super::{Buffer, Counters, Gpu};
+use crate::Error;
+use crate::op::{Access, BufDesc, BufId, Grid, Role, Step};
+use std::sync::Arc;
+
+/// A step ready to dispatch.
+#[derive(Debug)]
+pub struct BoundStep {
+    /// The step's name.
+    pub name: String,
+    pipeline: Arc<Pipeline>,
+    group: wgpu::BindGroup,
+    grid: Grid,
+    weight_bytes: u64,
+    // Keeps the uniform alive.
+    _params: Option<Buffer>,
+}
+
+/// The buffers of a plan on a device.
+#[derive(Debug)]
+pub struct GpuPlan {
+    buffers: Vec<Buffer>,
+}
+
+impl GpuPlan {
+    /// Allocates every buffer.
+    ///
+    /// # Errors
+    /// `E_GPU_OOM`, `E_GPU_REFUSED`.
+    pub async fn allocate(gpu: &Gpu, descriptions: &[BufDesc]) -> Result<Self, Error> {
+        let mut buffers = Vec::with_capacity(descriptions.len());
+        for d in descriptions {
+            buffers.push(gpu.buffer(&d.label, d.words, d.role).await?);
+        }
+        Ok(Self { buffers })
+    }
+
+    /// A buffer.
+    #[must_use]
+    pub fn buffer(&self, id: BufId) -> &Buffer {
+        &self.buffers[id]
+    }
+
+    /// Compiles and binds a step.
+    ///
+    /// # Errors
+    /// `E_SHADER`, `E_GPU_REFUSED`, `E_GPU_OOM`.
+    pub async fn bind(&self, gpu: &Gpu, step: &Step) -> Result<BoundStep, Error> {
+        let mut slots = step.kernel.slots();
+        let params = step.kernel.params();
+        let uniform = if params.is_empty() {
+            None
+        } else {
+            slots.push((0, Access::Uniform));
+            let buffer = gpu
+                .buffer(&step.name, (params.len() / 4) as u64, Role::Uniform)
+                .await?;
+            gpu.queue.write_buffer(&buffer.raw, 0, &params);
+            Some(buffer)
+        };
+        let pipeline = gpu.pipeline(&step.kernel.shader(), &slots).await?;
+        let own = uniform.iter().map(|b| (0, b));
+        let entries: Vec<_> = own
+            .chain(
+                step.bind
+                    .iter()
+                    .map(|(slot, id)| (*slot, &self.buffers[*id])),
+            )
+            .map(|(binding, buffer)| wgpu::BindGroupEntry {
+                binding,
+                resource: buffer.raw.as_entire_binding(),
+            })
+            .collect();
+        let scope = gpu.device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let group = gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some(&step.name),
+            layout: &pipeline.layout,
+            entries: &entries,
+        });
+        Counters::add(&gpu.counters().bind_groups, 1);
+        if let Some(error) = scope.pop().await {
+            return Err(Error::Refused {
+                what: format!("bindings of {}", step.name),
+                why: error.to_string(),
+            });
+        }
+        let (grid, weight_bytes) = (step.kernel.grid(), step.kernel.weight_bytes());
+        Ok(BoundStep {
+            name: step.name.clone(),
+            pipeline,
+            group,
+            grid,
+            weight_bytes,
+            _params: uniform,
+        })
+    }
+}
+
+impl Gpu {
+    /// Encodes and submits the steps in order, `repeat` times, in one compute pass; then copies `after` (words from, to).
+    pub fn run<'a>(
+        &self,
+        steps: impl Iterator<Item = &'a BoundStep> + Clone,
+        rows: u32,
+        repeat: u32,
+        after: &[Copy<'_>],
+    ) {
+        let mut encoder = self
+            .device
+            .create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let counters = self.counters();
+        {
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+            for step in (0..repeat).flat_map(|_| steps.clone()) {
+                let [x, y, z] = step.grid.dispatch(rows);
+                pass.set_pipeline(&step.pipeline.raw);
+                pass.set_bind_group(0, &step.group, &[]);
+                pass.dispatch_workgroups(x, y, z);
+                Counters::add(&counters.dispatches, 1);
+                Counters::add(&counters.weight_bytes, step.weight_bytes * u64::from(y));
+            }
+        }
+        for c in after {
+            encoder.copy_buffer_to_buffer(
+                &c.from.raw,
+                c.from_word * 4,
+                c.to,
+                c.to_word * 4,
+                c.words * 4,
+            );
+        }
+        self.submit(encoder);
+    }
+}
+
+/// A copy after a pass.
+#[derive(Debug)]
+pub struct Copy<'a> {
+    /// Source.
+    pub from: &'a Buffer,
+    /// First word.
+    pub from_word: u64,
+    /// Destination.
+    pub to: &'a wgpu::Buffer,
+    /// First word.
+    pub to_word: u64,
+    /// Words.
+    pub words: u64,
+}

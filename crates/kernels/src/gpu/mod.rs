@@ -1,0 +1,251 @@
+//! The device layer: adapters and capabilities, buffers, pipelines, execution and readback on wgpu.
+
+mod adapter;
+mod execute;
+mod pipeline;
+mod readback;
+
+pub use adapter::{AdapterInfo, Caps, list_adapters};
+pub use execute::{BoundStep, GpuPlan};
+pub use readback::Staging;
+
+use crate::Error;
+use crate::op::Role;
+use crate::shaders::Shader;
+use pipeline::Pipeline;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+
+/// Work done since the device was opened; machine independent.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Dispatches encoded.
+    pub dispatches: AtomicU64,
+    /// Command buffers submitted.
+    pub submits: AtomicU64,
+    /// Bytes of weights the dispatches read.
+    pub weight_bytes: AtomicU64,
+    /// Bytes of KV the dispatches read.
+    pub kv_bytes: AtomicU64,
+    /// Bytes read back to the host.
+    pub readback_bytes: AtomicU64,
+    /// Bytes of GPU buffers alive.
+    pub gpu_bytes: AtomicU64,
+    /// Buffers created.
+    pub buffers: AtomicU64,
+    /// Bind groups created.
+    pub bind_groups: AtomicU64,
+    /// Pipelines created.
+    pub pipelines: AtomicU64,
+}
+
+impl Counters {
+    pub(crate) fn add(counter: &AtomicU64, n: u64) {
+        counter.fetch_add(n, Ordering::Relaxed);
+    }
+}
+
+/// An open device.
+pub struct Gpu {
+    pub(crate) device: wgpu::Device,
+    pub(crate) queue: wgpu::Queue,
+    info: AdapterInfo,
+    caps: Caps,
+    counters: Arc<Counters>,
+    lost: Arc<OnceLock<String>>,
+    fault: Arc<OnceLock<String>>,
+    pipelines: Mutex<HashMap<Shader, Arc<Pipeline>>>,
+}
+
+impl std::fmt::Debug for Gpu {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Gpu")
+            .field("info", &self.info)
+            .field("caps", &self.caps)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A GPU buffer; its bytes leave the live count when it is dropped.
+#[derive(Debug)]
+pub struct Buffer {
+    pub(crate) raw: wgpu::Buffer,
+    counters: Arc<Counters>,
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        self.counters
+            .gpu_bytes
+            .fetch_sub(self.raw.size(), Ordering::Relaxed);
+        self.raw.destroy();
+    }
+}
+
+impl Gpu {
+    /// Opens the best adapter, or the one whose name contains `wanted` (or whose index in [`list_adapters`] it is).
+    ///
+    /// # Errors
+    /// `E_NO_ADAPTER`, `E_ADAPTER_LIMIT`, `E_DEVICE_OPEN`.
+    pub async fn open(wanted: Option<&str>) -> Result<Self, Error> {
+        let (adapter, info) = adapter::choose(wanted).await?;
+        let caps = Caps::of(&adapter, &info);
+        caps.check(&info)?;
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("wasm-chord"),
+            required_features: caps.features(),
+            // The defaults are small (128 MiB bindings): ask for what the adapter offers.
+            required_limits: adapter.limits(),
+            ..Default::default()
+        };
+        let (device, queue) =
+            adapter
+                .request_device(&descriptor)
+                .await
+                .map_err(|e| Error::Open {
+                    adapter: info.name.clone(),
+                    why: e.to_string(),
+                })?;
+        let lost = Arc::new(OnceLock::new());
+        let fault = Arc::new(OnceLock::new());
+        let (on_lost, on_error) = (lost.clone(), fault.clone());
+        device.set_device_lost_callback(move |reason, message| {
+            // Our own destroy() on drop is no loss.
+            if reason != wgpu::DeviceLostReason::Destroyed {
+                let _ = on_lost.set(message);
+            }
+        });
+        // wgpu's default handler panics.
+        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
+            tracing::error!("uncaptured GPU error: {error}");
+            let _ = on_error.set(error.to_string());
+        }));
+        tracing::debug!(?info, ?caps, "device open");
+        Ok(Self {
+            device,
+            queue,
+            info,
+            caps,
+            counters: Arc::default(),
+            lost,
+            fault,
+            pipelines: Mutex::default(),
+        })
+    }
+
+    /// The adapter.
+    #[must_use]
+    pub fn info(&self) -> &AdapterInfo {
+        &self.info
+    }
+
+    /// What the device can do. The only place that knows; nothing else asks the adapter.
+    #[must_use]
+    pub fn caps(&self) -> &Caps {
+        &self.caps
+    }
+
+    /// Work done so far.
+    #[must_use]
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Fails when the device has been lost or has reported an error nobody caught.
+    ///
+    /// # Errors
+    /// `E_DEVICE_LOST`, `E_GPU_REFUSED`.
+    pub fn check(&self) -> Result<(), Error> {
+        if let Some(why) = self.lost.get() {
+            return Err(Error::Lost(why.clone()));
+        }
+        match self.fault.get() {
+            Some(why) => Err(Error::Refused {
+                what: "a command".into(),
+                why: why.clone(),
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// A zeroed buffer of `words` 4-byte words.
+    ///
+    /// # Errors
+    /// `E_GPU_OOM`, `E_GPU_REFUSED`.
+    pub async fn buffer(&self, label: &str, words: u64, role: Role) -> Result<Buffer, Error> {
+        let kind = match role {
+            Role::Storage => wgpu::BufferUsages::STORAGE,
+            Role::Uniform => wgpu::BufferUsages::UNIFORM,
+        };
+        // Bindings are 16-byte vectors at most: whole vectors, and never empty.
+        let size = words.max(4).next_multiple_of(4) * 4;
+        let usage = kind | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
+        self.allocate(label, size, usage).await
+    }
+
+    pub(crate) async fn allocate(
+        &self,
+        label: &str,
+        size: u64,
+        usage: wgpu::BufferUsages,
+    ) -> Result<Buffer, Error> {
+        let oom = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let invalid = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let raw = self.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some(label),
+            size,
+            usage,
+            mapped_at_creation: false,
+        });
+        let (invalid, oom) = (invalid.pop(), oom.pop());
+        if let Some(error) = invalid.await {
+            return Err(Error::Refused {
+                what: label.into(),
+                why: error.to_string(),
+            });
+        }
+        if oom.await.is_some() {
+            return Err(Error::OutOfMemory {
+                what: label.into(),
+                bytes: size,
+            });
+        }
+        Counters::add(&self.counters.gpu_bytes, size);
+        Counters::add(&self.counters.buffers, 1);
+        Ok(Buffer {
+            raw,
+            counters: self.counters.clone(),
+        })
+    }
+
+    /// Writes words at a word offset; takes effect before the next submit.
+    pub fn write(&self, buffer: &Buffer, word_offset: u64, words: &[u32]) {
+        self.queue
+            .write_buffer(&buffer.raw, word_offset * 4, bytemuck::cast_slice(words));
+    }
+
+    /// Sends written data to the device and waits for it, so that staging memory is freed: loading a model without this
+    /// holds it twice.
+    ///
+    /// # Errors
+    /// `E_DEVICE_LOST`, `E_GPU_TIMEOUT`.
+    pub fn flush(&self) -> Result<(), Error> {
+        self.queue.submit([]);
+        self.wait()
+    }
+
+    /// Copies words between buffers, in submission order.
+    pub fn copy(&self, from: (&Buffer, u64), to: (&Buffer, u64), words: u64) {
+        let mut encoder = self
+            .device
+            .create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        encoder.copy_buffer_to_buffer(&from.0.raw, from.1 * 4, &to.0.raw, to.1 * 4, words * 4);
+        self.submit(encoder);
+    }
+
+    pub(crate) fn submit(&self, encoder: wgpu::CommandEncoder) {
+        self.queue.submit([encoder.finish()]);
+        Counters::add(&self.counters.submits, 1);
+    }
+}

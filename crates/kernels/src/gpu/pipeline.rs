@@ -1,0 +1,108 @@
+//! Pipelines, made once per shader permutation.
+
+use super::{Counters, Gpu};
+use crate::Error;
+use crate::op::Access;
+use crate::shaders::{Shader, Target};
+use std::sync::{Arc, PoisonError};
+
+#[derive(Debug)]
+pub(crate) struct Pipeline {
+    pub(crate) raw: wgpu::ComputePipeline,
+    pub(crate) layout: wgpu::BindGroupLayout,
+}
+
+impl Gpu {
+    /// The pipeline of a permutation, compiled on first use.
+    pub(crate) async fn pipeline(
+        &self,
+        shader: &Shader,
+        slots: &[(u32, Access)],
+    ) -> Result<Arc<Pipeline>, Error> {
+        let cache = || {
+            self.pipelines
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+        };
+        if let Some(found) = cache().get(shader) {
+            return Ok(found.clone());
+        }
+        let made = Arc::new(self.compile(shader, slots).await?);
+        cache().insert(shader.clone(), made.clone());
+        Ok(made)
+    }
+
+    async fn compile(&self, shader: &Shader, slots: &[(u32, Access)]) -> Result<Pipeline, Error> {
+        let name = shader.name();
+        let target = if cfg!(target_arch = "wasm32") {
+            Target::Browser
+        } else {
+            Target::Native
+        };
+        let text = shader.expand(target)?;
+        let scope = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let module = self
+            .device
+            .create_shader_module(wgpu::ShaderModuleDescriptor {
+                label: Some(&name),
+                source: wgpu::ShaderSource::Wgsl(text.into()),
+            });
+        let entries: Vec<_> = slots
+            .iter()
+            .map(|(binding, access)| layout_entry(*binding, *access))
+            .collect();
+        let layout = self
+            .device
+            .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
+                label: Some(&name),
+                entries: &entries,
+            });
+        let pipeline_layout = self
+            .device
+            .create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+                label: Some(&name),
+                bind_group_layouts: &[Some(&layout)],
+                immediate_size: 0,
+            });
+        let raw = self
+            .device
+            .create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+                label: Some(&name),
+                layout: Some(&pipeline_layout),
+                module: &module,
+                entry_point: Some("main"),
+                // Every kernel writes workgroup memory before it reads it.
+                compilation_options: wgpu::PipelineCompilationOptions {
+                    zero_initialize_workgroup_memory: false,
+                    ..Default::default()
+                },
+                cache: None,
+            });
+        Counters::add(&self.counters.pipelines, 1);
+        match scope.pop().await {
+            Some(error) => Err(Error::Refused {
+                what: format!("pipeline {name}"),
+                why: error.to_string(),
+            }),
+            None => Ok(Pipeline { raw, layout }),
+        }
+    }
+}
+
+fn layout_entry(binding: u32, access: Access) -> wgpu::BindGroupLayoutEntry {
+    let ty = match access {
+        Access::Uniform => wgpu::BufferBindingType::Uniform,
+        Access::Read => wgpu::BufferBindingType::Storage { read_only: true },
+        Access::ReadWrite => wgpu::BufferBindingType::Storage { read_only: false },
+    };
+    wgpu::BindGroupLayoutEntry {
+        binding,
+        visibility: wgpu::ShaderStages::COMPUTE,
+        ty: wgpu::BindingType::Buffer {
+            ty,
+            has_dynamic_offset: false,
+            min_binding_size: None,
+        },
+        count: None,
+    }
+}

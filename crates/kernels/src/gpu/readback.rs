@@ -1,0 +1,136 @@
+//! Waiting for the device and reading from it.
+
+use super::execute::Copy;
+use super::{Buffer, Counters, Gpu};
+use crate::Error;
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Poll, Waker};
+
+/// No wait is without a deadline. Generous: a software adapter may take a while over one submit.
+const DEADLINE_SECONDS: u64 = 300;
+
+/// A host-readable buffer made once and used for every read of up to its size.
+#[derive(Debug)]
+pub struct Staging {
+    buffer: Buffer,
+}
+
+#[derive(Default)]
+struct Mapped {
+    result: Option<Result<(), wgpu::BufferAsyncError>>,
+    waker: Option<Waker>,
+}
+
+impl Gpu {
+    /// A staging buffer of `words` words.
+    ///
+    /// # Errors
+    /// `E_GPU_OOM`.
+    pub async fn staging(&self, words: u64) -> Result<Staging, Error> {
+        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+        Ok(Staging {
+            buffer: self.allocate("staging", words.max(4) * 4, usage).await?,
+        })
+    }
+
+    /// Waits until everything submitted is done.
+    ///
+    /// # Errors
+    /// `E_DEVICE_LOST`, `E_GPU_TIMEOUT`.
+    pub(crate) fn wait(&self) -> Result<(), Error> {
+        let poll = wgpu::PollType::Wait {
+            submission_index: None,
+            timeout: Some(std::time::Duration::from_secs(DEADLINE_SECONDS)),
+        };
+        let done = self.device.poll(poll);
+        self.check()?;
+        done.map(|_| ()).map_err(|_| Error::Timeout {
+            seconds: DEADLINE_SECONDS,
+        })
+    }
+
+    /// The copy of `words` words from a buffer into staging, to append to a submit; [`Gpu::map`] reads it.
+    #[must_use]
+    pub fn stage<'a>(
+        &self,
+        staging: &'a Staging,
+        from: &'a Buffer,
+        from_word: u64,
+        words: u64,
+    ) -> Copy<'a> {
+        Copy {
+            from,
+            from_word,
+            to: &staging.buffer.raw,
+            to_word: 0,
+            words,
+        }
+    }
+
+    /// Reads `words` words staged by the last submit.
+    ///
+    /// # Errors
+    /// `E_DEVICE_LOST`, `E_GPU_TIMEOUT`.
+    pub async fn map(&self, staging: &Staging, words: u64) -> Result<Vec<u32>, Error> {
+        let state = Arc::new(Mutex::new(Mapped::default()));
+        let shared = state.clone();
+        let range = 0..words * 4;
+        staging
+            .buffer
+            .raw
+            .map_async(wgpu::MapMode::Read, range.clone(), move |result| {
+                let mut mapped = shared.lock().unwrap_or_else(PoisonError::into_inner);
+                mapped.result = Some(result);
+                if let Some(waker) = mapped.waker.take() {
+                    waker.wake();
+                }
+            });
+        // Natively the callback runs inside this call; in a browser the promise resolves by itself.
+        self.wait()?;
+        let result = poll_fn(|context| {
+            let mut mapped = state.lock().unwrap_or_else(PoisonError::into_inner);
+            match mapped.result.take() {
+                Some(result) => Poll::Ready(result),
+                None => {
+                    mapped.waker = Some(context.waker().clone());
+                    Poll::Pending
+                }
+            }
+        })
+        .await;
+        self.check()?;
+        result.map_err(|e| Error::Lost(e.to_string()))?;
+        let lost = |e: &dyn std::fmt::Display| Error::Lost(e.to_string());
+        let view = staging
+            .buffer
+            .raw
+            .get_mapped_range(range)
+            .map_err(|e| lost(&e))?;
+        let out = bytemuck::pod_collect_to_vec(&view[..]);
+        drop(view);
+        staging.buffer.raw.unmap();
+        Counters::add(&self.counters().readback_bytes, words * 4);
+        Ok(out)
+    }
+
+    /// Reads words from a buffer now. Creates nothing: `staging` must be large enough.
+    ///
+    /// # Errors
+    /// `E_DEVICE_LOST`, `E_GPU_TIMEOUT`.
+    pub async fn read(
+        &self,
+        staging: &Staging,
+        from: &Buffer,
+        from_word: u64,
+        words: u64,
+    ) -> Result<Vec<u32>, Error> {
+        self.run(
+            std::iter::empty(),
+            0,
+            0,
+            &[self.stage(staging, from, from_word, words)],
+        );
+        self.map(staging, words).await
+    }
+}

@@ -1,0 +1,97 @@
+//! Keys and values of a batch into their pages (shaders/kv_write.wgsl).
+
+use crate::cpu::{CpuBindings, f};
+use crate::kv::{KvShape, PAGE};
+use crate::op::{Access, Grid, Kernel};
+use crate::shaders::{Shader, define};
+
+/// Writes rotated K, and V, of every row.
+#[derive(Clone, Debug)]
+pub struct KvWrite {
+    /// Shape of the store.
+    pub shape: KvShape,
+    /// Threads per workgroup.
+    pub wg: u32,
+}
+
+/// Writes one row's K and V of one KV head; what `attention` does for its own row when fused.
+pub(crate) fn write_row(
+    shape: &KvShape,
+    head: u32,
+    r: usize,
+    row: &[u32],
+    qkv: &[u32],
+    rope: &[u32],
+    table: &[u32],
+    k: &mut [u32],
+    v: &mut [u32],
+) {
+    let pos = row[1];
+    let page = table[(row[2] + shape.ring_index(pos / PAGE)) as usize];
+    let base = r * shape.qkv_stride as usize + (head * shape.head_dim) as usize;
+    let at = shape.at(page, head, pos % PAGE);
+    for d in 0..shape.head_dim {
+        let key = shape.rotated(qkv, rope, base + shape.k_off as usize, d, pos) as f32;
+        shape.store(k, at + d as usize, key);
+        shape.store(
+            v,
+            at + d as usize,
+            f(qkv, base + (shape.v_off + d) as usize),
+        );
+    }
+}
+
+impl Kernel for KvWrite {
+    fn shader(&self) -> Shader {
+        let mut defines = self.shape.defines();
+        defines.push(define("WG", self.wg));
+        Shader {
+            kernel: "kv_write",
+            defines,
+            subgroups: false,
+        }
+    }
+
+    fn slots(&self) -> Vec<(u32, Access)> {
+        vec![
+            (1, Access::Read),
+            (2, Access::ReadWrite),
+            (3, Access::ReadWrite),
+            (4, Access::Read),
+            (5, Access::Read),
+            (6, Access::Read),
+        ]
+    }
+
+    fn params(&self) -> Vec<u8> {
+        bytemuck::bytes_of(&self.shape.params(1.0, 0, 0)).to_vec()
+    }
+
+    fn grid(&self) -> Grid {
+        Grid {
+            tiles: self.shape.n_kv_heads,
+            rows_per_group: 1,
+        }
+    }
+
+    fn cpu(&self, rows: u32, mem: &CpuBindings<'_>) {
+        let (qkv, rope, batch, table) = (mem.read(1), mem.read(4), mem.read(5), mem.read(6));
+        let (mut k, mut v) = (mem.write(2), mem.write(3));
+        for r in 0..rows as usize {
+            let row = &batch[4 * r..4 * r + 4];
+            for head in (0..self.shape.n_kv_heads).filter(|_| row[3] != 0) {
+                write_row(
+                    &self.shape,
+                    head,
+                    r,
+                    row,
+                    &qkv,
+                    &rope,
+                    &table,
+                    &mut k,
+                    &mut v,
+                );
+            }
+        }
+    }
+}

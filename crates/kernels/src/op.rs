@@ -1,0 +1,92 @@
+//! A step of the static plan: a kernel and the buffers it is bound to. Steps know nothing of who executes them.
+
+use crate::cpu::CpuBindings;
+use crate::shaders::Shader;
+use std::fmt::Debug;
+
+/// Index of a buffer in a plan.
+pub type BufId = usize;
+
+/// How a shader accesses a binding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Uniform buffer.
+    Uniform,
+    /// Storage, read only.
+    Read,
+    /// Storage, read and write.
+    ReadWrite,
+}
+
+/// Workgroups of a dispatch: `tiles` along x, and one workgroup along y per `rows_per_group` rows of the batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grid {
+    /// Workgroups per row group.
+    pub tiles: u32,
+    /// Batch rows (tokens) one workgroup handles.
+    pub rows_per_group: u32,
+}
+
+/// Workgroups along x after which a grid is folded into z: no dimension may pass 65,535.
+pub const FOLD: u32 = 32_768;
+
+impl Grid {
+    /// Workgroup counts for a batch of `rows`.
+    #[must_use]
+    pub fn dispatch(&self, rows: u32) -> [u32; 3] {
+        [
+            self.tiles.min(FOLD),
+            rows.div_ceil(self.rows_per_group),
+            self.tiles.div_ceil(FOLD),
+        ]
+    }
+}
+
+/// A kernel with its static parameters.
+pub trait Kernel: Debug + Send + Sync {
+    /// The shader permutation.
+    fn shader(&self) -> Shader;
+    /// Bindings and how they are accessed. Binding 0 is the uniform of [`Kernel::params`] where that is not empty.
+    fn slots(&self) -> Vec<(u32, Access)>;
+    /// Contents of the uniform at binding 0, constant for the life of the plan.
+    fn params(&self) -> Vec<u8>;
+    /// Workgroups.
+    fn grid(&self) -> Grid;
+    /// The CPU twin: the same result for the first `rows` rows of the batch, scalar and in f64 where that is simpler.
+    fn cpu(&self, rows: u32, mem: &CpuBindings<'_>);
+    /// Bytes of weights one workgroup row reads; every row group reads them again.
+    fn weight_bytes(&self) -> u64 {
+        0
+    }
+}
+
+/// A kernel bound to buffers.
+#[derive(Debug)]
+pub struct Step {
+    /// Unique name, e.g. `layer12.attention`.
+    pub name: String,
+    /// What to run.
+    pub kernel: Box<dyn Kernel>,
+    /// Binding → buffer, without the uniform of the kernel's own parameters.
+    pub bind: Vec<(u32, BufId)>,
+}
+
+/// What a buffer is for: decides how it is allocated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Storage.
+    Storage,
+    /// Uniform, rewritten by the host between submits.
+    Uniform,
+}
+
+/// A buffer of a plan.
+#[derive(Clone, Debug)]
+pub struct BufDesc {
+    /// Name for messages and captures.
+    pub label: String,
+    /// Size in 4-byte words.
+    pub words: u64,
+    /// What it is for.
+    pub role: Role,
+}

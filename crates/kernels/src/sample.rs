@@ -1,0 +1,262 @@
+//! The sampler (shaders/sample.wgsl): top-k, top-p, min-p, temperature, draw, in llama.cpp's order.
+//!
+//! Every filter is a threshold on the logits: all tokens tied with the last one kept are kept, so the result depends on no
+//! order of execution. top-p counts the untempered probabilities of what top-k left. The draw is a function of (seed,
+//! position) alone: a run repeats, and so does any part of it.
+
+use crate::cpu::CpuBindings;
+use crate::op::{Access, Grid, Kernel};
+use crate::shaders::Shader;
+use bytemuck::{Pod, Zeroable};
+
+/// The best token, lowest id first: no draw.
+pub const GREEDY: u32 = 1;
+/// top-p is on.
+pub const TOP_P: u32 = 2;
+/// min-p is on.
+pub const MIN_P: u32 = 4;
+
+/// Words of `ctl`.
+pub mod ctl {
+    /// Tokens produced in this submit.
+    pub const STEP: usize = 0;
+    /// 1 = the generation has ended; nothing is written any more.
+    pub const DONE: usize = 1;
+    /// Low word of the seed.
+    pub const SEED_LOW: usize = 2;
+    /// High word of the seed.
+    pub const SEED_HIGH: usize = 3;
+    /// 1 = a logit was NaN or infinite: no token was produced, and DONE is set.
+    pub const FAULT: usize = 4;
+    /// First word of the token log.
+    pub const LOG: usize = 8;
+    /// Tokens the log holds.
+    pub const LOG_LENGTH: usize = 64;
+    /// Length of the buffer in words.
+    pub const WORDS: usize = LOG + LOG_LENGTH;
+}
+
+/// Contents of binding 0; the host rewrites it per request.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
+pub struct SampleParams {
+    /// Logits.
+    pub n_vocab: u32,
+    /// Tokens kept by top-k; 0 = off.
+    pub top_k: u32,
+    /// Ids in the end-of-generation list.
+    pub n_eog: u32,
+    /// [`GREEDY`] | [`TOP_P`] | [`MIN_P`].
+    pub flags: u32,
+    /// 1 / temperature, at most 1e6.
+    pub inv_temperature: f32,
+    /// Share of the probability kept by top-p.
+    pub top_p: f32,
+    /// Natural logarithm of min-p: the host's, so that CPU and GPU compare with the same number.
+    pub ln_min_p: f32,
+    /// Fills the uniform up to 16 bytes.
+    pub pad: u32,
+}
+
+impl SampleParams {
+    /// From a request's settings: `temperature` 0 is greedy, `top_k` 0 or `>= n_vocab`, `top_p >= 1` and `min_p <= 0` are off.
+    #[must_use]
+    pub fn new(n_vocab: u32, n_eog: u32, temperature: f32, top_k: u32, top_p: f32, min_p: f32) -> Self {
+        let mut flags = 0;
+        if temperature <= 0.0 {
+            flags |= GREEDY;
+        }
+        if top_p < 1.0 {
+            flags |= TOP_P;
+        }
+        if min_p > 0.0 {
+            flags |= MIN_P;
+        }
+        Self {
+            n_vocab,
+            top_k: if top_k < n_vocab { top_k } else { 0 },
+            n_eog,
+            flags,
+            inv_temperature: temperature.max(1e-6).recip(),
+            top_p,
+            ln_min_p: if min_p > 0.0 { min_p.ln() } else { 0.0 },
+            pad: 0,
+        }
+    }
+}
+
+/// Why there is no token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SampleError {
+    /// A logit is NaN or infinite: the model's numbers broke down before the sampler.
+    #[error("the logit of token {id} is not a finite number")]
+    NonFinite {
+        /// Lowest token id whose logit is not finite.
+        id: u32,
+    },
+    /// There are no logits.
+    #[error("there are no logits to sample from")]
+    Empty,
+}
+
+impl SampleError {
+    /// Stable code.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NonFinite { .. } => "E_NONFINITE",
+            Self::Empty => "E_NO_LOGITS",
+        }
+    }
+
+    /// What to do.
+    #[must_use]
+    pub fn help(&self) -> String {
+        match self {
+            Self::NonFinite { .. } => "find the first step that goes wrong with `wasm-chord trace`; try --precision exact and --kv f32".into(),
+            Self::Empty => "the vocabulary is empty: the model file is damaged".into(),
+        }
+    }
+}
+
+/// pcg4d: M. Jarzynski, M. Olano, "Hash Functions for GPU Rendering", JCGT 9(3), 2020. The shader's, bit for bit.
+#[must_use]
+pub fn pcg4d(seed: [u32; 4]) -> [u32; 4] {
+    let mix = |[mut x, mut y, mut z, mut w]: [u32; 4]| {
+        x = x.wrapping_add(y.wrapping_mul(w));
+        y = y.wrapping_add(z.wrapping_mul(x));
+        z = z.wrapping_add(x.wrapping_mul(y));
+        w = w.wrapping_add(y.wrapping_mul(z));
+        [x, y, z, w]
+    };
+    let v = seed.map(|v| v.wrapping_mul(1_664_525).wrapping_add(1_013_904_223));
+    mix(mix(v).map(|v| v ^ v >> 16))
+}
+
+/// The uniform number in [0, 1) of the token at `position`: 24 random bits.
+#[must_use]
+pub fn uniform(seed: u64, position: u32) -> f32 {
+    let [a, b, c, d, e, f, g, h] = seed.to_le_bytes();
+    let [x, ..] = pcg4d([u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]), position, 0]);
+    // 24 bits are exact in f32.
+    (x >> 8) as f32 * 2.0_f32.powi(-24)
+}
+
+/// The lowest logit that is kept. Zeros of either sign are equal, as floats compare.
+fn threshold(p: &SampleParams, logits: &[f32], top: f32) -> f32 {
+    let mut threshold = f32::NEG_INFINITY;
+    let mut sorted = logits.to_vec();
+    let descending = |a: &f32, b: &f32| b.total_cmp(a);
+    let k = p.top_k as usize;
+    if k > 0 && k < sorted.len() {
+        threshold = *sorted.select_nth_unstable_by(k - 1, descending).1;
+        sorted.clear();
+        sorted.extend(logits.iter().filter(|x| **x >= threshold));
+    }
+    if p.flags & TOP_P != 0 {
+        sorted.sort_unstable_by(descending);
+        let weights = || sorted.iter().map(|x| f64::from(x - top).exp());
+        let needed = f64::from(p.top_p) * weights().sum::<f64>();
+        let mut sum = 0.0;
+        let reached = weights().position(|w| {
+            sum += w;
+            sum >= needed
+        });
+        threshold = threshold.max(reached.and_then(|i| sorted.get(i)).copied().unwrap_or(threshold));
+    }
+    if p.flags & MIN_P != 0 {
+        threshold = threshold.max(top + p.ln_min_p);
+    }
+    threshold.min(top)
+}
+
+/// The token for `position`: the scalar truth of the shader, also used by the runtime where the CPU samples.
+///
+/// # Errors
+/// A logit that is not finite, or no logits.
+pub fn choose(p: &SampleParams, logits: &[f32], seed: u64, position: u32) -> Result<u32, SampleError> {
+    choose_at(p, logits, uniform(seed, position))
+}
+
+/// The token for a uniform number `u` in [0, 1): in id order, the first kept token whose running sum of tempered weights
+/// passes `u` times their total.
+///
+/// # Errors
+/// A logit that is not finite, or no logits.
+pub fn choose_at(p: &SampleParams, logits: &[f32], u: f32) -> Result<u32, SampleError> {
+    let ids = || (0u32..).zip(logits.iter().copied());
+    if let Some((id, _)) = ids().find(|(_, x)| !x.is_finite()) {
+        return Err(SampleError::NonFinite { id });
+    }
+    let best = ids().reduce(|best, next| if next.1 > best.1 { next } else { best });
+    let (best, top) = best.ok_or(SampleError::Empty)?;
+    if p.flags & GREEDY != 0 {
+        return Ok(best);
+    }
+    let threshold = threshold(p, logits, top);
+    let kept = || {
+        let weight = |x: f32| (f64::from(x - top) * f64::from(p.inv_temperature)).exp();
+        ids().filter(|(_, x)| *x >= threshold).map(move |(id, x)| (id, weight(x)))
+    };
+    let target = f64::from(u) * kept().map(|(_, w)| w).sum::<f64>();
+    let mut sum = 0.0;
+    let passes = kept().find(|(_, w)| {
+        sum += w;
+        sum > target
+    });
+    Ok(passes.map_or(best, |(id, _)| id))
+}
+
+/// The whole kernel: chooses a token and advances `rows` and `ctl` as the shader does.
+/// Shapes: `logits` [n_vocab], `rows` [4 words a row, the first is used], `ctl` [[`ctl::WORDS`]], `eog` [n_eog].
+pub fn sample(p: &SampleParams, logits: &[f32], rows: &mut [u32], ctl: &mut [u32], eog: &[u32]) {
+    if ctl[ctl::DONE] != 0 {
+        return;
+    }
+    let seed = u64::from(ctl[ctl::SEED_HIGH]) << 32 | u64::from(ctl[ctl::SEED_LOW]);
+    let position = rows[1].wrapping_add(1);
+    let Ok(token) = choose(p, &logits[..p.n_vocab as usize], seed, position) else {
+        ctl[ctl::FAULT] = 1;
+        ctl[ctl::DONE] = 1;
+        return;
+    };
+    rows[0] = token;
+    rows[1] = position;
+    let step = ctl[ctl::STEP] as usize;
+    if step < ctl::LOG_LENGTH {
+        ctl[ctl::LOG + step] = token;
+    }
+    ctl[ctl::STEP] += 1;
+    if eog.iter().take(p.n_eog as usize).any(|id| *id == token) {
+        ctl[ctl::DONE] = 1;
+    }
+}
+
+/// The step. Its parameters are bound as a uniform buffer of the plan, because they change with every request.
+#[derive(Clone, Copy, Debug)]
+pub struct Sample;
+
+impl Kernel for Sample {
+    fn shader(&self) -> Shader {
+        Shader { kernel: "sample", defines: Vec::new(), subgroups: false }
+    }
+
+    fn slots(&self) -> Vec<(u32, Access)> {
+        vec![(0, Access::Uniform), (1, Access::Read), (2, Access::ReadWrite), (3, Access::ReadWrite), (4, Access::Read)]
+    }
+
+    fn params(&self) -> Vec<u8> {
+        Vec::new()
+    }
+
+    fn grid(&self) -> Grid {
+        Grid { tiles: 1, rows_per_group: u32::MAX }
+    }
+
+    fn cpu(&self, _rows: u32, mem: &CpuBindings<'_>) {
+        let p: SampleParams = bytemuck::pod_read_unaligned(bytemuck::cast_slice(&mem.read(0)[..8]));
+        let logits: Vec<f32> = mem.read(1).iter().copied().map(f32::from_bits).collect();
+        let eog = mem.read(4);
+        sample(&p, &logits, &mut mem.write(2), &mut mem.write(3), &eog);
+    }
+}

@@ -1,0 +1,291 @@
+//! Attention and the KV writer against their CPU twins: any GQA ratio, both pair conventions, both stores, wrapped rings.
+
+mod common;
+
+use chord_kernels::act::ActKind;
+use chord_kernels::attention::Attention;
+use chord_kernels::kv_write::KvWrite;
+use chord_kernels::{KvShape, KvType, PAGE, rope_table};
+use common::*;
+
+const NAN: u32 = 0x7fc0_0000;
+
+struct Setup {
+    shape: KvShape,
+    rope: Vec<u32>,
+    table: Vec<u32>,
+    pages: u32,
+}
+
+fn setup(rng: &mut Rng, heads: (u32, u32, u32), neox: bool, kv: KvType, rope_dim: u32) -> Setup {
+    let (n_heads, n_kv_heads, head_dim) = heads;
+    let angles: Vec<f64> = (0..rope_dim / 2)
+        .map(|i| 10_000f64.powf(-2.0 * f64::from(i) / f64::from(rope_dim)))
+        .collect();
+    let (rope, rope_hi) = rope_table(&angles, 1.1, 1024);
+    let (seq_pages, sequences) = (4, 2);
+    let pages = seq_pages * sequences + 1;
+    // Two sequences whose pages lie shuffled in the pool; page 0 belongs to nobody.
+    let mut table: Vec<u32> = (1..pages).collect();
+    for i in (1..table.len()).rev() {
+        table.swap(i, rng.next() as usize % (i + 1));
+    }
+    let shape = KvShape {
+        n_heads,
+        n_kv_heads,
+        head_dim,
+        rope_dim,
+        neox,
+        rope_hi,
+        qkv_stride: (n_heads + 2 * n_kv_heads) * head_dim,
+        k_off: n_heads * head_dim,
+        v_off: (n_heads + n_kv_heads) * head_dim,
+        seq_pages,
+        sink_pages: 1,
+        kv,
+    };
+    Setup {
+        shape,
+        rope: rope.iter().map(|v| v.to_bits()).collect(),
+        table,
+        pages,
+    }
+}
+
+/// A KV buffer with random values in the slots below each sequence's length (exclusive) and NaN in every other.
+fn store(rng: &mut Rng, s: &Setup, lengths: [u32; 2]) -> Vec<u32> {
+    let n = s.pages * s.shape.n_kv_heads * PAGE * s.shape.head_dim;
+    let mut words = match s.shape.kv {
+        KvType::F32 => vec![NAN; n as usize],
+        KvType::F16 => vec![0x7e00_7e00; n as usize / 2],
+    };
+    for (sequence, length) in lengths.into_iter().enumerate() {
+        let ring_pages = s.shape.seq_pages - s.shape.sink_pages;
+        let resident = |pos: &u32| {
+            pos / PAGE < s.shape.sink_pages || pos / PAGE + ring_pages > (length.max(1) - 1) / PAGE
+        };
+        for pos in (0..length).filter(resident) {
+            let page = s.table
+                [sequence * s.shape.seq_pages as usize + s.shape.ring_index(pos / PAGE) as usize];
+            for head in 0..s.shape.n_kv_heads {
+                let at = s.shape.at(page, head, pos % PAGE);
+                for i in at..at + s.shape.head_dim as usize {
+                    let v = rng.float();
+                    match s.shape.kv {
+                        KvType::F32 => words[i] = v.to_bits(),
+                        KvType::F16 => {
+                            let half =
+                                u32::from(half::f16::from_f32(v).to_bits()) << (16 * (i % 2));
+                            words[i / 2] = words[i / 2] & !(0xffff << (16 * (i % 2))) | half;
+                        }
+                    }
+                }
+            }
+        }
+    }
+    words
+}
+
+fn kv_floats(shape: &KvShape, words: &[u32]) -> Vec<f32> {
+    let n = words.len() * if shape.kv == KvType::F16 { 2 } else { 1 };
+    (0..n)
+        .map(|i| shape.load(words, i))
+        .map(|v| if v.is_nan() { -77.0 } else { v })
+        .collect()
+}
+
+const HEADS: [(u32, u32, u32); 5] = [(9, 3, 64), (4, 4, 32), (8, 1, 80), (16, 2, 128), (6, 3, 48)];
+
+/// Rows at the end of each sequence's range: (position, sequence), with `lengths` slots filled before.
+fn check_attention(
+    heads: (u32, u32, u32),
+    neox: bool,
+    kv: KvType,
+    act_out: ActKind,
+    fused: bool,
+    positions: [u32; 2],
+    wg: u32,
+    tap: bool,
+) {
+    let (gpu, mut rng) = (
+        gpu(),
+        Rng::new(u64::from(heads.0 * 1000 + heads.2 + positions[0])),
+    );
+    let s = setup(&mut rng, heads, neox, kv, heads.2);
+    let filled = if fused { 0 } else { 1 };
+    let lengths = positions.map(|p| p + filled);
+    let rows: Vec<u32> = (0..2u32)
+        .flat_map(|i| [0, positions[i as usize], i * s.shape.seq_pages, 1])
+        .collect();
+    let kernel = Attention {
+        shape: s.shape,
+        fused,
+        act_out,
+        wg,
+        tap,
+    };
+    let blocks = 2 * heads.0 * heads.2 / 32;
+    let (k, v) = (store(&mut rng, &s, lengths), store(&mut rng, &s, lengths));
+    let mut buffers = vec![
+        (1, rng.floats(2 * s.shape.qkv_stride as usize)),
+        (2, k),
+        (3, v),
+        (4, s.rope.clone()),
+        (5, rows),
+        (6, s.table.clone()),
+        (7, vec![NAN; blocks as usize * act_out.words()]),
+    ];
+    if tap {
+        buffers.push((8, vec![NAN; 2 * kernel.tap_stride() as usize]));
+    }
+    let name = format!(
+        "attention {heads:?} neox={neox} {kv:?} {act_out:?} fused={fused} {positions:?} wg={wg}"
+    );
+    let f16 = kv == KvType::F16;
+    for (binding, got, want) in run_both(
+        &gpu,
+        Case {
+            name: name.clone(),
+            kernel: Box::new(kernel),
+            buffers,
+            rows: 2,
+        },
+    ) {
+        match binding {
+            // f16 stores round K and V once; a key next to a rounding boundary may land on either side.
+            2 | 3 => assert_close(
+                &name,
+                &kv_floats(&s.shape, &got),
+                &kv_floats(&s.shape, &want),
+                if f16 { 1e-8 } else { 1e-11 },
+            ),
+            7 => assert_close(
+                &name,
+                &act_values(act_out, &got),
+                &act_values(act_out, &want),
+                if act_out == ActKind::Q8 || f16 {
+                    1e-6
+                } else {
+                    1e-10
+                },
+            ),
+            8 => assert_close(
+                &name,
+                &as_floats(&got),
+                &as_floats(&want),
+                if f16 { 1e-7 } else { 1e-10 },
+            ),
+            _ => assert_eq!(got, want, "{name}: binding {binding}"),
+        }
+    }
+}
+
+#[test]
+fn attention_matches_its_twin_on_both() {
+    for heads in HEADS {
+        for (neox, kv) in [(false, KvType::F32), (true, KvType::F16)] {
+            for positions in [[0, 31], [32, 77]] {
+                check_attention(heads, neox, kv, ActKind::F32, false, positions, 32, false);
+                check_attention(heads, neox, kv, ActKind::F32, true, positions, 64, false);
+            }
+        }
+    }
+}
+
+#[test]
+fn attention_over_a_wrapped_ring_reads_sinks_and_the_last_pages_only() {
+    // 4 pages a sequence, 1 of them sink: position 128 recycles page 1.
+    for positions in [[127, 128], [159, 160], [300, 287]] {
+        check_attention(
+            (9, 3, 64),
+            false,
+            KvType::F32,
+            ActKind::F32,
+            false,
+            positions,
+            32,
+            false,
+        );
+        check_attention(
+            (9, 3, 64),
+            false,
+            KvType::F16,
+            ActKind::Q8,
+            true,
+            positions,
+            32,
+            false,
+        );
+    }
+}
+
+#[test]
+fn attention_taps_match_their_twin() {
+    check_attention(
+        (9, 3, 64),
+        false,
+        KvType::F32,
+        ActKind::F32,
+        false,
+        [5, 70],
+        32,
+        true,
+    );
+    check_attention(
+        (16, 2, 128),
+        true,
+        KvType::F32,
+        ActKind::F32,
+        false,
+        [5, 70],
+        64,
+        true,
+    );
+}
+
+#[test]
+fn kv_writer_matches_its_twin_and_skips_invalid_rows() {
+    for heads in HEADS {
+        for (neox, kv, rope_dim) in [
+            (false, KvType::F32, heads.2),
+            (true, KvType::F16, heads.2),
+            (true, KvType::F32, heads.2 / 2),
+        ] {
+            let (gpu, mut rng) = (gpu(), Rng::new(u64::from(heads.2)));
+            let s = setup(&mut rng, heads, neox, kv, rope_dim);
+            let rows = vec![0, 30, 0, 1, 0, 31, 0, 1, 0, 32, 0, 1, 0, 5, 4, 0];
+            let (k, v) = (store(&mut rng, &s, [0, 0]), store(&mut rng, &s, [0, 0]));
+            let buffers = vec![
+                (1, rng.floats(4 * s.shape.qkv_stride as usize)),
+                (2, k),
+                (3, v),
+                (4, s.rope.clone()),
+                (5, rows),
+                (6, s.table.clone()),
+            ];
+            let kernel = KvWrite {
+                shape: s.shape,
+                wg: 32,
+            };
+            let name = format!("kv_write {heads:?} neox={neox} {kv:?}");
+            for (binding, got, want) in run_both(
+                &gpu,
+                Case {
+                    name: name.clone(),
+                    kernel: Box::new(kernel),
+                    buffers,
+                    rows: 4,
+                },
+            ) {
+                if binding == 2 || binding == 3 {
+                    assert_close(
+                        &name,
+                        &kv_floats(&s.shape, &got),
+                        &kv_floats(&s.shape, &want),
+                        if kv == KvType::F16 { 1e-8 } else { 1e-12 },
+                    );
+                }
+            }
+        }
+    }
+}

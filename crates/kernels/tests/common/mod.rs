@@ -1,0 +1,183 @@
+//! Runs one step on the GPU and with its CPU twin over the same fresh random memory, and compares what it wrote.
+
+use chord_kernels::act::{self, ActKind};
+use chord_kernels::cpu::CpuMemory;
+use chord_kernels::gpu::{Gpu, GpuPlan};
+use chord_kernels::op::{BufDesc, BufId, Kernel, Role, Step};
+use chord_quant::WeightType;
+
+/// A small seeded generator (xorshift64*): tests must repeat.
+pub struct Rng(u64);
+
+impl Rng {
+    pub fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    pub fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+
+    /// Uniform in [-1, 1).
+    pub fn float(&mut self) -> f32 {
+        (self.next() >> 40) as f32 / (1u64 << 23) as f32 - 1.0
+    }
+
+    pub fn floats(&mut self, n: usize) -> Vec<u32> {
+        (0..n).map(|_| self.float().to_bits()).collect()
+    }
+}
+
+pub fn gpu() -> Gpu {
+    pollster::block_on(Gpu::open(None)).expect("tests need an adapter: lavapipe is enough")
+}
+
+/// Random finite streams of a `rows` x `k` tensor: made as GGUF blocks, so that scales are real halves.
+pub fn weights(rng: &mut Rng, ty: WeightType, rows: usize, k: usize) -> (Vec<u32>, Vec<u32>) {
+    let bytes_per_row = ty.row_bytes(k).unwrap();
+    let mut bytes: Vec<u8> = (0..rows * bytes_per_row)
+        .map(|_| rng.next() as u8)
+        .collect();
+    let half = |rng: &mut Rng, scale: f32| half::f16::from_f32(rng.float() * scale).to_le_bytes();
+    // Overwrite the float fields of every block with small finite values.
+    let float_fields: &[usize] = match ty {
+        WeightType::Q4_0 | WeightType::Q8_0 => &[0],
+        WeightType::Q4_1 | WeightType::Q4K => &[0, 2],
+        WeightType::Q6K => &[208],
+        WeightType::F16 => {
+            bytes
+                .chunks_exact_mut(2)
+                .for_each(|c| c.copy_from_slice(&half(rng, 1.0)));
+            &[]
+        }
+        WeightType::F32 => {
+            bytes
+                .chunks_exact_mut(4)
+                .for_each(|c| c.copy_from_slice(&rng.float().to_le_bytes()));
+            &[]
+        }
+    };
+    if !float_fields.is_empty() {
+        for block in bytes.chunks_exact_mut(ty.block_bytes()) {
+            for at in float_fields {
+                block[*at..at + 2].copy_from_slice(&half(rng, 0.02));
+            }
+        }
+    }
+    let l = chord_quant::layout(ty, rows, k).unwrap();
+    let (mut q, mut s) = (vec![0; l.quant_words], vec![0; l.scale_words]);
+    chord_quant::repack_rows(ty, k, &bytes, &mut q, &mut s).unwrap();
+    (q, s)
+}
+
+/// Activation blocks of random rows.
+pub fn activations(rng: &mut Rng, kind: ActKind, tokens: usize, blocks: usize) -> Vec<u32> {
+    let mut out = vec![0; tokens * blocks * kind.words()];
+    for block in out.chunks_exact_mut(kind.words()) {
+        let values: [f32; 32] = std::array::from_fn(|_| rng.float());
+        let ssq = values.iter().map(|v| v * v).sum::<f32>() * (1.0 + rng.float() * 0.5);
+        act::encode(kind, &values, ssq, block);
+    }
+    out
+}
+
+/// A step under test: its buffers with their first contents.
+pub struct Case {
+    pub name: String,
+    pub kernel: Box<dyn Kernel>,
+    /// (binding, contents)
+    pub buffers: Vec<(u32, Vec<u32>)>,
+    pub rows: u32,
+}
+
+/// Contents of every buffer after the step: (binding, GPU, CPU).
+pub fn run_both(gpu: &Gpu, case: Case) -> Vec<(u32, Vec<u32>, Vec<u32>)> {
+    pollster::block_on(async {
+        let describe = |(b, words): &(u32, Vec<u32>)| BufDesc {
+            label: format!("b{b}"),
+            words: words.len() as u64,
+            role: Role::Storage,
+        };
+        let descriptions: Vec<BufDesc> = case.buffers.iter().map(describe).collect();
+        let bind: Vec<(u32, BufId)> = case
+            .buffers
+            .iter()
+            .enumerate()
+            .map(|(id, (b, _))| (*b, id))
+            .collect();
+        let step = Step {
+            name: case.name,
+            kernel: case.kernel,
+            bind,
+        };
+        let memory = CpuMemory::new(&descriptions);
+        let plan = GpuPlan::allocate(gpu, &descriptions).await.unwrap();
+        for (id, (_, words)) in case.buffers.iter().enumerate() {
+            *memory.words_mut(id) = words.clone();
+            gpu.write(plan.buffer(id), 0, words);
+        }
+        let bound = plan.bind(gpu, &step).await.unwrap();
+        gpu.run(std::iter::once(&bound), case.rows, 1, &[]);
+        memory.run(&step, case.rows);
+        let mut out = Vec::new();
+        for (id, (b, words)) in case.buffers.iter().enumerate() {
+            let staging = gpu.staging(words.len() as u64).await.unwrap();
+            let from_gpu = gpu
+                .read(&staging, plan.buffer(id), 0, words.len() as u64)
+                .await
+                .unwrap();
+            out.push((*b, from_gpu, memory.words(id).clone()));
+        }
+        out
+    })
+}
+
+pub fn as_floats(words: &[u32]) -> Vec<f32> {
+    words.iter().map(|w| f32::from_bits(*w)).collect()
+}
+
+/// Values and sums of squares of activation blocks.
+pub fn act_values(kind: ActKind, words: &[u32]) -> Vec<f32> {
+    words
+        .chunks_exact(kind.words())
+        .flat_map(|b| act::decode(kind, b).0)
+        .collect()
+}
+
+/// Normalised mean squared error: sum (a-b)^2 / sum b^2. Not finite where it must be: infinite.
+pub fn nmse(got: &[f32], want: &[f32]) -> f64 {
+    assert_eq!(got.len(), want.len());
+    let (mut error, mut power) = (0.0, 0.0);
+    for (g, w) in got.iter().zip(want) {
+        if !g.is_finite() {
+            return f64::INFINITY;
+        }
+        error += (f64::from(*g) - f64::from(*w)).powi(2);
+        power += f64::from(*w).powi(2);
+    }
+    error / power.max(1e-300)
+}
+
+/// Asserts a budget, showing where the first large difference is.
+pub fn assert_close(name: &str, got: &[f32], want: &[f32], budget: f64) {
+    let e = nmse(got, want);
+    if e <= budget {
+        return;
+    }
+    let scale = want.iter().fold(0.0f32, |a, w| a.max(w.abs()));
+    let at = got
+        .iter()
+        .zip(want)
+        .position(|(g, w)| !((g - w).abs() <= scale * 1e-3))
+        .unwrap_or(0);
+    let show = |v: &[f32]| format!("{:?}", &v[at..(at + 5).min(v.len())]);
+    panic!(
+        "{name}: NMSE {e:.3e} > {budget:.1e}; first at {at} of {}: got {} want {}",
+        got.len(),
+        show(got),
+        show(want)
+    );
+}

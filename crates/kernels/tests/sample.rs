@@ -1,0 +1,329 @@
+//! The sampling shader against its CPU twin: the token it draws, and what it writes.
+
+mod common;
+
+use chord_kernels::gpu::{BoundStep, Gpu, GpuPlan};
+use chord_kernels::op::{BufDesc, Role, Step};
+use chord_kernels::sample::{Sample, SampleParams, choose_at, ctl, sample, uniform};
+
+const PARAMS: usize = 0;
+const LOGITS: usize = 1;
+const ROWS: usize = 2;
+const CTL: usize = 3;
+const EOG: usize = 4;
+const EOG_WORDS: usize = 4;
+/// A second row behind the sampled one: it must stay as it is.
+const ROW_WORDS: usize = 8;
+
+/// The step with its buffers, bound once: only contents change between runs, as in the engine.
+struct Bench {
+    gpu: Gpu,
+    plan: GpuPlan,
+    step: BoundStep,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct State {
+    rows: Vec<u32>,
+    ctl: Vec<u32>,
+}
+
+impl State {
+    fn new(seed: u64, position: u32) -> Self {
+        let mut state = Self {
+            rows: vec![11, position, 22, 1, 55, 66, 77, 88],
+            ctl: vec![0; ctl::WORDS],
+        };
+        state.ctl[ctl::SEED_LOW] = seed as u32;
+        state.ctl[ctl::SEED_HIGH] = (seed >> 32) as u32;
+        state.ctl[ctl::LOG..].fill(0xdead_beef);
+        state
+    }
+}
+
+impl Bench {
+    fn new(n_vocab: u32) -> Self {
+        let gpu = common::gpu();
+        let sizes = [
+            size_of::<SampleParams>() / 4,
+            n_vocab as usize,
+            ROW_WORDS,
+            ctl::WORDS,
+            EOG_WORDS,
+        ];
+        let describe = |(i, words): (usize, usize)| BufDesc {
+            label: format!("b{i}"),
+            words: words as u64,
+            role: if i == PARAMS {
+                Role::Uniform
+            } else {
+                Role::Storage
+            },
+        };
+        let descriptions: Vec<BufDesc> = sizes.into_iter().enumerate().map(describe).collect();
+        let plan = pollster::block_on(GpuPlan::allocate(&gpu, &descriptions)).unwrap();
+        let bind = (0..5).map(|i| (i as u32, i)).collect();
+        let step = Step {
+            name: "sample".into(),
+            kernel: Box::new(Sample),
+            bind,
+        };
+        let step = pollster::block_on(plan.bind(&gpu, &step)).unwrap();
+        Self { gpu, plan, step }
+    }
+
+    /// `steps` dispatches in one submit.
+    fn run(
+        &self,
+        p: &SampleParams,
+        logits: &[f32],
+        eog: &[u32],
+        state: &State,
+        steps: u32,
+    ) -> State {
+        self.gpu.write(
+            self.plan.buffer(PARAMS),
+            0,
+            bytemuck::cast_slice(std::slice::from_ref(p)),
+        );
+        self.gpu
+            .write(self.plan.buffer(LOGITS), 0, bytemuck::cast_slice(logits));
+        self.gpu.write(self.plan.buffer(ROWS), 0, &state.rows);
+        self.gpu.write(self.plan.buffer(CTL), 0, &state.ctl);
+        if !eog.is_empty() {
+            self.gpu.write(self.plan.buffer(EOG), 0, eog);
+        }
+        self.gpu.run(std::iter::once(&self.step), 1, steps, &[]);
+        let read = |id: usize, words: usize| {
+            let words = words as u64;
+            pollster::block_on(async {
+                let staging = self.gpu.staging(words).await.unwrap();
+                self.gpu
+                    .read(&staging, self.plan.buffer(id), 0, words)
+                    .await
+                    .unwrap()
+            })
+        };
+        State {
+            rows: read(ROWS, ROW_WORDS),
+            ctl: read(CTL, ctl::WORDS),
+        }
+    }
+}
+
+fn twin(p: &SampleParams, logits: &[f32], eog: &[u32], state: &State, steps: u32) -> State {
+    let mut state = state.clone();
+    for _ in 0..steps {
+        sample(p, logits, &mut state.rows, &mut state.ctl, eog);
+    }
+    state
+}
+
+/// Shapes of logits a sampler meets: spread, tied, flat, with one far ahead, and of both extremes.
+fn shapes(n: u32, seed: u64) -> Vec<(&'static str, Vec<f32>)> {
+    let normal = |i: u32| (0..4).map(|j| uniform(seed, 4 * i + j)).sum::<f32>() - 2.0;
+    let of = |f: &dyn Fn(u32) -> f32| (0..n).map(f).collect::<Vec<f32>>();
+    let mut huge = of(&|i| normal(i) * 4.0);
+    huge[n as usize / 3] = 1e4;
+    vec![
+        ("spread", of(&|i| normal(i) * 8.0)),
+        ("close", of(&normal)),
+        ("tied", of(&|i| (normal(i) * 4.0).round())),
+        ("equal", vec![-3.25; n as usize]),
+        ("one huge", huge),
+        (
+            "extreme",
+            of(&|i| {
+                if i % 7 == 0 {
+                    f32::MIN
+                } else {
+                    normal(i) * 1e30
+                }
+            }),
+        ),
+        ("signed zeros", of(&|i| if i % 2 == 0 { 0.0 } else { -0.0 })),
+    ]
+}
+
+/// (temperature, top_k, top_p, min_p): each filter alone, together, at its ends, and kept sets on both sides of the
+/// gathered list's length.
+const SETTINGS: [(f32, u32, f32, f32); 18] = [
+    (0.0, 40, 0.95, 0.05),
+    (1.0, 0, 1.0, 0.0),
+    (0.8, 40, 0.95, 0.05),
+    (1.0, 1, 1.0, 0.0),
+    (1.0, 511, 1.0, 0.0),
+    (1.0, 512, 1.0, 0.0),
+    (1.0, 513, 1.0, 0.0),
+    (2.0, 600, 0.9, 0.0),
+    (1.0, u32::MAX, 0.9, 0.0),
+    (1.0, 0, 0.5, 0.0),
+    (1.0, 0, 0.0, 0.0),
+    (1.0, 20, 1e-6, 0.0),
+    (0.01, 0, 0.99, 0.0),
+    (1.5, 0, 1.0, 0.1),
+    (1.0, 0, 1.0, 1.0),
+    (100.0, 0, 1.0, 0.0),
+    (1e-9, 40, 0.95, 0.05),
+    (1.2, 100, 0.8, 0.2),
+];
+
+fn check_vocabulary(n: u32) {
+    let bench = Bench::new(n);
+    let (mut runs, mut equal) = (0, 0);
+    for (shape, logits) in shapes(n, u64::from(n)) {
+        for (i, (temperature, top_k, top_p, min_p)) in SETTINGS.into_iter().enumerate() {
+            let p = SampleParams::new(n, 0, temperature, top_k, top_p, min_p);
+            let (seed, position) = (0x1234_5678_9abc + i as u64, 3 * i as u32);
+            let state = State::new(seed, position);
+            let got = bench.run(&p, &logits, &[], &state, 1);
+            let want = twin(&p, &logits, &[], &state, 1);
+            runs += 1;
+            if got == want {
+                equal += 1;
+                continue;
+            }
+            // Sums differ in their last bits: within 1e-5 of a boundary of top-p or of the draw either side is right.
+            let u = uniform(seed, position + 1);
+            let token = got.ctl[ctl::LOG];
+            let near = [-1e-5f32, 0.0, 1e-5];
+            let allowed: Vec<u32> = near
+                .iter()
+                .flat_map(|dp| near.iter().map(move |du| (dp, du)))
+                .map(|(dp, du)| {
+                    let p = SampleParams {
+                        top_p: p.top_p + dp,
+                        ..p
+                    };
+                    choose_at(&p, &logits, (u + du).clamp(0.0, 1.0 - f32::EPSILON)).unwrap()
+                })
+                .collect();
+            let name = format!("n={n} {shape} t={temperature} k={top_k} p={top_p} m={min_p} u={u}");
+            assert!(
+                allowed.contains(&token),
+                "{name}: token {token}, allowed {allowed:?}"
+            );
+            let mut same = want;
+            same.ctl[ctl::LOG] = token;
+            same.rows[0] = token;
+            assert_eq!(got, same, "{name}: everything but the token");
+        }
+    }
+    assert!(
+        equal * 50 >= runs * 49,
+        "n={n}: only {equal} of {runs} tokens equal the twin's"
+    );
+}
+
+#[test]
+fn tokens_equal_the_twin_vocabulary_1() {
+    check_vocabulary(1);
+}
+
+#[test]
+fn tokens_equal_the_twin_vocabulary_2048() {
+    check_vocabulary(2048);
+}
+
+#[test]
+fn tokens_equal_the_twin_vocabulary_49152() {
+    check_vocabulary(49_152);
+}
+
+#[test]
+fn tokens_equal_the_twin_vocabulary_50257() {
+    check_vocabulary(50_257);
+}
+
+#[test]
+fn steps_of_one_submit_advance_the_sequence() {
+    let n = 300;
+    let bench = Bench::new(n);
+    let (_, logits) = shapes(n, 5).swap_remove(1);
+    let p = SampleParams::new(n, 0, 1.0, 0, 1.0, 0.0);
+    let state = State::new(u64::MAX - 5, 100);
+    let got = bench.run(&p, &logits, &[], &state, 20);
+    assert_eq!(got, twin(&p, &logits, &[], &state, 20));
+    assert_eq!(
+        (got.ctl[ctl::STEP], got.ctl[ctl::DONE], got.rows[1]),
+        (20, 0, 120)
+    );
+    let log = &got.ctl[ctl::LOG..ctl::LOG + 20];
+    assert!(
+        log.iter().any(|id| *id != log[0]),
+        "positions draw differently: {log:?}"
+    );
+    assert_eq!(
+        got,
+        bench.run(&p, &logits, &[], &state, 20),
+        "a seeded run repeats bit for bit"
+    );
+    // Steps 10..20 alone, from the state after ten.
+    let ten = bench.run(&p, &logits, &[], &state, 10);
+    assert_eq!(got, bench.run(&p, &logits, &[], &ten, 10));
+    // A log that is full is not overrun.
+    let full = bench.run(&p, &logits, &[], &state, 70);
+    assert_eq!(full, twin(&p, &logits, &[], &state, 70));
+    assert_eq!(full.ctl[ctl::STEP], 70);
+}
+
+#[test]
+fn end_of_generation_is_logged_and_stops_everything() {
+    let n = 300;
+    let bench = Bench::new(n);
+    let (_, logits) = shapes(n, 6).swap_remove(1);
+    let free = SampleParams::new(n, 0, 1.0, 0, 1.0, 0.0);
+    let state = State::new(77, 0);
+    let log = twin(&free, &logits, &[], &state, 8).ctl[ctl::LOG..ctl::LOG + 8].to_vec();
+    // The sixth token's first occurrence ends the generation.
+    let end = log.iter().position(|id| *id == log[5]).unwrap();
+    let eog = [n + 1, n + 2, log[5]];
+    let p = SampleParams { n_eog: 3, ..free };
+    let got = bench.run(&p, &logits, &eog, &state, 8);
+    assert_eq!(got, twin(&p, &logits, &eog, &state, 8));
+    assert_eq!(
+        (got.ctl[ctl::DONE], got.ctl[ctl::STEP] as usize),
+        (1, end + 1)
+    );
+    assert_eq!(got.ctl[ctl::LOG + end], log[5]);
+    assert_eq!(
+        got.ctl[ctl::LOG + end + 1],
+        0xdead_beef,
+        "nothing is written after the end"
+    );
+    assert_eq!(
+        got,
+        bench.run(&p, &logits, &eog, &got, 3),
+        "nor in a later submit"
+    );
+}
+
+#[test]
+fn a_logit_that_is_not_finite_is_a_fault_and_no_token() {
+    let n = 2048;
+    let bench = Bench::new(n);
+    let (_, clean) = shapes(n, 7).swap_remove(0);
+    for bad in [
+        f32::NAN,
+        -f32::NAN,
+        f32::from_bits(0x7f80_0001),
+        f32::from_bits(u32::MAX),
+        f32::INFINITY,
+        f32::NEG_INFINITY,
+    ] {
+        for at in [0, 255, 256, 2047] {
+            for temperature in [0.0, 1.0] {
+                let mut logits = clean.clone();
+                logits[at] = bad;
+                let p = SampleParams::new(n, 0, temperature, 40, 0.95, 0.05);
+                let state = State::new(1, 9);
+                let got = bench.run(&p, &logits, &[], &state, 2);
+                let mut want = state.clone();
+                want.ctl[ctl::FAULT] = 1;
+                want.ctl[ctl::DONE] = 1;
+                assert_eq!(got, want, "{bad} at {at}, temperature {temperature}");
+                assert_eq!(got, twin(&p, &logits, &[], &state, 2));
+            }
+        }
+    }
+}

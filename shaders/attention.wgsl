@@ -1,0 +1,192 @@
+// Causal attention of one row and one KV head's group of query heads over the sequence's pages, with online softmax.
+// K and V are read once per group (GQA). One page of 32 slots a step; slots beyond the length are never read.
+// FUSED (decode): the workgroup also writes its head's new K and V first: rows are then of different sequences.
+#import kv_params
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> qkv: array<f32>; // [row, qkv_stride]
+#if FUSED
+@group(0) @binding(2) var<storage, read_write> k: array<${KV_TYPE}>;
+@group(0) @binding(3) var<storage, read_write> v: array<${KV_TYPE}>;
+#else
+@group(0) @binding(2) var<storage, read> k: array<${KV_TYPE}>;
+@group(0) @binding(3) var<storage, read> v: array<${KV_TYPE}>;
+#endif
+@group(0) @binding(4) var<storage, read> rope: array<vec2<f32>>;
+@group(0) @binding(5) var<storage, read> rows: array<vec4<u32>>; // (token, position, table base, valid)
+@group(0) @binding(6) var<storage, read> table: array<u32>; // [sequence, seq_pages] -> page
+@group(0) @binding(7) var<storage, read_write> act_out: array<u32>; // [row, act_blocks] blocks
+#if TAP
+// Per row: n_heads * head_dim rotated queries, then n_heads * (row sum, maximum, entropy) of the weights.
+@group(0) @binding(8) var<storage, read_write> tap: array<f32>;
+#endif
+
+const WG = ${WG}u;
+const GROUP = ${GROUP}u; // query heads per KV head
+const HEAD_QUADS = ${HEAD_QUADS}u;
+const LOWEST = -3.0e38; // finite: arithmetic on infinities is not dependable in WGSL
+
+#import kv
+
+var<workgroup> q: array<vec4<f32>, ${Q_LEN}>; // rotated, scaled queries [GROUP, HEAD_QUADS]; later the output
+var<workgroup> score: array<f32, ${S_LEN}>; // [GROUP, 32]
+var<workgroup> weight: array<f32, ${S_LEN}>; // [GROUP, 32] exp(score - maximum so far)
+var<workgroup> top: array<f32, ${GROUP}>; // maximum so far
+var<workgroup> fade: array<f32, ${GROUP}>; // exp(old maximum - new maximum)
+
+fn act_value(t: u32, j: u32) -> vec4<f32> {
+    return q[t + j];
+}
+
+fn act_source_ssq(t: u32) -> f32 {
+    return 0.0;
+}
+#import act_out
+
+// Valid slots of the i-th table entry for a row at `pos`.
+fn slots(i: u32, pos: u32) -> u32 {
+    return select(PAGE, pos % PAGE + 1u, i == ring_index(pos / PAGE));
+}
+
+// q.k of every head of the group for this thread's slots of one page, into `score`.
+fn score_page(page: u32, n_slots: u32, kv_head: u32, lid: u32) {
+    let slot = lid % PAGE;
+#for h in GROUP
+    var s_${h} = 0.0;
+#endfor
+    // trap: a slot beyond the length may hold anything, NaN included; read slot 0 instead and drop the result.
+    let at = kv_at(page, kv_head, select(0u, slot, slot < n_slots));
+    for (var j = 0u; j < HEAD_QUADS; j++) {
+        let kj = kv_unpack(k[at + j]);
+#for h in GROUP
+        s_${h} += dot(q[${h}u * HEAD_QUADS + j], kj);
+#endfor
+    }
+#for h in GROUP
+    score[${h}u * PAGE + slot] = select(LOWEST, s_${h}, slot < n_slots);
+#endfor
+}
+
+@compute @workgroup_size(${WG})
+fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
+    let kv_head = wid.x;
+    let r = wid.y;
+    let row = rows[r];
+    let pos = row.y;
+    let n_pages = min(pos / PAGE + 1u, p.seq_pages);
+    let head0 = kv_head * GROUP;
+    let base = r * p.qkv_stride;
+
+#if FUSED
+    if (row.w != 0u) {
+        let page = table[row.z + ring_index(pos / PAGE)];
+        let at = kv_at(page, kv_head, pos % PAGE);
+        for (var j = lid; j < HEAD_QUADS; j += WG) {
+            k[at + j] = kv_pack(rotated4(base + p.k_off + kv_head * HEAD_QUADS * 4u, j, pos));
+            let o = base + p.v_off + (kv_head * HEAD_QUADS + j) * 4u;
+            v[at + j] = kv_pack(vec4<f32>(qkv[o], qkv[o + 1u], qkv[o + 2u], qkv[o + 3u]));
+        }
+    }
+    storageBarrier();
+#endif
+    for (var i = lid; i < GROUP * HEAD_QUADS; i += WG) {
+        let rq = rotated4(base + (head0 + i / HEAD_QUADS) * HEAD_QUADS * 4u, i % HEAD_QUADS, pos);
+#if TAP
+        let o = r * p.tap_stride + (head0 * HEAD_QUADS + i) * 4u;
+        tap[o] = rq.x;
+        tap[o + 1u] = rq.y;
+        tap[o + 2u] = rq.z;
+        tap[o + 3u] = rq.w;
+#endif
+        q[i] = rq * p.scale;
+    }
+    for (var h = lid; h < GROUP; h += WG) {
+        top[h] = LOWEST;
+    }
+#for n in ITEMS
+    var o_${n} = vec4<f32>(0.0);
+    var l_${n} = 0.0;
+#endfor
+    workgroupBarrier();
+
+    for (var i = 0u; i < n_pages; i++) {
+        let page = table[row.z + i];
+        let n_slots = slots(i, pos);
+        if (lid < PAGE) {
+            score_page(page, n_slots, kv_head, lid);
+        }
+        workgroupBarrier();
+        for (var h = lid; h < GROUP; h += WG) {
+            var m = top[h];
+            for (var s = 0u; s < n_slots; s++) {
+                m = max(m, score[h * PAGE + s]);
+            }
+            fade[h] = exp(top[h] - m);
+            top[h] = m;
+        }
+        workgroupBarrier();
+        for (var s = lid; s < GROUP * PAGE; s += WG) {
+            weight[s] = select(0.0, exp(score[s] - top[s / PAGE]), s % PAGE < n_slots);
+        }
+        workgroupBarrier();
+#for n in ITEMS
+        {
+            let item = min(lid + ${n}u * WG, GROUP * HEAD_QUADS - 1u);
+            let h = item / HEAD_QUADS;
+            let at = kv_at(page, kv_head, 0u) + item % HEAD_QUADS;
+            o_${n} *= fade[h];
+            l_${n} *= fade[h];
+            for (var s = 0u; s < n_slots; s++) {
+                let w = weight[h * PAGE + s];
+                o_${n} += w * kv_unpack(v[at + s * HEAD_QUADS]);
+                l_${n} += w;
+            }
+        }
+#endfor
+    }
+#if TAP
+    // A second pass with the final maximum: sum, largest and entropy of the weights as they were used.
+#for n in ITEMS
+    if (lid + ${n}u * WG < GROUP * HEAD_QUADS && (lid + ${n}u * WG) % HEAD_QUADS == 0u) {
+        fade[(lid + ${n}u * WG) / HEAD_QUADS] = l_${n};
+    }
+#endfor
+    workgroupBarrier();
+    var sum = 0.0;
+    var largest = 0.0;
+    var entropy = 0.0;
+    for (var i = 0u; i < n_pages; i++) {
+        let n_slots = slots(i, pos);
+        if (lid < PAGE) {
+            score_page(table[row.z + i], n_slots, kv_head, lid);
+        }
+        workgroupBarrier();
+        if (lid < GROUP) {
+            for (var s = 0u; s < n_slots; s++) {
+                let w = exp(score[lid * PAGE + s] - top[lid]) / fade[lid];
+                sum += w;
+                largest = max(largest, w);
+                entropy -= select(0.0, w * log(max(w, 1e-38)), w > 0.0);
+            }
+        }
+        workgroupBarrier();
+    }
+    if (lid < GROUP) {
+        let o = r * p.tap_stride + p.n_heads * HEAD_QUADS * 4u + (head0 + lid) * 3u;
+        tap[o] = sum;
+        tap[o + 1u] = largest;
+        tap[o + 2u] = entropy;
+    }
+#endif
+    workgroupBarrier();
+#for n in ITEMS
+    if (lid + ${n}u * WG < GROUP * HEAD_QUADS) {
+        q[lid + ${n}u * WG] = o_${n} / l_${n};
+    }
+#endfor
+    workgroupBarrier();
+    let blk0 = r * p.act_blocks + head0 * HEAD_QUADS / 8u;
+    for (var i = lid; i < GROUP * HEAD_QUADS; i += WG) {
+        act_emit(blk0 + i / 8u, (i / 8u) * 8u, i % 8u);
+    }
+}

@@ -1,0 +1,258 @@
+// y[token, row] = sum_k W[row, k] * x[token, k] for a tile of 32 rows and COLS tokens per workgroup.
+//
+// x comes as activation blocks (int8 or f32, with block sums and the sum of squares of the residual behind it), so
+// that the RMS norm's factor is one multiplication at the end (NORM). What follows is an epilogue:
+//   PLAIN  out[token, row] = y                                    (q|k|v, logits). Weights B are more rows after A.
+//   RESID  x[token, row] += y, and the next activation blocks     (attention output, FFN down)
+//   GLU    activation blocks of silu(A x) * (B x)                 (FFN gate and up)
+// A thread owns ROWS rows; SPLIT lanes share a row and stripe its blocks.
+struct Params {
+    k_blocks: u32, // 32-value blocks per row
+    rows_a: u32,
+    rows_b: u32, // 0 without B (PLAIN)
+    n_tiles: u32, // row tiles in the dispatch
+    out_stride: u32, // PLAIN: f32 per token of out; else: blocks per token of act_out
+    norm_k: f32, // values the norm averages over
+    eps: f32,
+    tap_stride: u32, // f32 per token of tap
+}
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> q_a: array<vec4<u32>>;
+@group(0) @binding(2) var<storage, read> s_a: array<u32>;
+#if HAS_B
+@group(0) @binding(3) var<storage, read> q_b: array<vec4<u32>>;
+@group(0) @binding(4) var<storage, read> s_b: array<u32>;
+#endif
+@group(0) @binding(5) var<storage, read> act: array<vec4<u32>>; // [token, k_blocks] blocks
+#if PLAIN
+@group(0) @binding(6) var<storage, read_write> out: array<f32>; // [token, out_stride]
+#endif
+#if RESID
+@group(0) @binding(6) var<storage, read_write> x: array<f32>; // [token, out_stride*32]
+@group(0) @binding(7) var<storage, read> gamma: array<vec4<f32>>; // weight of the norm that follows, [out_stride*8]
+#endif
+#if !PLAIN
+@group(0) @binding(8) var<storage, read_write> act_out: array<u32>; // [token, out_stride] blocks
+#endif
+#if TAP
+@group(0) @binding(9) var<storage, read_write> tap: array<f32>; // [token, tap_stride]: y before it joins the residual
+#endif
+
+const SPLIT = ${SPLIT}u;
+const WG = ${WG}u;
+const HALF_x = 0u;
+const HALF_y = 4u;
+#if ACT_Q8
+const ACT_VEC4 = 3u;
+#else
+const ACT_VEC4 = 9u;
+#endif
+
+#import unpack
+#import quant_${A} P=a
+#if HAS_B
+#import quant_${B} P=b
+#endif
+
+var<workgroup> tile: array<f32, ${TILE_LEN}>; // [COLS, 32]
+#if SPLIT_SHARED
+var<workgroup> red: array<f32, ${WG}>;
+#endif
+
+#if !PLAIN
+fn act_row(i: u32) -> vec4<f32> {
+    return vec4<f32>(tile[i], tile[i + 1u], tile[i + 2u], tile[i + 3u]);
+}
+var<private> tile_blk: u32; // block index within a token, for gamma
+
+fn act_value(t: u32, j: u32) -> vec4<f32> {
+#if RESID
+    return act_row(t + 4u * j) * gamma[tile_blk * 8u + j];
+#else
+    return act_row(t + 4u * j);
+#endif
+}
+
+fn act_source_ssq(t: u32) -> f32 {
+    var s = 0.0;
+#if RESID
+    for (var j = 0u; j < 8u; j++) {
+        let v = act_row(t + 4u * j);
+        s += dot(v, v);
+    }
+#endif
+    return s;
+}
+#import act_out
+#endif
+
+#if SPLIT_SHARED
+// Sum over the SPLIT lanes of a row, in lane order; every lane gets it.
+fn reduce(v: f32, lid: u32) -> f32 {
+    red[lid] = v;
+    workgroupBarrier();
+    let first = lid - lid % SPLIT;
+    var s = 0.0;
+    for (var i = 0u; i < SPLIT; i++) {
+        s += red[first + i];
+    }
+    workgroupBarrier();
+    return s;
+}
+#endif
+#if SPLIT_SUBGROUP
+// Sum over the SPLIT lanes of a row by butterfly; SPLIT divides the subgroup size.
+fn reduce(v: f32, lid: u32) -> f32 {
+    var s = v;
+    for (var i = 1u; i < SPLIT; i *= 2u) {
+        s += subgroupShuffleXor(s, i);
+    }
+    return s;
+}
+#endif
+
+@compute @workgroup_size(${WG})
+fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
+    // Grids are folded: no dimension may pass 65,535 workgroups.
+    let t = wid.x + wid.z * 32768u;
+    if (t >= p.n_tiles) {
+        return;
+    }
+    let col0 = wid.y * ${COLS}u;
+    let part = lid % SPLIT;
+    let local = (lid / SPLIT) * ${ROWS}u;
+#for c in COLS
+    var ssq_${c} = 0.0;
+#for r in ROWS
+    var acca_${c}_${r} = 0.0;
+#if GLU
+    var accb_${c}_${r} = 0.0;
+#endif
+#endfor
+#endfor
+
+#if PLAIN
+#if HAS_B
+    let tiles_a = (p.rows_a + 31u) / 32u;
+    if (t < tiles_a) {
+#for r in ROWS
+        let row_${r} = min(t * 32u + local + ${r}u, p.rows_a - 1u);
+#endfor
+#import matmul_acc WS=a FLOAT=${A_FLOAT}
+    } else {
+#for r in ROWS
+        let row_${r} = min((t - tiles_a) * 32u + local + ${r}u, p.rows_b - 1u);
+#endfor
+#for c in COLS
+#for r in ROWS
+        var accb_${c}_${r} = 0.0;
+#endfor
+#endfor
+#import matmul_acc WS=b FLOAT=${B_FLOAT}
+#for c in COLS
+#for r in ROWS
+        acca_${c}_${r} = accb_${c}_${r};
+#endfor
+#endfor
+    }
+#else
+#for r in ROWS
+    let row_${r} = min(t * 32u + local + ${r}u, p.rows_a - 1u);
+#endfor
+#import matmul_acc WS=a FLOAT=${A_FLOAT}
+#endif
+#else
+#for r in ROWS
+    let row_${r} = min(t * 32u + local + ${r}u, p.rows_a - 1u);
+#endfor
+#if GLU
+#if A_FLOAT == B_FLOAT
+#import matmul_acc WS=a,b FLOAT=${A_FLOAT}
+#else
+#import matmul_acc WS=a FLOAT=${A_FLOAT}
+#for c in COLS
+    ssq_${c} = 0.0;
+#endfor
+#import matmul_acc WS=b FLOAT=${B_FLOAT}
+#endif
+#else
+#import matmul_acc WS=a FLOAT=${A_FLOAT}
+#endif
+#endif
+
+#for c in COLS
+    {
+#if NORM
+#if SPLIT_ONE
+        let s = inverseSqrt(ssq_${c} / p.norm_k + p.eps);
+#else
+        let s = inverseSqrt(reduce(ssq_${c}, lid) / p.norm_k + p.eps);
+#endif
+#else
+        let s = 1.0;
+#endif
+#for r in ROWS
+#if SPLIT_ONE
+        let y_${r} = acca_${c}_${r} * s;
+#else
+        let y_${r} = reduce(acca_${c}_${r}, lid) * s;
+#endif
+#if GLU
+#if SPLIT_ONE
+        let up_${r} = accb_${c}_${r} * s;
+#else
+        let up_${r} = reduce(accb_${c}_${r}, lid) * s;
+#endif
+        // exp's argument is capped: below it silu is 0 to f32 precision, beyond it exp overflows.
+        let v_${r} = y_${r} / (1.0 + exp(min(-y_${r}, 80.0))) * up_${r};
+#endif
+#if RESID
+        let i_${r} = t * 32u + local + ${r}u;
+        let v_${r} = y_${r} + x[(col0 + ${c}u) * p.out_stride * 32u + i_${r}];
+#if TAP
+        if (part == 0u && i_${r} < p.rows_a) {
+            tap[(col0 + ${c}u) * p.tap_stride + i_${r}] = y_${r};
+        }
+#endif
+#endif
+#if PLAIN
+        let v_${r} = y_${r};
+#endif
+        if (part == 0u) {
+#if PLAIN
+            tile[${c}u * 32u + local + ${r}u] = v_${r};
+#else
+            // Rows that only pad the last block are zero, so that they change no sum.
+            tile[${c}u * 32u + local + ${r}u] = select(0.0, v_${r}, t * 32u + local + ${r}u < p.rows_a);
+#endif
+        }
+#endfor
+    }
+#endfor
+    workgroupBarrier();
+
+    for (var i = lid; i < ${COLS}u * 8u; i += WG) {
+        let c = i / 8u;
+        let j = i % 8u;
+        let token = col0 + c;
+        let at = c * 32u + 4u * j;
+#if PLAIN
+        let o = token * p.out_stride + t * 32u + 4u * j;
+        out[o] = tile[at];
+        out[o + 1u] = tile[at + 1u];
+        out[o + 2u] = tile[at + 2u];
+        out[o + 3u] = tile[at + 3u];
+#else
+        tile_blk = t;
+#if RESID
+        let o = (token * p.out_stride + t) * 32u + 4u * j;
+        x[o] = tile[at];
+        x[o + 1u] = tile[at + 1u];
+        x[o + 2u] = tile[at + 2u];
+        x[o + 3u] = tile[at + 3u];
+#endif
+        act_emit(token * p.out_stride + t, c * 32u, j);
+#endif
+    }
+}

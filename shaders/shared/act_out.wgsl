@@ -1,0 +1,56 @@
+// Writes activation blocks (crates/kernels/src/act.rs has the layout). Expects act_out: array<u32> and
+// act_value(tile, j) -> vec4<f32>: values 4j..4j+3 of the block staged at `tile` in workgroup memory, and
+// act_source_ssq(tile) -> f32: sum of squares of the residual values behind it (0 where no norm follows).
+#if OUT_Q8
+const ACT_OUT_WORDS = 12u;
+#else
+const ACT_OUT_WORDS = 36u;
+#endif
+
+fn pack_i8(v: vec4<f32>) -> u32 {
+    let i = vec4<i32>(v);
+    return (bitcast<u32>(i.x) & 0xffu) | ((bitcast<u32>(i.y) & 0xffu) << 8u) | ((bitcast<u32>(i.z) & 0xffu) << 16u) | (bitcast<u32>(i.w) << 24u);
+}
+
+// Quad j (of 8) of block `blk`; quad 0 also writes the trailer.
+fn act_emit(blk: u32, tile: u32, j: u32) {
+    let at = blk * ACT_OUT_WORDS;
+#if OUT_Q8
+    var amax = 0.0;
+    for (var i = 0u; i < 8u; i++) {
+        let v = abs(act_value(tile, i));
+        amax = max(amax, max(max(v.x, v.y), max(v.z, v.w)));
+    }
+    let d = amax / 127.0;
+    let id = select(0.0, 127.0 / amax, amax > 0.0);
+    act_out[at + j] = pack_i8(round(act_value(tile, j) * id));
+    if (j == 0u) {
+        var s = vec2<f32>(0.0);
+        for (var i = 0u; i < 4u; i++) {
+            s += vec2<f32>(dot(round(act_value(tile, i) * id), vec4<f32>(1.0)), dot(round(act_value(tile, i + 4u) * id), vec4<f32>(1.0)));
+        }
+        act_trailer(at + 8u, vec4<f32>(d, d * s.x, d * s.y, act_source_ssq(tile)));
+    }
+#else
+    let v = bitcast<vec4<u32>>(act_value(tile, j));
+    act_out[at + 4u * j] = v.x;
+    act_out[at + 4u * j + 1u] = v.y;
+    act_out[at + 4u * j + 2u] = v.z;
+    act_out[at + 4u * j + 3u] = v.w;
+    if (j == 0u) {
+        var s = vec2<f32>(0.0);
+        for (var i = 0u; i < 4u; i++) {
+            s += vec2<f32>(dot(act_value(tile, i), vec4<f32>(1.0)), dot(act_value(tile, i + 4u), vec4<f32>(1.0)));
+        }
+        act_trailer(at + 32u, vec4<f32>(1.0, s.x, s.y, act_source_ssq(tile)));
+    }
+#endif
+}
+
+fn act_trailer(at: u32, t: vec4<f32>) {
+    let u = bitcast<vec4<u32>>(t);
+    act_out[at] = u.x;
+    act_out[at + 1u] = u.y;
+    act_out[at + 2u] = u.z;
+    act_out[at + 3u] = u.w;
+}

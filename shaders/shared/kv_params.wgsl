@@ -1,0 +1,18 @@
+struct Params {
+    n_heads: u32,
+    n_kv_heads: u32,
+    head_quads: u32, // head_dim / 4
+    rope_dim: u32,
+    rope_hi: u32, // where the table of 256-position strides starts
+    qkv_stride: u32, // f32 per token of qkv
+    k_off: u32, // first K value in a token's qkv (Q starts at 0)
+    v_off: u32,
+    seq_pages: u32, // pages a sequence may hold
+    sink_pages: u32, // first pages, never recycled
+    scale: f32, // on q.k
+    act_blocks: u32, // activation blocks per token of the output
+    tap_stride: u32,
+    pad0: u32,
+    pad1: u32,
+    pad2: u32,
+}

@@ -1,0 +1,24 @@
+// Q6_K streams, per 256-superblock: 12 vec4 of quants (8 of low nibbles, 4 of high bit pairs), 5 scale words
+// (16 int8 scales, f16 d). Two scales per 32-block. w = d*sc*(q - 32).
+#import block_int P=${P}
+
+fn ${P}_unpack(v: u32) -> vec4<f32> {
+    return unpack_u8(v);
+}
+
+fn ${P}_load(row: u32, b: u32) -> ${P}Block {
+    let sb = row * (p.k_blocks / 8u) + b / 8u;
+    let j = b % 8u;
+    let q = q_${P}[sb * 12u + j];
+    let h4 = q_${P}[sb * 12u + 8u + j / 2u];
+    let h = select(h4.xy, h4.zw, (j & 1u) == 1u);
+    let up = vec4<u32>(0u, 2u, 4u, 6u);
+    let hi0 = (vec4<u32>(h.x) >> up) & vec4<u32>(0x03030303u);
+    let hi1 = (vec4<u32>(h.y) >> up) & vec4<u32>(0x03030303u);
+    let lo = (q & vec4<u32>(0x0f0f0f0fu)) | (hi0 << vec4<u32>(4u));
+    let hi = ((q >> vec4<u32>(4u)) & vec4<u32>(0x0f0f0f0fu)) | (hi1 << vec4<u32>(4u));
+    let d = unpack2x16float(s_${P}[sb * 5u + 4u]).x;
+    let w = s_${P}[sb * 5u + j / 2u] >> ((j & 1u) * 16u);
+    let sc = d * vec2<f32>(f32(bitcast<i32>(w << 24u) >> 24u), f32(bitcast<i32>(w << 16u) >> 24u));
+    return ${P}Block(lo, hi, sc, -32.0 * sc);
+}

@@ -1,0 +1,13 @@
+// Q8_0 streams: 8 words of int8 per 32-block, f16 scale (two blocks a word, rows start on a word). w = d*q.
+#import block_int P=${P}
+
+fn ${P}_unpack(v: u32) -> vec4<f32> {
+    return unpack_i8(v);
+}
+
+fn ${P}_load(row: u32, b: u32) -> ${P}Block {
+    let i = (row * p.k_blocks + b) * 2u;
+    let s = unpack2x16float(s_${P}[row * ((p.k_blocks + 1u) / 2u) + b / 2u]);
+    let d = select(s.x, s.y, (b & 1u) == 1u);
+    return ${P}Block(q_${P}[i], q_${P}[i + 1u], vec2<f32>(d), vec2<f32>(0.0));
+}
