@@ -10,10 +10,11 @@ use crate::magic;
 use crate::types::{TensorType, UnknownType};
 use crate::value::{MARK_EVERY, ValueType};
 
-/// Smallest metadata entry: key length, one character, type, one byte.
-const KV_MIN: u64 = 14;
-/// Smallest tensor entry: name length, one character, dimension count, one dimension, type, offset.
-const TENSOR_MIN: u64 = 33;
+/// Smallest metadata entry: key length, type, one byte. An empty key is counted as possible here, so that it is
+/// reported as what it is.
+const KV_MIN: u64 = 13;
+/// Smallest tensor entry: name length, dimension count, type, offset; likewise with nothing in between.
+const TENSOR_MIN: u64 = 24;
 /// Longest tensor name the format allows, bytes.
 const NAME_MAX: u64 = 64;
 

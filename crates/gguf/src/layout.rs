@@ -231,13 +231,7 @@ pub(crate) fn check_tensors(
             });
         }
         if found != end {
-            let why = format!("leaves a hole: the data before it ends at {end}");
-            return Err(Error::Offset {
-                name: tensor.name.clone(),
-                at,
-                found,
-                why,
-            });
+            return Err(hole(tensors, tensor, end, alignment));
         }
         end = end
             .checked_add(tensor.bytes)
@@ -246,4 +240,29 @@ pub(crate) fn check_tensors(
         before = Some(tensor);
     }
     Ok((data_offset, by_name))
+}
+
+/// The error for data that does not follow on `end`, found at `tensor` in order of offset. Files are written in order,
+/// so the first entry out of line is the one to blame: a single wild offset leaves its hole where the next tensor is.
+fn hole(tensors: &[TensorEntry], found_at: &TensorEntry, end: u64, alignment: u32) -> Error {
+    let mut culprit = (found_at, end);
+    let mut expected = 0_u64;
+    for tensor in tensors {
+        if tensor.offset > expected {
+            culprit = (tensor, expected);
+            break;
+        }
+        let next = expected
+            .checked_add(tensor.bytes)
+            .and_then(|end| padded(end, alignment));
+        expected = next.unwrap_or(u64::MAX);
+    }
+    let (tensor, end) = culprit;
+    let why = format!("leaves a hole: the data before it ends at {end}");
+    Error::Offset {
+        name: tensor.name.clone(),
+        at: tensor.offset_at,
+        found: tensor.offset,
+        why,
+    }
 }
