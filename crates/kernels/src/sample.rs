@@ -61,7 +61,14 @@ pub struct SampleParams {
 impl SampleParams {
     /// From a request's settings: `temperature` 0 is greedy, `top_k` 0 or `>= n_vocab`, `top_p >= 1` and `min_p <= 0` are off.
     #[must_use]
-    pub fn new(n_vocab: u32, n_eog: u32, temperature: f32, top_k: u32, top_p: f32, min_p: f32) -> Self {
+    pub fn new(
+        n_vocab: u32,
+        n_eog: u32,
+        temperature: f32,
+        top_k: u32,
+        top_p: f32,
+        min_p: f32,
+    ) -> Self {
         let mut flags = 0;
         if temperature <= 0.0 {
             flags |= GREEDY;
@@ -137,7 +144,12 @@ pub fn pcg4d(seed: [u32; 4]) -> [u32; 4] {
 #[must_use]
 pub fn uniform(seed: u64, position: u32) -> f32 {
     let [a, b, c, d, e, f, g, h] = seed.to_le_bytes();
-    let [x, ..] = pcg4d([u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]), position, 0]);
+    let [x, ..] = pcg4d([
+        u32::from_le_bytes([a, b, c, d]),
+        u32::from_le_bytes([e, f, g, h]),
+        position,
+        0,
+    ]);
     // 24 bits are exact in f32.
     (x >> 8) as f32 * 2.0_f32.powi(-24)
 }
@@ -162,7 +174,12 @@ fn threshold(p: &SampleParams, logits: &[f32], top: f32) -> f32 {
             sum += w;
             sum >= needed
         });
-        threshold = threshold.max(reached.and_then(|i| sorted.get(i)).copied().unwrap_or(threshold));
+        threshold = threshold.max(
+            reached
+                .and_then(|i| sorted.get(i))
+                .copied()
+                .unwrap_or(threshold),
+        );
     }
     if p.flags & MIN_P != 0 {
         threshold = threshold.max(top + p.ln_min_p);
@@ -174,7 +191,12 @@ fn threshold(p: &SampleParams, logits: &[f32], top: f32) -> f32 {
 ///
 /// # Errors
 /// A logit that is not finite, or no logits.
-pub fn choose(p: &SampleParams, logits: &[f32], seed: u64, position: u32) -> Result<u32, SampleError> {
+pub fn choose(
+    p: &SampleParams,
+    logits: &[f32],
+    seed: u64,
+    position: u32,
+) -> Result<u32, SampleError> {
     choose_at(p, logits, uniform(seed, position))
 }
 
@@ -196,7 +218,9 @@ pub fn choose_at(p: &SampleParams, logits: &[f32], u: f32) -> Result<u32, Sample
     let threshold = threshold(p, logits, top);
     let kept = || {
         let weight = |x: f32| (f64::from(x - top) * f64::from(p.inv_temperature)).exp();
-        ids().filter(|(_, x)| *x >= threshold).map(move |(id, x)| (id, weight(x)))
+        ids()
+            .filter(|(_, x)| *x >= threshold)
+            .map(move |(id, x)| (id, weight(x)))
     };
     let target = f64::from(u) * kept().map(|(_, w)| w).sum::<f64>();
     let mut sum = 0.0;
@@ -232,17 +256,33 @@ pub fn sample(p: &SampleParams, logits: &[f32], rows: &mut [u32], ctl: &mut [u32
     }
 }
 
+/// The only permutation.
+#[must_use]
+pub fn shader() -> Shader {
+    Shader {
+        kernel: "sample",
+        defines: Vec::new(),
+        subgroups: false,
+    }
+}
+
 /// The step. Its parameters are bound as a uniform buffer of the plan, because they change with every request.
 #[derive(Clone, Copy, Debug)]
 pub struct Sample;
 
 impl Kernel for Sample {
     fn shader(&self) -> Shader {
-        Shader { kernel: "sample", defines: Vec::new(), subgroups: false }
+        shader()
     }
 
     fn slots(&self) -> Vec<(u32, Access)> {
-        vec![(0, Access::Uniform), (1, Access::Read), (2, Access::ReadWrite), (3, Access::ReadWrite), (4, Access::Read)]
+        vec![
+            (0, Access::Uniform),
+            (1, Access::Read),
+            (2, Access::ReadWrite),
+            (3, Access::ReadWrite),
+            (4, Access::Read),
+        ]
     }
 
     fn params(&self) -> Vec<u8> {
@@ -250,7 +290,10 @@ impl Kernel for Sample {
     }
 
     fn grid(&self) -> Grid {
-        Grid { tiles: 1, rows_per_group: u32::MAX }
+        Grid {
+            tiles: 1,
+            rows_per_group: u32::MAX,
+        }
     }
 
     fn cpu(&self, _rows: u32, mem: &CpuBindings<'_>) {

@@ -1,0 +1,169 @@
+//! Sampling settings of a request, and the CPU sampler: llama.cpp's penalties, then the sampling kernel's own twin.
+//!
+//! Order: penalties over the last [`REPEAT_LAST_N`] tokens, top-k, top-p (untempered), min-p, temperature, draw.
+
+use std::collections::HashMap;
+
+use chord_kernels::sample::{self, SampleError, SampleParams};
+
+/// Tokens of history that penalties look at.
+pub const REPEAT_LAST_N: usize = 64;
+
+/// How the next token is chosen. The default is llama.cpp's.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sampling {
+    /// 0 = always the most likely token (lowest id on a tie); 1 = the model's own distribution.
+    pub temperature: f32,
+    /// Keep this many of the most likely tokens (and all tied with the last); 0 = off.
+    pub top_k: u32,
+    /// Keep the most likely tokens that together hold this share of the probability; 1 = off.
+    pub top_p: f32,
+    /// Keep tokens at least this fraction as likely as the most likely one; 0 = off.
+    pub min_p: f32,
+    /// Divides positive and multiplies negative logits of tokens seen lately; 1 = off.
+    pub repeat_penalty: f32,
+    /// Subtracted from the logit of every token seen lately; 0 = off.
+    pub presence_penalty: f32,
+    /// Subtracted from the logit once per recent occurrence; 0 = off.
+    pub frequency_penalty: f32,
+    /// Draws are a function of (seed, position) alone.
+    pub seed: u64,
+}
+
+impl Default for Sampling {
+    fn default() -> Self {
+        Self {
+            temperature: 0.8,
+            top_k: 40,
+            top_p: 0.95,
+            min_p: 0.05,
+            repeat_penalty: 1.0,
+            presence_penalty: 0.0,
+            frequency_penalty: 0.0,
+            seed: 0,
+        }
+    }
+}
+
+/// A setting outside its range.
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+#[error("{name} is {value}; it must be from {min} to {max}")]
+pub struct InvalidSampling {
+    /// The setting.
+    pub name: &'static str,
+    /// What was asked for.
+    pub value: f32,
+    /// Least value allowed.
+    pub min: f32,
+    /// Greatest value allowed.
+    pub max: f32,
+}
+
+impl InvalidSampling {
+    /// Stable code.
+    pub fn code(&self) -> &'static str {
+        "E_SAMPLING"
+    }
+
+    /// What to do.
+    pub fn help(&self) -> String {
+        format!(
+            "choose a {} from {} to {}, or leave it out",
+            self.name, self.min, self.max
+        )
+    }
+}
+
+impl Sampling {
+    /// Always the most likely token.
+    pub fn greedy() -> Self {
+        Self {
+            temperature: 0.0,
+            ..Self::default()
+        }
+    }
+
+    /// Checks every range.
+    ///
+    /// # Errors
+    /// The first setting that is outside its range or no number.
+    pub fn validate(&self) -> Result<(), InvalidSampling> {
+        let ranges = [
+            ("temperature", self.temperature, 0.0, 100.0),
+            ("top_p", self.top_p, 0.0, 1.0),
+            ("min_p", self.min_p, 0.0, 1.0),
+            ("repeat_penalty", self.repeat_penalty, 0.01, 100.0),
+            ("presence_penalty", self.presence_penalty, -100.0, 100.0),
+            ("frequency_penalty", self.frequency_penalty, -100.0, 100.0),
+        ];
+        for (name, value, min, max) in ranges {
+            // A NaN is in no range.
+            if !(min..=max).contains(&value) {
+                return Err(InvalidSampling {
+                    name,
+                    value,
+                    min,
+                    max,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the CPU has to sample: penalties need the history, which the GPU's sampler does not see.
+    pub fn needs_cpu(&self) -> bool {
+        self.repeat_penalty != 1.0 || self.presence_penalty != 0.0 || self.frequency_penalty != 0.0
+    }
+
+    /// The sampling kernel's parameters for a vocabulary and a list of end-of-generation ids of these lengths.
+    pub fn params(&self, n_vocab: u32, n_eog: u32) -> SampleParams {
+        SampleParams::new(
+            n_vocab,
+            n_eog,
+            self.temperature,
+            self.top_k,
+            self.top_p,
+            self.min_p,
+        )
+    }
+}
+
+/// Applies the penalties to the logits, `[n_vocab]`, for the tokens in the last [`REPEAT_LAST_N`] of `history`.
+/// Ids beyond the logits are passed over.
+pub fn penalize(logits: &mut [f32], history: &[u32], s: &Sampling) {
+    let recent = &history[history.len().saturating_sub(REPEAT_LAST_N)..];
+    let mut counts: HashMap<u32, f32> = HashMap::new();
+    for id in recent {
+        *counts.entry(*id).or_default() += 1.0;
+    }
+    for (id, count) in counts {
+        let Some(logit) = usize::try_from(id).ok().and_then(|id| logits.get_mut(id)) else {
+            continue;
+        };
+        // Dividing a negative logit would make its token more likely.
+        if *logit <= 0.0 {
+            *logit *= s.repeat_penalty;
+        } else {
+            *logit /= s.repeat_penalty;
+        }
+        *logit -= count * s.frequency_penalty + s.presence_penalty;
+    }
+}
+
+/// The token for `position` (the position it will have), on the CPU. `logits`, `[n_vocab]`, are changed by the penalties;
+/// `history` is all tokens so far, prompt included.
+///
+/// # Errors
+/// `E_NONFINITE` if a logit is NaN or infinite, `E_NO_LOGITS` if there are none.
+pub fn sample(
+    logits: &mut [f32],
+    history: &[u32],
+    s: &Sampling,
+    position: u32,
+) -> Result<u32, SampleError> {
+    if s.needs_cpu() {
+        penalize(logits, history, s);
+    }
+    let n_vocab = u32::try_from(logits.len()).unwrap_or(u32::MAX);
+    sample::choose(&s.params(n_vocab, 0), logits, s.seed, position)
+}
