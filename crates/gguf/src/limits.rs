@@ -7,7 +7,8 @@
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes from the start of the file to the end of the tensor list. The largest seen is 16 MiB (262k tokens and
-    /// their merges); the header is held in memory whole, so this bounds the reader's memory.
+    /// their merges); the header is held in memory whole, and twice for a moment where an allocator grows by copying, so
+    /// this bounds the reader's memory.
     pub header_bytes: u32,
     /// Metadata entries.
     pub kv: u64,
@@ -34,11 +35,11 @@ pub struct Limits {
 impl Limits {
     /// The defaults.
     pub const DEFAULT: Self = Self {
-        header_bytes: 48 << 20,
+        header_bytes: 32 << 20,
         kv: 65_536,
         tensors: 65_536,
         key_bytes: 65_535,
-        string_bytes: 32 << 20,
+        string_bytes: 16 << 20,
         array_len: 16 << 20,
         alignment: 1 << 20,
         layers: 512,

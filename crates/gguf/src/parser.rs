@@ -131,20 +131,24 @@ impl Parser {
         }
     }
 
-    /// Copies `bytes` behind those held. Grows by a quarter at most, never by a count from the file.
+    /// Copies `bytes` behind those held. Grows by a quarter, never by a count from the file; past half the limit in one
+    /// last step, so that even an allocator that grows by copying never holds two buffers near the limit.
     fn hold(&mut self, bytes: &[u8]) -> Result<()> {
-        let wanted = self.buf.len().saturating_add(bytes.len());
+        let len = self.buf.len();
+        let wanted = len.saturating_add(bytes.len());
         if wanted > self.buf.capacity() {
-            // Nothing past the header limit is ever asked for, so growing past it would be waste.
-            let room = usize::try_from(self.limits.header_bytes)
-                .unwrap_or(usize::MAX)
-                .saturating_sub(self.buf.len());
-            let step = (self.buf.len() >> 2).min(room).max(bytes.len());
+            let limit = usize::try_from(self.limits.header_bytes).unwrap_or(usize::MAX);
+            let step = if len > limit >> 1 {
+                limit.saturating_sub(len).saturating_add(AHEAD)
+            } else {
+                len >> 2
+            };
+            let need = || Error::OutOfMemory {
+                need: u64::try_from(wanted).unwrap_or(u64::MAX),
+            };
             self.buf
-                .try_reserve_exact(step)
-                .map_err(|_| Error::OutOfMemory {
-                    need: u64::try_from(wanted).unwrap_or(u64::MAX),
-                })?;
+                .try_reserve_exact(step.max(bytes.len()))
+                .map_err(|_| need())?;
         }
         self.buf.extend_from_slice(bytes);
         Ok(())
