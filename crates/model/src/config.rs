@@ -241,19 +241,20 @@ fn head_dim(keys: &Keys<'_>, d_model: u32, n_heads: u32) -> Result<u32> {
             keys.range_error("attention.head_count", &n_heads, want)
         })?,
     };
-    // Absent, the value length is the even share, not the key length.
-    let value_length = keys
-        .opt_int("attention.value_length", 1, MAX_WIDTH)?
-        .or(shared);
-    if value_length != Some(head_dim) {
-        let found = value_length.map_or_else(|| "absent".to_owned(), |length| length.to_string());
-        return Err(keys.range_error(
-            "attention.value_length",
+    let value_name = "attention.value_length";
+    match (keys.opt_int(value_name, 1, MAX_WIDTH)?, shared) {
+        (Some(found), _) if found != head_dim => Err(keys.range_error(
+            value_name,
             &found,
             format!("the length of keys, {head_dim}"),
-        ));
+        )),
+        // Absent, the value length is the even share, not the key length.
+        (None, shared) if shared != Some(head_dim) => {
+            let want = format!("embedding_length / head_count, as {value_name} is absent");
+            Err(keys.range_error("attention.key_length", &head_dim, want))
+        }
+        _ => Ok(head_dim),
     }
-    Ok(head_dim)
 }
 
 /// Keys that ask for a graph other than the one run. Ignoring them would give wrong answers without a word.

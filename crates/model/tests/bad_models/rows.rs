@@ -1,0 +1,352 @@
+//! Rows 61 to 72: keys, RoPE and other numbers.
+
+use chord_gguf::write::WriteValue;
+
+use crate::{Case, case, value};
+
+const REQUIRED: [&str; 8] = [
+    "general.architecture",
+    "llama.block_count",
+    "llama.context_length",
+    "llama.embedding_length",
+    "llama.feed_forward_length",
+    "llama.attention.head_count",
+    "llama.attention.layer_norm_rms_epsilon",
+    "tokenizer.ggml.tokens",
+];
+
+pub const INTEGERS: [&str; 7] = [
+    "llama.block_count",
+    "llama.context_length",
+    "llama.embedding_length",
+    "llama.feed_forward_length",
+    "llama.attention.head_count",
+    "llama.attention.head_count_kv",
+    "llama.rope.dimension_count",
+];
+
+const FLOATS: [&str; 2] = [
+    "llama.attention.layer_norm_rms_epsilon",
+    "llama.rope.freq_base",
+];
+
+pub fn keys() -> Vec<Case> {
+    let mut cases = vec![
+        value(
+            "61 arch_unknown",
+            "E_ARCH",
+            "\"foo\"",
+            "general.architecture",
+            WriteValue::str("foo"),
+        ),
+        value(
+            "61 arch_empty",
+            "E_ARCH",
+            "supported: llama",
+            "general.architecture",
+            WriteValue::str(""),
+        ),
+        value(
+            "61 arch_qwen2",
+            "E_ARCH",
+            "Get a model of architecture llama",
+            "general.architecture",
+            WriteValue::str("qwen2"),
+        ),
+        value(
+            "62 arch_wrong_type",
+            "E_META_TYPE",
+            "want string",
+            "general.architecture",
+            WriteValue::U32(1),
+        ),
+        value(
+            "62 arch_not_utf8",
+            "E_META_UTF8",
+            "general.architecture",
+            "general.architecture",
+            WriteValue::Str(vec![0xff]),
+        ),
+        value(
+            "77 tok_u8",
+            "E_META_TYPE",
+            "an array of strings",
+            "tokenizer.ggml.tokens",
+            WriteValue::U8Array(vec![0; 16]),
+        ),
+        value(
+            "78 tok_empty",
+            "E_META_RANGE",
+            "0 tokens",
+            "tokenizer.ggml.tokens",
+            WriteValue::StrArray(vec![]),
+        ),
+    ];
+    for key in REQUIRED {
+        cases.push(case(
+            format!("63 meta_missing {key}"),
+            "E_META_MISSING",
+            key,
+            |spec| {
+                spec.remove(key);
+            },
+        ));
+    }
+    let wrong = |number: WriteValue| {
+        [
+            ("string", WriteValue::str("1")),
+            ("array", WriteValue::U32Array(vec![1])),
+            ("bool", WriteValue::Bool(true)),
+            ("number", number),
+        ]
+    };
+    for (keys, number) in [
+        (&INTEGERS[..], WriteValue::F32(1.0)),
+        (&FLOATS[..], WriteValue::I8(1)),
+    ] {
+        for key in keys {
+            for (ty, bad) in wrong(number.clone()) {
+                cases.push(value(
+                    &format!("64 meta_wrong_type {key} {ty}"),
+                    "E_META_TYPE",
+                    key,
+                    key,
+                    bad,
+                ));
+            }
+        }
+    }
+    for key in INTEGERS {
+        let minus = WriteValue::I32(-1);
+        cases.push(value(
+            &format!("65 meta_negative {key}"),
+            "E_META_RANGE",
+            key,
+            key,
+            minus,
+        ));
+        let zero = WriteValue::U32(0);
+        cases.push(value(
+            &format!("66 meta_zero {key}"),
+            "E_META_RANGE",
+            key,
+            key,
+            zero,
+        ));
+        let large = WriteValue::U64(1 << 32);
+        cases.push(value(
+            &format!("66 meta_2_32 {key}"),
+            "E_META_RANGE",
+            key,
+            key,
+            large,
+        ));
+    }
+    let heads = "llama.attention.head_count";
+    let kv_heads = "llama.attention.head_count_kv";
+    let layers = "llama.block_count";
+    cases.extend([
+        value(
+            "67 kv_heads_not_div",
+            "E_META_RANGE",
+            "a divisor of attention.head_count, 4",
+            kv_heads,
+            WriteValue::U32(3),
+        ),
+        value(
+            "67 kv_heads_more",
+            "E_META_RANGE",
+            "1 to 4",
+            kv_heads,
+            WriteValue::U32(8),
+        ),
+        value(
+            "67 width_not_div",
+            "E_META_RANGE",
+            "a divisor of embedding_length, 32",
+            heads,
+            WriteValue::U32(6),
+        ),
+        value(
+            "67 value_length",
+            "E_META_RANGE",
+            "the length of keys, 8",
+            "llama.attention.value_length",
+            WriteValue::U32(16),
+        ),
+        value(
+            "67 key_length_alone",
+            "E_META_RANGE",
+            "attention.value_length is absent",
+            "llama.attention.key_length",
+            WriteValue::U32(16),
+        ),
+        value(
+            "68 layers_513",
+            "E_META_RANGE",
+            "1 to 512",
+            layers,
+            WriteValue::U32(513),
+        ),
+        value(
+            "68 layers_max",
+            "E_META_RANGE",
+            "4294967295",
+            layers,
+            WriteValue::U32(u32::MAX),
+        ),
+        value(
+            "69 layers_more_than_tensors",
+            "E_MISSING_TENSOR",
+            "blk.1.attn_q.weight",
+            layers,
+            WriteValue::U32(2),
+        ),
+        value(
+            "69 experts",
+            "E_META_RANGE",
+            "mixtures of experts",
+            "llama.expert_count",
+            WriteValue::U32(8),
+        ),
+        value(
+            "69 not_causal",
+            "E_META_RANGE",
+            "causal",
+            "llama.attention.causal",
+            WriteValue::Bool(false),
+        ),
+    ]);
+    cases
+}
+
+pub fn rope() -> Vec<Case> {
+    let scaling = |name: &str, code, says: &str, pairs: &[(&str, WriteValue)]| {
+        case(format!("71 {name}"), code, says, |spec| {
+            for (key, value) in pairs {
+                spec.set(&format!("llama.rope.scaling.{key}"), value.clone());
+            }
+        })
+    };
+    let yarn = || ("type", WriteValue::str("yarn"));
+    let range = "E_META_RANGE";
+    let mut cases = vec![
+        value(
+            "71 rope_dim_more",
+            range,
+            "the head's width, 8",
+            "llama.rope.dimension_count",
+            WriteValue::U32(16),
+        ),
+        value(
+            "71 rope_dim_less",
+            range,
+            "the head's width, 8",
+            "llama.rope.dimension_count",
+            WriteValue::U32(4),
+        ),
+        case("71 rope_dim_odd", range, "and even", |spec| {
+            for key in [
+                "attention.key_length",
+                "attention.value_length",
+                "rope.dimension_count",
+            ] {
+                spec.set(&format!("llama.{key}"), WriteValue::U32(7));
+            }
+        }),
+        scaling(
+            "scaling_unknown",
+            range,
+            "none, linear or yarn",
+            &[("type", WriteValue::str("longrope"))],
+        ),
+        scaling(
+            "scaling_type_u32",
+            "E_META_TYPE",
+            "rope.scaling.type",
+            &[("type", WriteValue::U32(1))],
+        ),
+        scaling(
+            "scaling_0",
+            range,
+            "above 0",
+            &[("factor", WriteValue::F32(0.0))],
+        ),
+        scaling(
+            "scaling_nan",
+            range,
+            "NaN",
+            &[("factor", WriteValue::F32(f32::NAN))],
+        ),
+        scaling(
+            "attn_factor_alone",
+            range,
+            "not yarn",
+            &[("attn_factor", WriteValue::F32(1.5))],
+        ),
+        scaling(
+            "yarn_context_0",
+            range,
+            "original_context_length",
+            &[yarn(), ("original_context_length", WriteValue::U32(0))],
+        ),
+        scaling(
+            "yarn_beta_0",
+            range,
+            "yarn_beta_fast",
+            &[yarn(), ("yarn_beta_fast", WriteValue::F32(0.0))],
+        ),
+        scaling(
+            "yarn_ext_inf",
+            range,
+            "yarn_ext_factor",
+            &[yarn(), ("yarn_ext_factor", WriteValue::F32(f32::INFINITY))],
+        ),
+        scaling(
+            "yarn_log_multiplier",
+            range,
+            "DeepSeek",
+            &[yarn(), ("yarn_log_multiplier", WriteValue::F32(0.1))],
+        ),
+        case("71 yarn_base_1", range, "not 1", |spec| {
+            spec.set("llama.rope.scaling.type", WriteValue::str("yarn"));
+            spec.set("llama.rope.freq_base", WriteValue::F32(1.0));
+        }),
+    ];
+    for bad in [0.0, -1.0, f32::NAN, f32::INFINITY] {
+        cases.push(value(
+            &format!("71 freq_base {bad}"),
+            range,
+            "above 0",
+            "llama.rope.freq_base",
+            WriteValue::F32(bad),
+        ));
+    }
+    for bad in [-1e-5, f32::NAN, f32::INFINITY] {
+        let key = "llama.attention.layer_norm_rms_epsilon";
+        cases.push(value(
+            &format!("72 eps {bad}"),
+            range,
+            "at least 0",
+            key,
+            WriteValue::F32(bad),
+        ));
+    }
+    for (key, bad) in [
+        ("temp", -0.1),
+        ("temp", f32::NAN),
+        ("top_p", 1.5),
+        ("min_p", -0.5),
+        ("penalty_repeat", 0.0),
+    ] {
+        let key = format!("general.sampling.{key}");
+        cases.push(value(
+            &format!("72 {key} {bad}"),
+            range,
+            &key,
+            &key,
+            WriteValue::F32(bad),
+        ));
+    }
+    cases
+}
