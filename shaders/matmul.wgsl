@@ -15,6 +15,10 @@ struct Params {
     norm_k: f32, // values the norm averages over
     eps: f32,
     tap_stride: u32, // f32 per token of tap
+    out_base: u32, // PLAIN: first value in out
+    pad0: u32,
+    pad1: u32,
+    pad2: u32,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -238,7 +242,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
         let token = col0 + c;
         let at = c * 32u + 4u * j;
 #if PLAIN
-        let o = token * p.out_stride + t * 32u + 4u * j;
+        let o = p.out_base + token * p.out_stride + t * 32u + 4u * j;
         out[o] = tile[at];
         out[o + 1u] = tile[at + 1u];
         out[o + 2u] = tile[at + 2u];

@@ -14,7 +14,7 @@ pub mod kv_write;
 pub mod matmul;
 pub mod op;
 pub mod preprocess;
-// pub mod sample;
+pub mod sample;
 pub mod shaders;
 pub mod variants;
 

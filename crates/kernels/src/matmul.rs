@@ -73,6 +73,8 @@ pub struct MatMul {
     pub layout: Layout,
     /// Also write y before it joins the residual: f32 per token.
     pub tap: Option<u32>,
+    /// Plain: (first value, f32 per token) in `out`, where it holds more than this product; else all of it.
+    pub place: Option<(u32, u32)>,
 }
 
 #[repr(C)]
@@ -86,6 +88,8 @@ struct Params {
     norm_k: f32,
     eps: f32,
     tap_stride: u32,
+    out_base: u32,
+    pad: [u32; 3],
 }
 
 impl MatMul {
@@ -96,10 +100,15 @@ impl MatMul {
         }
     }
 
-    /// f32 per token of `out` (Plain): both matrices' rows, each padded to whole tiles.
+    /// Values this product writes per token (Plain): both matrices' rows, each padded to whole tiles.
     #[must_use]
-    pub fn out_stride(&self) -> u32 {
+    pub fn width(&self) -> u32 {
         self.tiles() * TILE
+    }
+
+    /// (first value, f32 per token) of `out` (Plain).
+    fn placed(&self) -> (u32, u32) {
+        self.place.unwrap_or((0, self.width()))
     }
 
     /// First value of the second matrix's rows in `out` (Plain).
@@ -188,14 +197,12 @@ impl Kernel for MatMul {
             rows_a: self.rows_a,
             rows_b: self.rows_b,
             n_tiles: self.tiles(),
-            out_stride: if self.epilogue == Epilogue::Plain {
-                self.out_stride()
-            } else {
-                self.tiles()
-            },
+            out_stride: if self.epilogue == Epilogue::Plain { self.placed().1 } else { self.tiles() },
             norm_k: norm_k as f32,
             eps,
             tap_stride: self.tap.unwrap_or(0),
+            out_base: self.placed().0,
+            pad: [0; 3],
         })
         .to_vec()
     }
@@ -274,7 +281,8 @@ impl Kernel for MatMul {
             match self.epilogue {
                 Epilogue::Plain => {
                     let mut out = mem.write(6);
-                    let at = token * self.out_stride() as usize;
+                    let (base, width) = self.placed();
+                    let at = base as usize + token * width as usize;
                     let second = yb.iter().flat_map(|yb| {
                         yb[token]
                             .iter()

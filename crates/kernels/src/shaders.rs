@@ -28,7 +28,7 @@ sources! {
     "embed" => "embed.wgsl",
     "kv_write" => "kv_write.wgsl",
     "attention" => "attention.wgsl",
-    // "sample" => "sample.wgsl",
+    "sample" => "sample.wgsl",
     "act_out" => "shared/act_out.wgsl",
     "block_int" => "shared/block_int.wgsl",
     "kv" => "shared/kv.wgsl",

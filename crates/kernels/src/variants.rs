@@ -82,7 +82,7 @@ pub fn all() -> BTreeSet<Shader> {
             }
         }
     }
-    // shaders.insert(crate::sample::shader());
+    shaders.insert(crate::sample::shader());
     shaders
 }
 
@@ -112,6 +112,7 @@ fn matmuls(a: WeightType, b: Option<WeightType>, epilogue: Epilogue, norm: bool)
                                 cols,
                                 layout,
                                 tap,
+                                place: None,
                             });
                         }
                     }

@@ -59,6 +59,7 @@ fn check(
         cols,
         layout,
         tap: None,
+        place: None,
     };
     let name = format!(
         "{epilogue:?} {a:?} {b:?} {kinds:?} {layout:?} {}x{} k={} tokens={}",
@@ -76,7 +77,7 @@ fn check(
     let tiles = shape.rows_a.div_ceil(32) as usize;
     let out_blocks = vec![POISON; padded * tiles * act_out.words()];
     match epilogue {
-        Epilogue::Plain => buffers.push((6, vec![POISON; padded * kernel.out_stride() as usize])),
+        Epilogue::Plain => buffers.push((6, vec![POISON; padded * kernel.width() as usize])),
         Epilogue::Residual => {
             let mut x = rng.floats(padded * tiles * 32);
             for token in x.chunks_exact_mut(tiles * 32) {
@@ -86,7 +87,7 @@ fn check(
         }
         Epilogue::Glu => buffers.push((8, out_blocks)),
     }
-    let stride = kernel.out_stride() as usize;
+    let stride = kernel.width() as usize;
     let valid = |i: usize| {
         let i = i % stride;
         i < shape.rows_a as usize

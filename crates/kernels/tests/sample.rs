@@ -326,3 +326,57 @@ fn a_logit_that_is_not_finite_is_a_fault_and_no_token() {
         }
     }
 }
+
+/// Logits on a few levels, and top_p a hair to both sides of every cumulative probability: the kept set changes by a whole
+/// level there, and with it most draws.
+#[test]
+fn top_p_cuts_at_every_level_where_it_should() {
+    let n = 2048;
+    let bench = Bench::new(n);
+    let (_, logits) = shapes(n, 8).swap_remove(2);
+    let mut levels: Vec<i32> = logits.iter().map(|x| *x as i32).collect();
+    levels.sort_unstable();
+    levels.dedup();
+    levels.reverse();
+    let mut cuts = 0;
+    // Everything read from the logits, and the best 100 or so gathered first.
+    for top_k in [0, 100] {
+        let mut sorted = logits.clone();
+        sorted.sort_by(|a, b| b.total_cmp(a));
+        let last = if top_k == 0 {
+            f32::MIN
+        } else {
+            sorted[top_k as usize - 1]
+        };
+        let kept: Vec<f64> = sorted
+            .iter()
+            .filter(|x| **x >= last)
+            .map(|x| f64::from(*x))
+            .collect();
+        let total: f64 = kept.iter().map(|x| x.exp()).sum();
+        let mut before = 0.0;
+        for level in levels.iter().map(|l| f64::from(*l)) {
+            let here = kept.iter().filter(|x| **x == level).count() as f64 * level.exp() / total;
+            before += here;
+            // Beyond f32's own resolution of the sums there is nothing to tell apart.
+            if here < 1e-4 || before > 1.0 - 1e-4 {
+                continue;
+            }
+            for side in [-2e-5, 2e-5] {
+                let p = SampleParams::new(n, 0, 4.0, top_k, (before + side) as f32, 0.0);
+                let state = State::new(cuts, 0);
+                let got = bench.run(&p, &logits, &[], &state, 32);
+                let want = twin(&p, &logits, &[], &state, 32);
+                let tokens = got.ctl[ctl::LOG..].iter().zip(&want.ctl[ctl::LOG..]);
+                let different = tokens.filter(|(a, b)| a != b).count();
+                assert!(
+                    different <= 1,
+                    "top_k {top_k}, level {level}, top_p {}: {different} of 32 tokens differ",
+                    p.top_p
+                );
+                cuts += 1;
+            }
+        }
+    }
+    assert!(cuts >= 20, "{cuts}");
+}

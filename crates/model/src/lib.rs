@@ -3,4 +3,14 @@
 
 pub mod config;
 pub mod error;
+mod fit;
+mod graph;
+mod kv_pages;
+mod weights;
 
+pub use config::Config;
+pub use error::Error;
+pub use fit::{DeviceLimits, FitPlan, Verdict};
+pub use graph::{GraphOptions, Ids, Plan, plan};
+pub use kv_pages::{Edit, Full, KvPages, SeqId};
+pub use weights::{Part, Segment, Slice, Vector};

@@ -1,1 +1,26 @@
 //! Engine, sessions, sampling, the generate loop and trace taps.
+//!
+//! [`Engine::load`] reads a GGUF file from a [`ModelSource`] onto the device and makes the static plan. A [`Session`] is one
+//! conversation: it keeps the token log (the source of truth) and computes only what its KV pages do not hold yet.
+#![forbid(unsafe_code)]
+
+mod engine;
+mod error;
+mod eval;
+mod load;
+mod options;
+pub mod sampler;
+mod session;
+mod trace;
+pub mod trace_check;
+
+pub use chord_kernels::gpu::AdapterInfo;
+pub use chord_kernels::matmul::Layout;
+pub use chord_model::FitPlan;
+pub use engine::{Counters, Engine};
+pub use error::{Error, ExitClass};
+pub use load::{LoadProgress, ModelSource};
+pub use options::{EngineOptions, KvType, Overflow, Precision};
+pub use sampler::Sampling;
+pub use session::{Done, Event, FinishReason, GenerateRequest, Session, Timings};
+pub use trace::{Tap, TraceDump};

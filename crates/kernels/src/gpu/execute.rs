@@ -19,6 +19,14 @@ pub struct BoundStep {
     _params: Option<Buffer>,
 }
 
+impl BoundStep {
+    /// Bytes of weights that one dispatch over `rows` rows reads.
+    #[must_use]
+    pub fn weight_bytes(&self, rows: u32) -> u64 {
+        self.weight_bytes * u64::from(rows.div_ceil(self.grid.rows_per_group))
+    }
+}
+
 /// The buffers of a plan on a device.
 #[derive(Debug)]
 pub struct GpuPlan {
@@ -42,6 +50,15 @@ impl GpuPlan {
     #[must_use]
     pub fn buffer(&self, id: BufId) -> &Buffer {
         &self.buffers[id]
+    }
+
+    /// Adds a buffer after the fact, for work outside the static plan (evaluation of every row).
+    ///
+    /// # Errors
+    /// `E_GPU_OOM`, `E_GPU_REFUSED`.
+    pub async fn extend(&mut self, gpu: &Gpu, description: &BufDesc) -> Result<BufId, Error> {
+        self.buffers.push(gpu.buffer(&description.label, description.words, description.role).await?);
+        Ok(self.buffers.len() - 1)
     }
 
     /// Compiles and binds a step.
@@ -120,7 +137,7 @@ impl Gpu {
                 pass.set_bind_group(0, &step.group, &[]);
                 pass.dispatch_workgroups(x, y, z);
                 Counters::add(&counters.dispatches, 1);
-                Counters::add(&counters.weight_bytes, step.weight_bytes * u64::from(y));
+                Counters::add(&counters.weight_bytes, step.weight_bytes(rows));
             }
         }
         for c in after {
@@ -136,6 +153,14 @@ impl Gpu {
     }
 }
 
+impl<'a> Copy<'a> {
+    /// Between two plan buffers.
+    #[must_use]
+    pub fn new(from: &'a Buffer, from_word: u64, to: &'a Buffer, to_word: u64, words: u64) -> Self {
+        Self { from, from_word, to: &to.raw, to_word, words }
+    }
+}
+
 /// A copy after a pass.
 #[derive(Debug)]
 pub struct Copy<'a> {
@@ -143,7 +168,7 @@ pub struct Copy<'a> {
     pub from: &'a Buffer,
     /// First word.
     pub from_word: u64,
-    /// Destination.
+    /// Destination; another buffer than the source.
     pub to: &'a wgpu::Buffer,
     /// First word.
     pub to_word: u64,

@@ -6,7 +6,7 @@ mod pipeline;
 mod readback;
 
 pub use adapter::{AdapterInfo, Caps, list_adapters};
-pub use execute::{BoundStep, GpuPlan};
+pub use execute::{BoundStep, Copy, GpuPlan};
 pub use readback::Staging;
 
 use crate::Error;
@@ -41,7 +41,8 @@ pub struct Counters {
 }
 
 impl Counters {
-    pub(crate) fn add(counter: &AtomicU64, n: u64) {
+    /// Adds to a counter.
+    pub fn add(counter: &AtomicU64, n: u64) {
         counter.fetch_add(n, Ordering::Relaxed);
     }
 }
@@ -233,15 +234,6 @@ impl Gpu {
     pub fn flush(&self) -> Result<(), Error> {
         self.queue.submit([]);
         self.wait()
-    }
-
-    /// Copies words between buffers, in submission order.
-    pub fn copy(&self, from: (&Buffer, u64), to: (&Buffer, u64), words: u64) {
-        let mut encoder = self
-            .device
-            .create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        encoder.copy_buffer_to_buffer(&from.0.raw, from.1 * 4, &to.0.raw, to.1 * 4, words * 4);
-        self.submit(encoder);
     }
 
     pub(crate) fn submit(&self, encoder: wgpu::CommandEncoder) {

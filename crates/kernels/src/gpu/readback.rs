@@ -38,7 +38,7 @@ impl Gpu {
     ///
     /// # Errors
     /// `E_DEVICE_LOST`, `E_GPU_TIMEOUT`.
-    pub(crate) fn wait(&self) -> Result<(), Error> {
+    pub fn wait(&self) -> Result<(), Error> {
         let poll = wgpu::PollType::Wait {
             submission_index: None,
             timeout: Some(std::time::Duration::from_secs(DEADLINE_SECONDS)),

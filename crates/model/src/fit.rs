@@ -1,0 +1,146 @@
+//! What a model needs on a device, from the header alone.
+
+use crate::config::Config;
+use crate::error::Result;
+use crate::graph::{GraphOptions, Plan, plan};
+use chord_gguf::Directory;
+use chord_kernels::matmul::Layout;
+use chord_kernels::{KvType, PAGE};
+
+/// The limits of a device that decide whether a model fits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeviceLimits {
+    /// Largest storage binding in bytes.
+    pub max_binding: u64,
+    /// Largest buffer in bytes.
+    pub max_buffer: u64,
+}
+
+/// Whether it fits, and if not, why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// It can be loaded with [`FitPlan::context`].
+    pub fits: bool,
+    /// What stands in the way, in words.
+    pub reasons: Vec<String>,
+}
+
+/// Bytes by part, and the verdict.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FitPlan {
+    /// Weights as stored on the device.
+    pub weights_bytes: u64,
+    /// KV store for [`FitPlan::context`].
+    pub kv_bytes: u64,
+    /// One page of K (or V) of one layer.
+    pub kv_page_bytes: u64,
+    /// Everything else.
+    pub scratch_bytes: u64,
+    /// Sum.
+    pub total_bytes: u64,
+    /// Context it is planned for, in tokens.
+    pub context: u32,
+    /// Largest context that model and limits allow.
+    pub context_max: u32,
+    /// Limits used, where known.
+    pub limits: Option<DeviceLimits>,
+    /// The verdict.
+    pub verdict: Verdict,
+}
+
+/// Bytes of K (or V) of one layer per token.
+fn kv_bytes_per_token(c: &Config, kv: KvType) -> u64 {
+    4 * kv.words(u64::from(c.n_kv_heads) * u64::from(c.head_dim))
+}
+
+impl FitPlan {
+    /// Plans for `context` tokens, or for the most that is allowed.
+    ///
+    /// # Errors
+    /// What [`plan`] finds wrong with the model.
+    pub fn from_header(
+        d: &Directory,
+        c: &Config,
+        kv: KvType,
+        context: Option<u32>,
+        limits: Option<&DeviceLimits>,
+    ) -> Result<Self> {
+        let page_bytes = kv_bytes_per_token(c, kv) * u64::from(PAGE);
+        let buffer_limit = limits.map(|l| l.max_binding.min(l.max_buffer));
+        let pages_max = buffer_limit.map_or(u64::MAX, |limit| limit / page_bytes);
+        let by_pages = u32::try_from(pages_max.saturating_mul(u64::from(PAGE))).unwrap_or(u32::MAX);
+        let context_max = c.context_length.min(by_pages).max(1);
+        let context = context.unwrap_or(context_max).max(1);
+        let plan = plan(d, c, &Self::options(kv, context))?;
+        let mut fit = Self::of(&plan, context, context_max, limits.copied());
+        if context > context_max {
+            let why = if context > c.context_length {
+                format!("the model was made for {} tokens", c.context_length)
+            } else {
+                "its KV store would pass the device's binding limit".into()
+            };
+            fit.verdict.reasons.push(format!(
+                "a context of {context} tokens is more than {context_max}: {why}"
+            ));
+        }
+        if let Some(limit) = buffer_limit {
+            let large = plan.buffers.iter().filter(|b| b.words * 4 > limit);
+            fit.verdict.reasons.extend(large.map(|b| {
+                format!(
+                    "\"{}\" needs {} bytes in one binding, the device allows {limit}",
+                    b.label,
+                    b.words * 4
+                )
+            }));
+        }
+        fit.verdict.fits = fit.verdict.reasons.is_empty();
+        Ok(fit)
+    }
+
+    fn of(plan: &Plan, context: u32, context_max: u32, limits: Option<DeviceLimits>) -> Self {
+        let bytes = |id: usize| plan.buffers[id].words * 4;
+        let weights: u64 = plan
+            .segments
+            .iter()
+            .map(|s| bytes(s.quants) + bytes(s.scales))
+            .sum::<u64>()
+            + plan.vectors.iter().map(|v| bytes(v.buffer)).sum::<u64>();
+        let kv: u64 = plan.ids.kv.iter().map(|(k, v)| bytes(*k) + bytes(*v)).sum();
+        let total: u64 = plan.buffers.iter().map(|b| b.words * 4).sum();
+        let verdict = Verdict {
+            fits: true,
+            reasons: Vec::new(),
+        };
+        Self {
+            weights_bytes: weights,
+            kv_bytes: kv,
+            kv_page_bytes: plan.ids.page_words * 4,
+            scratch_bytes: total - weights - kv,
+            total_bytes: total,
+            context,
+            context_max,
+            limits,
+            verdict,
+        }
+    }
+
+    /// The options of a single conversation in f32: the largest scratch.
+    fn options(kv: KvType, context: u32) -> GraphOptions {
+        let seq_pages = context.div_ceil(PAGE);
+        GraphOptions {
+            kv,
+            exact: true,
+            seq_pages,
+            sink_pages: 0,
+            pages: seq_pages,
+            sequences: 1,
+            chunk: 32,
+            cols: 1,
+            layout: Layout::RowPerThread,
+            attention_threads: 32,
+            eog: 8,
+            positions: context,
+            taps: false,
+        }
+    }
+}

@@ -1,0 +1,625 @@
+//! Config and options to the static plan: every buffer and every step, decided once. Model families differ in the
+//! [`Config`], not here.
+
+use crate::config::{Config, RopePairing};
+use crate::error::{Error, Result};
+use crate::weights::{Segment, Vector, matrix, tensor};
+use chord_gguf::Directory;
+use chord_kernels::act::ActKind;
+use chord_kernels::attention::Attention;
+use chord_kernels::embed::Embed;
+use chord_kernels::kv_write::KvWrite;
+use chord_kernels::matmul::{Epilogue, Layout, MatMul};
+use chord_kernels::op::{BufDesc, BufId, Kernel, Role, Step};
+use chord_kernels::sample::{self, Sample};
+use chord_kernels::{KvShape, KvType, PAGE};
+use chord_quant::WeightType;
+
+/// What the plan is made for.
+#[derive(Clone, Debug)]
+pub struct GraphOptions {
+    /// KV storage.
+    pub kv: KvType,
+    /// Keep every operand f32; else activations may be int8.
+    pub exact: bool,
+    /// Pages a sequence may hold.
+    pub seq_pages: u32,
+    /// First pages of a sequence that a ring never recycles.
+    pub sink_pages: u32,
+    /// Pages in the store.
+    pub pages: u32,
+    /// Sequences.
+    pub sequences: u32,
+    /// Rows of the largest batch; a multiple of `cols`.
+    pub chunk: u32,
+    /// Tokens per workgroup of a batch.
+    pub cols: u32,
+    /// Thread layout of matrix products.
+    pub layout: Layout,
+    /// Threads of attention.
+    pub attention_threads: u32,
+    /// End-of-generation ids.
+    pub eog: u32,
+    /// Positions the RoPE table covers (beyond the context in a ring).
+    pub positions: u32,
+    /// Batch steps also write what trace shows.
+    pub taps: bool,
+}
+
+/// Buffers the engine writes or reads by itself.
+#[derive(Clone, Debug)]
+pub struct Ids {
+    /// Batch rows: (token, position, table base, valid).
+    pub rows: BufId,
+    /// Page table, `[sequences, seq_pages]`.
+    pub table: BufId,
+    /// RoPE table.
+    pub rope: BufId,
+    /// Residual stream, `[chunk, d_model padded]`.
+    pub x: BufId,
+    /// Inputs of the products that follow a norm, `[chunk]` rows of blocks.
+    pub act: BufId,
+    /// Attention output.
+    pub act_attn: BufId,
+    /// FFN inner activation.
+    pub act_ff: BufId,
+    /// The head's input, one row.
+    pub act_head: BufId,
+    /// Words of one row of `act_head`, and of the last layer's rows in `act`.
+    pub act_head_words: u32,
+    /// `q|k|v` of the batch.
+    pub qkv: BufId,
+    /// One row of logits, padded to whole tiles.
+    pub logits: BufId,
+    /// Words of it.
+    pub logits_words: u64,
+    /// Sampler parameters, control words, end-of-generation ids.
+    pub sampler: [BufId; 3],
+    /// One page of K or V: a copy within one buffer goes through it.
+    pub page: BufId,
+    /// Words of a page of K or V of one layer.
+    pub page_words: u64,
+    /// K and V per layer.
+    pub kv: Vec<(BufId, BufId)>,
+    /// Taps: attention queries and statistics, attention projection, FFN output.
+    pub taps: Option<[BufId; 3]>,
+    /// f32 per row of the taps.
+    pub tap_strides: [u32; 3],
+}
+
+/// The static plan.
+#[derive(Debug)]
+pub struct Plan {
+    /// Every buffer.
+    pub buffers: Vec<BufDesc>,
+    /// Weights to upload.
+    pub segments: Vec<Segment>,
+    /// Norm weights to upload.
+    pub vectors: Vec<Vector>,
+    /// A batch of rows through all layers.
+    pub prefill: Vec<Step>,
+    /// One row through all layers, ending in `act_head`.
+    pub decode: Vec<Step>,
+    /// `act_head` to logits.
+    pub head: Step,
+    /// Logits to the next token in `rows[0]`.
+    pub sample: Step,
+    /// The head as a description, for evaluation of every row.
+    pub head_kernel: MatMul,
+    /// Weights of the head, for the same.
+    pub head_segment: usize,
+    /// Named buffers.
+    pub ids: Ids,
+    /// Shape of the KV store.
+    pub kv_shape: KvShape,
+    /// Pages in the KV store.
+    pub pages: u32,
+    /// Tokens per workgroup of a batch.
+    pub prefill_cols: u32,
+    /// Form of the activations each layer's products take: (attention, FFN), then the head's.
+    pub act_kinds: Vec<[ActKind; 4]>,
+}
+
+struct Builder<'a> {
+    d: &'a Directory,
+    c: &'a Config,
+    o: &'a GraphOptions,
+    buffers: Vec<BufDesc>,
+    segments: Vec<Segment>,
+    vectors: Vec<Vector>,
+}
+
+impl Builder<'_> {
+    fn buffer(&mut self, label: impl Into<String>, words: u64) -> BufId {
+        self.buffers.push(BufDesc {
+            label: label.into(),
+            words,
+            role: Role::Storage,
+        });
+        self.buffers.len() - 1
+    }
+
+    fn segment(&mut self, names: &[String]) -> Result<usize> {
+        self.segments
+            .push(Segment::new(self.d, names, &mut self.buffers)?);
+        Ok(self.segments.len() - 1)
+    }
+
+    fn vector(&mut self, name: &str) -> Result<BufId> {
+        let info = tensor(self.d, name)?;
+        let len = usize::try_from(info.elements()).map_err(|_| Error::ModelData {
+            what: format!("{name} is too long"),
+        })?;
+        let offset = info.offset;
+        let buffer = self.buffer(name, (len.next_multiple_of(32)) as u64);
+        self.vectors.push(Vector {
+            name: name.into(),
+            buffer,
+            offset,
+            len,
+        });
+        Ok(buffer)
+    }
+
+    fn weight_type(&self, name: &str) -> Result<WeightType> {
+        Ok(matrix(tensor(self.d, name)?)?.0)
+    }
+
+    /// Form of the activations that products with these weights take: int8 dots need integer weights.
+    fn act_kind(&self, types: &[WeightType]) -> ActKind {
+        if !self.o.exact && types.iter().all(|t| t.is_integer()) {
+            ActKind::Q8
+        } else {
+            ActKind::F32
+        }
+    }
+}
+
+/// A layer's segments and norms.
+struct Layer {
+    attn_norm: BufId,
+    /// Products of q, k and v: (segment A, segment B, first value in qkv).
+    qkv: Vec<(usize, Option<usize>, u32)>,
+    attn_out: usize,
+    ffn_norm: BufId,
+    gate: usize,
+    up: usize,
+    down: usize,
+    /// Form of the inputs of q|k|v, attention output, gate|up, down.
+    kinds: [ActKind; 4],
+}
+
+fn step(name: String, kernel: impl Kernel + 'static, bind: Vec<(u32, BufId)>) -> Step {
+    Step {
+        name,
+        kernel: Box::new(kernel),
+        bind,
+    }
+}
+
+/// Builds the plan of a checked model.
+///
+/// # Errors
+/// `E_MODEL_DATA` for shapes the kernels cannot take.
+pub fn plan(d: &Directory, c: &Config, o: &GraphOptions) -> Result<Plan> {
+    let group_values = c.n_heads / c.n_kv_heads * c.head_dim;
+    if !c.head_dim.is_multiple_of(4) || !group_values.is_multiple_of(32) {
+        let what = format!(
+            "heads of {} values in groups of {} do not fill whole activation blocks",
+            c.head_dim,
+            c.n_heads / c.n_kv_heads
+        );
+        return Err(Error::ModelData { what });
+    }
+    let mut b = Builder {
+        d,
+        c,
+        o,
+        buffers: Vec::new(),
+        segments: Vec::new(),
+        vectors: Vec::new(),
+    };
+    b.build()
+}
+
+impl Builder<'_> {
+    fn build(&mut self) -> Result<Plan> {
+        let (c, o) = (self.c, self.o);
+        let embed = self.segment(&["token_embd.weight".into()])?;
+        let head_segment = if c.tied {
+            embed
+        } else {
+            self.segment(&["output.weight".into()])?
+        };
+        let (layers, offsets, qkv_stride) = self.layers()?;
+        let output_norm = self.vector("output_norm.weight")?;
+        let head_kind = self.act_kind(&[self.segments[head_segment].ty]);
+
+        let blocks = |n: u32| n.div_ceil(32);
+        let widest = |at: usize| {
+            if layers.iter().any(|l| l.kinds[at] == ActKind::F32) {
+                ActKind::F32
+            } else {
+                ActKind::Q8
+            }
+        };
+        let first = if head_kind == ActKind::F32 || widest(2) == ActKind::F32 {
+            ActKind::F32
+        } else {
+            widest(0)
+        };
+        let act_words =
+            |n: u32, kind: ActKind| u64::from(o.chunk) * u64::from(blocks(n)) * kind.words() as u64;
+        let shape = KvShape {
+            n_heads: c.n_heads,
+            n_kv_heads: c.n_kv_heads,
+            head_dim: c.head_dim,
+            rope_dim: c.rope.dim,
+            neox: c.rope.pairing == RopePairing::Neox,
+            rope_hi: 256 * (c.rope.dim / 2),
+            qkv_stride,
+            k_off: offsets[1],
+            v_off: offsets[2],
+            seq_pages: o.seq_pages,
+            sink_pages: o.sink_pages,
+            kv: o.kv,
+        };
+        let page_words = o.kv.words(u64::from(c.n_kv_heads * PAGE * c.head_dim));
+        let attention = Attention {
+            shape,
+            fused: false,
+            act_out: ActKind::F32,
+            wg: o.attention_threads,
+            tap: o.taps,
+        };
+        let rope_pairs = u64::from(c.rope.dim / 2);
+        let head_kernel =
+            self.product(head_segment, None, Epilogue::Plain, head_kind, head_kind, 1);
+        let tap_strides = [
+            attention.tap_stride(),
+            c.d_model.next_multiple_of(32),
+            c.d_model.next_multiple_of(32),
+        ];
+        let taps = o
+            .taps
+            .then(|| tap_strides.map(|s| self.buffer("tap", u64::from(o.chunk) * u64::from(s))));
+        let ids = Ids {
+            rows: self.buffer("rows", 4 * u64::from(o.chunk)),
+            table: self.buffer(
+                "page table",
+                u64::from(o.sequences) * u64::from(o.seq_pages),
+            ),
+            rope: self.buffer(
+                "rope",
+                2 * rope_pairs * u64::from(256 + o.positions.div_ceil(256).max(1)),
+            ),
+            x: self.buffer(
+                "residual",
+                u64::from(o.chunk) * u64::from(blocks(c.d_model)) * 32,
+            ),
+            act: self.buffer("act", act_words(c.d_model, first)),
+            act_attn: self.buffer(
+                "act attention",
+                act_words(c.n_heads * c.head_dim, widest(1)),
+            ),
+            act_ff: self.buffer("act ffn", act_words(c.d_ff, widest(3))),
+            act_head: self.buffer(
+                "act head",
+                u64::from(blocks(c.d_model)) * head_kind.words() as u64,
+            ),
+            act_head_words: blocks(c.d_model) * head_kind.words() as u32,
+            qkv: self.buffer("qkv", u64::from(o.chunk) * u64::from(qkv_stride)),
+            logits: self.buffer("logits", u64::from(head_kernel.width())),
+            logits_words: u64::from(head_kernel.width()),
+            sampler: {
+                self.buffers.push(BufDesc {
+                    label: "sampler".into(),
+                    words: 8,
+                    role: Role::Uniform,
+                });
+                let params = self.buffers.len() - 1;
+                [
+                    params,
+                    self.buffer("ctl", sample::ctl::WORDS as u64),
+                    self.buffer("eog", u64::from(o.eog.max(1))),
+                ]
+            },
+            page: self.buffer("page", page_words),
+            page_words,
+            kv: (0..c.n_layers)
+                .map(|n| {
+                    let words = u64::from(o.pages) * page_words;
+                    (
+                        self.buffer(format!("K {n}"), words),
+                        self.buffer(format!("V {n}"), words),
+                    )
+                })
+                .collect(),
+            taps,
+            tap_strides,
+        };
+        let prefill = self.layer_steps(&layers, embed, output_norm, head_kind, &ids, shape, true);
+        let decode = self.layer_steps(&layers, embed, output_norm, head_kind, &ids, shape, false);
+        let s = &self.segments[head_segment];
+        let head = step(
+            "head".into(),
+            head_kernel.clone(),
+            vec![
+                (1, s.quants),
+                (2, s.scales),
+                (5, ids.act_head),
+                (6, ids.logits),
+            ],
+        );
+        let [params, ctl, eog] = ids.sampler;
+        let sample = step(
+            "sample".into(),
+            Sample,
+            vec![
+                (0, params),
+                (1, ids.logits),
+                (2, ids.rows),
+                (3, ctl),
+                (4, eog),
+            ],
+        );
+        let mut act_kinds: Vec<_> = layers.iter().map(|l| l.kinds).collect();
+        act_kinds.push([head_kind; 4]);
+        Ok(Plan {
+            buffers: std::mem::take(&mut self.buffers),
+            segments: std::mem::take(&mut self.segments),
+            vectors: std::mem::take(&mut self.vectors),
+            prefill,
+            decode,
+            head,
+            sample,
+            head_kernel,
+            head_segment,
+            ids,
+            kv_shape: shape,
+            pages: o.pages,
+            prefill_cols: o.cols,
+            act_kinds,
+        })
+    }
+
+    /// Segments and norms of every layer; where q, k, v start in a token's `qkv`, and its stride: the same in all layers.
+    fn layers(&mut self) -> Result<(Vec<Layer>, [u32; 3], u32)> {
+        let c = self.c;
+        let (q_rows, kv_rows) = (c.n_heads * c.head_dim, c.n_kv_heads * c.head_dim);
+        // Every tensor starts on a whole tile, whatever it shares a segment with.
+        let pad = |n: u32| n.next_multiple_of(32);
+        let padded = [q_rows, kv_rows].iter().any(|r| !r.is_multiple_of(32));
+        let offsets = [0, pad(q_rows), pad(q_rows) + pad(kv_rows)];
+        let mut layers = Vec::new();
+        for n in 0..c.n_layers {
+            let name = |part: &str| format!("blk.{n}.{part}.weight");
+            let qkv_names = [name("attn_q"), name("attn_k"), name("attn_v")];
+            let types = qkv_names
+                .iter()
+                .map(|n| self.weight_type(n))
+                .collect::<Result<Vec<_>>>()?;
+            // Neighbours of one type share a segment, if that keeps them where the offsets say.
+            let mut runs: Vec<(u32, Vec<String>)> = Vec::new();
+            for (i, name) in qkv_names.iter().enumerate() {
+                match runs.last_mut() {
+                    Some((_, names)) if !padded && types[i] == types[i - 1] => {
+                        names.push(name.clone())
+                    }
+                    _ => runs.push((offsets[i], vec![name.clone()])),
+                }
+            }
+            let mut qkv = Vec::new();
+            for pair in runs.chunks(2) {
+                let a = self.segment(&pair[0].1)?;
+                let second = pair
+                    .get(1)
+                    .map(|(_, names)| self.segment(names))
+                    .transpose()?;
+                qkv.push((a, second, pair[0].0));
+            }
+            let kinds = [
+                self.act_kind(&types),
+                self.act_kind(&[self.weight_type(&name("attn_output"))?]),
+                self.act_kind(&[
+                    self.weight_type(&name("ffn_gate"))?,
+                    self.weight_type(&name("ffn_up"))?,
+                ]),
+                self.act_kind(&[self.weight_type(&name("ffn_down"))?]),
+            ];
+            layers.push(Layer {
+                attn_norm: self.vector(&name("attn_norm"))?,
+                qkv,
+                attn_out: self.segment(&[name("attn_output")])?,
+                ffn_norm: self.vector(&name("ffn_norm"))?,
+                gate: self.segment(&[name("ffn_gate")])?,
+                up: self.segment(&[name("ffn_up")])?,
+                down: self.segment(&[name("ffn_down")])?,
+                kinds,
+            });
+        }
+        Ok((layers, offsets, offsets[2] + pad(kv_rows)))
+    }
+
+    fn product(
+        &self,
+        a: usize,
+        b: Option<usize>,
+        epilogue: Epilogue,
+        act_in: ActKind,
+        act_out: ActKind,
+        cols: u32,
+    ) -> MatMul {
+        let sa = &self.segments[a];
+        let sb = b.map(|b| &self.segments[b]);
+        let norm = (epilogue != Epilogue::Residual).then_some((self.c.d_model, self.c.rms_eps));
+        MatMul {
+            a: sa.ty,
+            b: sb.map(|s| s.ty),
+            rows_a: sa.rows as u32,
+            rows_b: sb.map_or(0, |s| s.rows as u32),
+            k_blocks: sa.k.div_ceil(32) as u32,
+            epilogue,
+            norm,
+            act_in,
+            act_out,
+            cols,
+            layout: self.o.layout,
+            tap: None,
+            place: None,
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the whole plan meets here, once")]
+    fn layer_steps(
+        &self,
+        layers: &[Layer],
+        embed: usize,
+        output_norm: BufId,
+        head_kind: ActKind,
+        ids: &Ids,
+        shape: KvShape,
+        batch: bool,
+    ) -> Vec<Step> {
+        let (c, o) = (self.c, self.o);
+        let cols = if batch { o.cols } else { 1 };
+        let taps = ids.taps.filter(|_| batch);
+        let streams = |s: usize, slots: [u32; 2]| {
+            [
+                (slots[0], self.segments[s].quants),
+                (slots[1], self.segments[s].scales),
+            ]
+        };
+        let e = &self.segments[embed];
+        let mut steps = vec![step(
+            "embed".into(),
+            Embed {
+                a: e.ty,
+                n_vocab: c.n_vocab,
+                k_blocks: c.d_model.div_ceil(32),
+                scale: 1.0,
+                act_out: layers[0].kinds[0],
+            },
+            vec![
+                (1, e.quants),
+                (2, e.scales),
+                (3, ids.rows),
+                (4, layers[0].attn_norm),
+                (5, ids.x),
+                (6, ids.act),
+            ],
+        )];
+        for (n, layer) in layers.iter().enumerate() {
+            let [qkv_kind, attn_kind, ffn_kind, down_kind] = layer.kinds;
+            let mut push = |name: &str, kernel: Box<dyn Kernel>, bind: Vec<(u32, BufId)>| {
+                steps.push(Step {
+                    name: format!("layer{n}.{name}"),
+                    kernel,
+                    bind,
+                });
+            };
+            for (i, (a, b, first)) in layer.qkv.iter().enumerate() {
+                let mut kernel = self.product(*a, *b, Epilogue::Plain, qkv_kind, qkv_kind, cols);
+                kernel.place = Some((*first, shape.qkv_stride));
+                let mut bind = streams(*a, [1, 2]).to_vec();
+                bind.extend(b.iter().flat_map(|b| streams(*b, [3, 4])));
+                bind.extend([(5, ids.act), (6, ids.qkv)]);
+                push(if i == 0 { "qkv" } else { "qkv2" }, Box::new(kernel), bind);
+            }
+            let (k, v) = ids.kv[n];
+            let kv = vec![
+                (1, ids.qkv),
+                (2, k),
+                (3, v),
+                (4, ids.rope),
+                (5, ids.rows),
+                (6, ids.table),
+            ];
+            if batch {
+                push("kv_write", Box::new(KvWrite { shape, wg: 32 }), kv.clone());
+            }
+            let mut bind = kv;
+            bind.push((7, ids.act_attn));
+            bind.extend(taps.map(|t| (8, t[0])));
+            let attention = Attention {
+                shape,
+                fused: !batch,
+                act_out: attn_kind,
+                wg: o.attention_threads,
+                tap: taps.is_some(),
+            };
+            push("attention", Box::new(attention), bind);
+
+            let last = n + 1 == layers.len();
+            let (next_norm, next_kind) = layers
+                .get(n + 1)
+                .map_or((output_norm, head_kind), |l| (l.attn_norm, l.kinds[0]));
+            let mut residual = |name: &str,
+                                s: usize,
+                                act: BufId,
+                                gamma: BufId,
+                                out: BufId,
+                                kinds: (ActKind, ActKind),
+                                tap: Option<usize>| {
+                let mut kernel = self.product(s, None, Epilogue::Residual, kinds.0, kinds.1, cols);
+                let mut bind = streams(s, [1, 2]).to_vec();
+                bind.extend([(5, act), (6, ids.x), (7, gamma), (8, out)]);
+                if let (Some(taps), Some(at)) = (taps, tap) {
+                    kernel.tap = Some(ids.tap_strides[at]);
+                    bind.push((9, taps[at]));
+                }
+                push(name, Box::new(kernel), bind);
+            };
+            residual(
+                "attn_out",
+                layer.attn_out,
+                ids.act_attn,
+                layer.ffn_norm,
+                ids.act,
+                (attn_kind, ffn_kind),
+                Some(1),
+            );
+            let glu = self.product(
+                layer.gate,
+                Some(layer.up),
+                Epilogue::Glu,
+                ffn_kind,
+                down_kind,
+                cols,
+            );
+            let mut bind = streams(layer.gate, [1, 2]).to_vec();
+            bind.extend(streams(layer.up, [3, 4]));
+            bind.extend([(5, ids.act), (8, ids.act_ff)]);
+            steps.push(Step {
+                name: format!("layer{n}.glu"),
+                kernel: Box::new(glu),
+                bind,
+            });
+            let out = if last && !batch {
+                ids.act_head
+            } else {
+                ids.act
+            };
+            let mut kernel = self.product(
+                layer.down,
+                None,
+                Epilogue::Residual,
+                down_kind,
+                next_kind,
+                cols,
+            );
+            let mut bind = streams(layer.down, [1, 2]).to_vec();
+            bind.extend([(5, ids.act_ff), (6, ids.x), (7, next_norm), (8, out)]);
+            if let Some(taps) = taps {
+                kernel.tap = Some(ids.tap_strides[2]);
+                bind.push((9, taps[2]));
+            }
+            steps.push(Step {
+                name: format!("layer{n}.down"),
+                kernel: Box::new(kernel),
+                bind,
+            });
+        }
+        steps
+    }
+}

@@ -1,0 +1,121 @@
+use crate::sampler::InvalidSampling;
+use chord_model::Full;
+
+/// What can go wrong while loading or running a model.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file is not a model this engine runs, or the device cannot hold it.
+    #[error(transparent)]
+    Model(#[from] chord_model::Error),
+    /// Tokenizer or chat template.
+    #[error(transparent)]
+    Text(#[from] chord_text::Error),
+    /// Device.
+    #[error(transparent)]
+    Gpu(#[from] chord_kernels::Error),
+    /// A sampling setting is out of range.
+    #[error(transparent)]
+    Sampling(#[from] InvalidSampling),
+    /// Reading the model failed.
+    #[error("reading the model at byte {offset}: {source}")]
+    Read {
+        /// First byte asked for.
+        offset: u64,
+        /// The system's words.
+        source: std::io::Error,
+    },
+    /// The prompt does not fit the context.
+    #[error("the prompt has {tokens} tokens, the context holds {context}")]
+    Context {
+        /// Tokens of the prompt.
+        tokens: usize,
+        /// Context in tokens.
+        context: u32,
+    },
+    /// No room for another token or sequence.
+    #[error("no room in the KV store: {0}")]
+    KvFull(#[from] Full),
+    /// The prompt has no tokens and the vocabulary no beginning-of-text token.
+    #[error("the prompt is empty")]
+    EmptyPrompt,
+    /// A token id is outside the vocabulary.
+    #[error("token {id} is outside the vocabulary of {n_vocab}")]
+    TokenId {
+        /// The id.
+        id: u32,
+        /// Tokens in the vocabulary.
+        n_vocab: u32,
+    },
+    /// The model produced NaN or infinity.
+    #[error("the model produced logits that are not finite, at position {position}")]
+    NonFinite {
+        /// Position of the token that was to be chosen.
+        position: u32,
+    },
+    /// Taps were asked for on an engine loaded without them.
+    #[error("the engine was loaded without taps")]
+    NoTaps,
+}
+
+/// Classes of errors, one per exit code of the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExitClass {
+    /// A wrong request.
+    Usage,
+    /// The model file.
+    Model,
+    /// No usable adapter.
+    NoAdapter,
+    /// Device lost, or out of memory.
+    Device,
+}
+
+impl Error {
+    /// Stable code.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Model(e) => e.code(),
+            Self::Text(e) => e.code(),
+            Self::Gpu(e) => e.code(),
+            Self::Sampling(e) => e.code(),
+            Self::Read { .. } => "E_READ",
+            Self::Context { .. } => "E_CONTEXT",
+            Self::KvFull(_) => "E_KV_FULL",
+            Self::EmptyPrompt => "E_EMPTY_PROMPT",
+            Self::TokenId { .. } => "E_TOKEN_ID",
+            Self::NonFinite { .. } => "E_NONFINITE",
+            Self::NoTaps => "E_NO_TAPS",
+        }
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn help(&self) -> String {
+        match self {
+            Self::Model(e) => e.help(),
+            Self::Text(e) => e.help(),
+            Self::Gpu(e) => e.help(),
+            Self::Sampling(e) => e.help(),
+            Self::Read { .. } => "check that the file is complete and readable".into(),
+            Self::Context { .. } => "shorten the prompt, or raise --ctx if the model allows more".into(),
+            Self::KvFull(_) => "clear a conversation, or raise --ctx".into(),
+            Self::EmptyPrompt => "give a prompt".into(),
+            Self::TokenId { .. } => "use ids from `wasm-chord tokenize` with the same model".into(),
+            Self::NonFinite { .. } => "the weights hold NaN or infinity, or a kernel is wrong on this device: `wasm-chord trace` names the first step where it appears; compare the file's SHA-256 with the publisher's".into(),
+            Self::NoTaps => "load with taps".into(),
+        }
+    }
+
+    /// Which exit code this is.
+    #[must_use]
+    pub fn exit_class(&self) -> ExitClass {
+        match self {
+            Self::Model(chord_model::Error::Fit { .. }) => ExitClass::Device,
+            Self::Model(_) | Self::Text(_) | Self::Read { .. } | Self::NonFinite { .. } => ExitClass::Model,
+            Self::Gpu(chord_kernels::Error::NoAdapter { .. } | chord_kernels::Error::Limit { .. } | chord_kernels::Error::Open { .. }) => ExitClass::NoAdapter,
+            Self::Gpu(_) => ExitClass::Device,
+            Self::Sampling(_) | Self::Context { .. } | Self::KvFull(_) | Self::EmptyPrompt | Self::TokenId { .. } | Self::NoTaps => ExitClass::Usage,
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! How an engine is set up.
+
+pub use chord_kernels::KvType;
+use chord_kernels::gpu::Caps;
+use chord_kernels::matmul::Layout;
+use chord_kernels::variants::PREFILL_COLS;
+use chord_model::{FitPlan, GraphOptions};
+
+/// Numeric mode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Precision {
+    /// Activations may be int8 per 32-value block, as llama.cpp's are.
+    #[default]
+    Fast,
+    /// Every operand f32.
+    Exact,
+}
+
+/// What happens when a sequence has used its context.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Overflow {
+    /// It ends with `length`.
+    #[default]
+    Stop,
+    /// It goes on: the oldest page of 32 tokens after the first `sink_pages` is forgotten.
+    Ring {
+        /// Pages at the beginning that are kept.
+        sink_pages: u32,
+    },
+}
+
+/// Engine set-up.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EngineOptions {
+    /// Adapter by name or number; None: the best.
+    pub adapter: Option<String>,
+    /// Context in tokens; None: the most that model and device allow.
+    pub context: Option<u32>,
+    /// KV storage.
+    pub kv: KvType,
+    /// Numeric mode.
+    pub precision: Precision,
+    /// Conversations that may be open at once.
+    pub max_sequences: u32,
+    /// Keep what trace shows (slower, more memory).
+    pub taps: bool,
+    /// At the end of the context.
+    pub overflow: Overflow,
+    /// Thread layout of matrix products; None: by the device's capabilities.
+    pub layout: Option<Layout>,
+    /// Tokens per submit while decoding; None: as many as keep the answer flowing.
+    pub tokens_per_submit: Option<u32>,
+}
+
+impl Default for EngineOptions {
+    fn default() -> Self {
+        Self {
+            adapter: None,
+            context: None,
+            kv: KvType::F16,
+            precision: Precision::Fast,
+            max_sequences: 1,
+            taps: false,
+            overflow: Overflow::Stop,
+            layout: None,
+            tokens_per_submit: None,
+        }
+    }
+}
+
+/// Rows of a prefill batch.
+pub(crate) const CHUNK: u32 = 32;
+
+impl EngineOptions {
+    pub(crate) fn sink_pages(&self) -> u32 {
+        match self.overflow {
+            Overflow::Stop => 0,
+            Overflow::Ring { sink_pages } => sink_pages,
+        }
+    }
+
+    /// The plan's options on a device.
+    pub(crate) fn graph(&self, caps: &Caps, fit: &FitPlan, eog: usize) -> GraphOptions {
+        let layout = self.layout.unwrap_or(match caps.subgroups {
+            _ if caps.software => Layout::RowPerThread,
+            Some((min, _)) if min >= 8 => Layout::LanesSubgroup { split: 8 },
+            Some((min, _)) if min >= 4 => Layout::LanesSubgroup { split: 4 },
+            _ => Layout::Lanes,
+        });
+        let seq_pages = fit.context.div_ceil(chord_kernels::PAGE);
+        // A shared pool may not pass a binding either; sequences that do not fit get an error of their own.
+        let page_bytes = fit.kv_page_bytes.max(1);
+        let pool = (caps.max_binding.min(caps.max_buffer) / page_bytes).min(u64::from(seq_pages) * u64::from(self.max_sequences));
+        GraphOptions {
+            kv: self.kv,
+            exact: self.precision == Precision::Exact,
+            seq_pages,
+            sink_pages: self.sink_pages(),
+            pages: u32::try_from(pool).unwrap_or(u32::MAX).max(seq_pages),
+            sequences: self.max_sequences,
+            chunk: CHUNK,
+            cols: PREFILL_COLS,
+            layout,
+            attention_threads: if caps.software { 32 } else { 64 },
+            eog: u32::try_from(eog).unwrap_or(u32::MAX),
+            positions: match self.overflow {
+                Overflow::Stop => fit.context,
+                Overflow::Ring { .. } => RING_POSITIONS.max(fit.context),
+            },
+            taps: self.taps,
+        }
+    }
+}
+
+/// Positions a ring may reach: the RoPE table is made for them.
+pub(crate) const RING_POSITIONS: u32 = 1 << 20;

@@ -1,0 +1,331 @@
+//! A conversation: the generate loop over one sequence.
+
+use crate::engine::{Chain, Engine, Start};
+use crate::sampler::{self, Sampling};
+use crate::{Error, options::CHUNK};
+use chord_kernels::sample::ctl;
+use chord_model::SeqId;
+use chord_text::{StopStrings, StreamDecoder};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// What to generate.
+#[derive(Clone, Debug)]
+pub struct GenerateRequest {
+    /// The whole token sequence. What the session already holds of its beginning is not computed again.
+    pub prompt: Vec<u32>,
+    /// At most so many tokens; None: until the context is full.
+    pub max_tokens: Option<u32>,
+    /// How tokens are chosen.
+    pub sampling: Sampling,
+    /// Texts that end the answer; they are not part of it.
+    pub stop: Vec<String>,
+    /// Go on past end-of-generation tokens.
+    pub ignore_eog: bool,
+}
+
+/// Progress of a generation.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// Prompt tokens computed.
+    Prefill {
+        /// So far.
+        done: u32,
+        /// In all.
+        total: u32,
+    },
+    /// A token, with the text that is certain now: empty inside a character or a possible stop string.
+    Token {
+        /// The token.
+        id: u32,
+        /// Text.
+        text: String,
+    },
+}
+
+/// Why a generation ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FinishReason {
+    /// The model ended it.
+    Stop,
+    /// `max_tokens`, or the context is full.
+    Length,
+    /// A stop string.
+    StopString,
+    /// The caller.
+    Cancelled,
+}
+
+/// Where the time went.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Timings {
+    /// Loading the model.
+    pub load_ms: f64,
+    /// Computing the prompt.
+    pub prefill_ms: f64,
+    /// Prompt tokens computed per second.
+    pub prefill_tok_s: f64,
+    /// From the request to the first token.
+    pub ttft_ms: f64,
+    /// Tokens after the first.
+    pub decode_ms: f64,
+    /// Tokens after the first, per second.
+    pub decode_tok_s: f64,
+    /// Prompt tokens computed.
+    pub prefilled_tokens: u32,
+    /// Prompt tokens already held.
+    pub reused_tokens: u32,
+}
+
+/// A finished generation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Done {
+    /// The prompt.
+    pub prompt_tokens: Vec<u32>,
+    /// The answer's tokens, without the end-of-generation token.
+    pub tokens: Vec<u32>,
+    /// The answer.
+    pub text: String,
+    /// Why it ended.
+    pub finish_reason: FinishReason,
+    /// Where the time went.
+    pub timings: Timings,
+}
+
+/// One conversation on an engine. Give it back with [`Session::close`].
+#[derive(Debug)]
+pub struct Session {
+    id: SeqId,
+    tokens: Vec<u32>,
+}
+
+impl Engine {
+    /// A new conversation.
+    ///
+    /// # Errors
+    /// `E_KV_FULL` when `max_sequences` are open.
+    pub fn new_session(&mut self) -> Result<Session, Error> {
+        let id = self.p.kv.open()?;
+        self.logs.insert(id, Vec::new());
+        Ok(Session { id, tokens: Vec::new() })
+    }
+}
+
+/// A submit that takes longer than this is not made longer.
+const SUBMIT_TARGET: Duration = Duration::from_millis(60);
+/// Most tokens of a submit.
+const MAX_CHAIN: u32 = 16;
+const _: () = assert!(MAX_CHAIN as usize <= ctl::LOG_LENGTH);
+
+/// What the loop carries from token to token.
+struct Answer {
+    tokens: Vec<u32>,
+    text: String,
+    decoder: StreamDecoder,
+    stops: StopStrings,
+    first: Option<Instant>,
+    last: Instant,
+}
+
+impl Answer {
+    /// Takes one token; true if a stop string is complete.
+    fn push(&mut self, id: u32, on_event: &mut dyn FnMut(Event)) -> bool {
+        self.last = Instant::now();
+        self.first.get_or_insert(self.last);
+        self.tokens.push(id);
+        let text = self.decoder.push(id).unwrap_or_default();
+        let event = self.stops.push(&text);
+        self.text.push_str(&event.emit);
+        on_event(Event::Token { id, text: event.emit });
+        event.stopped
+    }
+}
+
+impl Session {
+    /// The token log of the last generation: prompt and answer.
+    #[must_use]
+    pub fn tokens(&self) -> &[u32] {
+        &self.tokens
+    }
+
+    /// Tokens whose keys and values the engine holds for this session.
+    #[must_use]
+    pub fn held_tokens(&self, engine: &Engine) -> u32 {
+        engine.p.kv.length(self.id)
+    }
+
+    pub(crate) fn id(&self) -> SeqId {
+        self.id
+    }
+
+    /// Forgets everything.
+    pub fn clear(&mut self, engine: &mut Engine) {
+        engine.forget(self.id);
+        self.tokens.clear();
+    }
+
+    /// Cuts the conversation to its first `length` tokens; the next request goes on from there.
+    pub fn rewind(&mut self, engine: &mut Engine, length: u32) {
+        let length = length.min(engine.p.kv.length(self.id));
+        engine.rewind(self.id, length);
+        self.tokens.truncate(length as usize);
+    }
+
+    /// Gives the session's pages back.
+    pub fn close(self, engine: &mut Engine) {
+        engine.p.kv.close(self.id);
+        engine.logs.remove(&self.id);
+    }
+
+    /// Computes what is new of the prompt, then generates.
+    ///
+    /// # Errors
+    /// `E_CONTEXT`, `E_EMPTY_PROMPT`, `E_TOKEN_ID`, `E_SAMPLING`, `E_NONFINITE`, `E_KV_FULL` and the device's. The session stays usable.
+    pub async fn generate(
+        &mut self,
+        engine: &mut Engine,
+        req: &GenerateRequest,
+        cancel: &AtomicBool,
+        on_event: &mut dyn FnMut(Event),
+    ) -> Result<Done, Error> {
+        let started = Instant::now();
+        req.sampling.validate()?;
+        let prompt = checked_prompt(engine, &req.prompt)?;
+        let room = engine.position_limit() - prompt.len() as u32;
+        let budget = req.max_tokens.unwrap_or(u32::MAX).min(room);
+        let reused = engine.reuse(self.id, &prompt);
+        self.tokens = prompt.clone();
+        let mut timings = Timings { load_ms: engine.load_ms(), reused_tokens: reused, ..Timings::default() };
+        let mut answer = Answer {
+            tokens: Vec::new(),
+            text: String::new(),
+            decoder: StreamDecoder::new(engine.tokenizer()),
+            stops: StopStrings::new(req.stop.iter().cloned()),
+            first: None,
+            last: started,
+        };
+
+        let total = prompt.len() as u32 - reused;
+        let mut done = 0;
+        let mut last_batch = 0;
+        let mut finish = None;
+        while done < total && finish.is_none() {
+            on_event(Event::Prefill { done, total });
+            last_batch = engine.append(self.id, &prompt[(reused + done) as usize..], CHUNK).await?;
+            done += last_batch;
+            finish = cancel.load(Ordering::Relaxed).then_some(FinishReason::Cancelled);
+        }
+        timings.prefilled_tokens = done;
+        timings.prefill_ms = started.elapsed().as_secs_f64() * 1e3;
+        if finish.is_none() {
+            on_event(Event::Prefill { done, total });
+            engine.select_last(last_batch);
+            finish = Some(self.decode(engine, req, budget, &mut answer, cancel, on_event).await?);
+        }
+
+        let rest = answer.decoder.finish();
+        let tail = answer.stops.push(&rest);
+        let mut finish = finish.unwrap_or(FinishReason::Cancelled);
+        let mut text = tail.emit;
+        if tail.stopped {
+            finish = FinishReason::StopString;
+        } else if finish != FinishReason::StopString {
+            text.push_str(&answer.stops.finish());
+        }
+        if let (false, Some(id)) = (text.is_empty(), answer.tokens.last()) {
+            answer.text.push_str(&text);
+            on_event(Event::Token { id: *id, text });
+        }
+        self.tokens.extend(&answer.tokens);
+        let decoded = answer.tokens.len().saturating_sub(1) as f64;
+        let per_second = |n: f64, ms: f64| if ms > 0.0 { n * 1e3 / ms } else { 0.0 };
+        timings.prefill_tok_s = per_second(f64::from(done), timings.prefill_ms);
+        if let Some(first) = answer.first {
+            timings.ttft_ms = (first - started).as_secs_f64() * 1e3;
+            timings.decode_ms = (answer.last - first).as_secs_f64() * 1e3;
+            timings.decode_tok_s = per_second(decoded, timings.decode_ms);
+        }
+        Ok(Done { prompt_tokens: prompt, tokens: answer.tokens, text: answer.text, finish_reason: finish, timings })
+    }
+
+    async fn decode(
+        &mut self,
+        engine: &mut Engine,
+        req: &GenerateRequest,
+        budget: u32,
+        answer: &mut Answer,
+        cancel: &AtomicBool,
+        on_event: &mut dyn FnMut(Event),
+    ) -> Result<FinishReason, Error> {
+        let eog: Vec<u32> = if req.ignore_eog { Vec::new() } else { engine.tokenizer().eog().to_vec() };
+        engine.set_sampler(&req.sampling.params(engine.config().n_vocab, eog.len() as u32));
+        let fixed = engine.p.options.tokens_per_submit;
+        let mut k = fixed.unwrap_or(1);
+        let mut start = Start::Head;
+        while (answer.tokens.len() as u32) < budget {
+            if cancel.load(Ordering::Relaxed) {
+                return Ok(FinishReason::Cancelled);
+            }
+            let began = Instant::now();
+            let n = k.min(budget - answer.tokens.len() as u32).clamp(1, MAX_CHAIN);
+            let chain = self.next_tokens(engine, req, start, n).await?;
+            for (i, id) in chain.tokens.iter().enumerate() {
+                if eog.contains(id) {
+                    return Ok(FinishReason::Stop);
+                }
+                if answer.push(*id, on_event) {
+                    // Tokens chosen after the stop string were never part of the answer.
+                    let surplus = chain.tokens.len() - i - 1;
+                    let held = engine.p.kv.length(self.id).saturating_sub(surplus as u32);
+                    engine.rewind(self.id, held);
+                    return Ok(FinishReason::StopString);
+                }
+            }
+            match chain.tokens.last() {
+                Some(last) if !chain.fault => start = Start::Token(*last),
+                _ => return Err(Error::NonFinite { position: engine.p.kv.length(self.id) }),
+            }
+            if fixed.is_none() {
+                k = if began.elapsed() < SUBMIT_TARGET { (n * 2).min(MAX_CHAIN) } else { (n / 2).max(1) };
+            }
+        }
+        Ok(FinishReason::Length)
+    }
+
+    /// Up to `n` tokens: chained on the device, or one chosen by the CPU where penalties need the history.
+    async fn next_tokens(&mut self, engine: &mut Engine, req: &GenerateRequest, start: Start, n: u32) -> Result<Chain, Error> {
+        if !req.sampling.needs_cpu() {
+            // In a ring that recycles, a chain ends with its page.
+            let n = match start {
+                Start::Head => 1,
+                Start::Token(_) => engine.p.kv.batch(self.id, n).max(1),
+            };
+            return engine.chain(self.id, start, n, req.sampling.seed).await;
+        }
+        let mut logits = engine.logits(self.id, start).await?;
+        let position = engine.p.kv.length(self.id);
+        let mut history = engine.logs.get(&self.id).cloned().unwrap_or_default();
+        history.truncate(position as usize);
+        match sampler::sample(&mut logits, &history, &req.sampling, position) {
+            Ok(token) => Ok(Chain { tokens: vec![token], fault: false }),
+            Err(_) => Err(Error::NonFinite { position }),
+        }
+    }
+}
+
+/// The prompt as it will be computed: never empty, within the vocabulary and the context.
+fn checked_prompt(engine: &Engine, prompt: &[u32]) -> Result<Vec<u32>, Error> {
+    let prompt = match (prompt.is_empty(), engine.tokenizer().bos()) {
+        (false, _) => prompt.to_vec(),
+        (true, Some(bos)) => vec![bos],
+        (true, None) => return Err(Error::EmptyPrompt),
+    };
+    let n_vocab = engine.config().n_vocab;
+    if let Some(id) = prompt.iter().find(|id| **id >= n_vocab) {
+        return Err(Error::TokenId { id: *id, n_vocab });
+    }
+    if prompt.len() as u64 > u64::from(engine.position_limit()) {
+        return Err(Error::Context { tokens: prompt.len(), context: engine.position_limit() });
+    }
+    Ok(prompt)
+}
