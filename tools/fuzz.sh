@@ -13,7 +13,7 @@ cargo fuzz --version >/dev/null 2>&1 || cargo install --locked cargo-fuzz </dev/
 # libFuzzer's instrumentation is a compiler flag of nightly; the stable compiler has it too, behind this variable.
 export RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR="$target/fuzz"
 corpus="$cache/fuzz"
-cargo run --quiet --release --locked --manifest-path fuzz/Cargo.toml --example seeds -- "$corpus"
+cargo run --quiet --release --manifest-path fuzz/Cargo.toml --example seeds -- "$corpus"
 
 code=0 counts=()
 for name in "$@"; do

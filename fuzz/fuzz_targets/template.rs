@@ -4,7 +4,7 @@
 use chord_gguf::Directory;
 use chord_gguf::write::{FileSpec, WriteValue};
 use chord_text::{ChatTemplate, Message, RenderOptions};
-use libfuzzer_sys::arbitrary::Arbitrary;
+use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 
 #[derive(Debug, Arbitrary)]

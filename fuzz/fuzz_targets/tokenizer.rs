@@ -5,7 +5,7 @@
 use chord_gguf::Directory;
 use chord_gguf::write::{FileSpec, WriteValue};
 use chord_text::{EncodeOptions, Span, StreamDecoder, Tokenizer};
-use libfuzzer_sys::arbitrary::Arbitrary;
+use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 
 #[derive(Debug, Arbitrary)]
@@ -96,6 +96,13 @@ fn file(input: &Input) -> FileSpec {
         for byte in 0..=u8::MAX {
             tokens.push(byte_token(byte, input.sentence_piece));
             types.push(if input.sentence_piece { 6 } else { 1 });
+        }
+        if input.sentence_piece {
+            // The space's own token: as bytes it would come back as U+2581. Letters, for the joined tokens.
+            for letter in ["\u{2581}", "a", "b", "c", "d", "e"] {
+                tokens.push(letter.as_bytes().to_vec());
+                types.push(1);
+            }
         }
     }
     for (i, token) in input.tokens.iter().enumerate() {
