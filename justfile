@@ -15,14 +15,17 @@ set positional-arguments
     tools/run.sh run "$@"
 
 # everything a change must pass, within 20 minutes on two cores
+[no-exit-message]
 @test:
     tools/test.sh quick
 
 # `test`, the long tests, and every GPU test on both software adapters
+[no-exit-message]
 @test-full:
     tools/test.sh full
 
 # formatting and lints
+[no-exit-message]
 @check:
     tools/check.sh
 
