@@ -1,0 +1,79 @@
+//! The definition of the command line holds together, and takes what the manual promises.
+
+use super::*;
+use clap::CommandFactory as _;
+
+#[test]
+fn definition_is_consistent() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn every_run_flag_of_the_manual_parses() {
+    let cli = Cli::try_parse_from([
+        "wasm-chord",
+        "run",
+        "m.gguf",
+        "hi",
+        "--system",
+        "s",
+        "--max-tokens",
+        "5",
+        "--temperature",
+        "0",
+        "--top-k",
+        "1",
+        "--top-p",
+        "0.5",
+        "--min-p",
+        "0.1",
+        "--repeat-penalty",
+        "1.1",
+        "--presence-penalty",
+        "-0.5",
+        "--frequency-penalty",
+        "0.5",
+        "--seed",
+        "18446744073709551615",
+        "--stop",
+        "a",
+        "--stop",
+        "b",
+        "--ctx",
+        "64",
+        "--kv",
+        "f32",
+        "--precision",
+        "exact",
+        "--adapter",
+        "llvm",
+        "--verbose",
+        "--json",
+    ])
+    .expect("every flag is known");
+    let Command::Run(run) = cli.command else {
+        panic!("run expected")
+    };
+    assert_eq!(run.stop, ["a", "b"]);
+    assert_eq!(run.sampling.seed, Some(u64::MAX));
+    assert_eq!(run.sampling.presence_penalty, Some(-0.5));
+    assert_eq!(run.engine.kv, Some(Kv::F32));
+    assert!(run.json);
+}
+
+#[test]
+fn bad_numbers_are_refused() {
+    for flags in [
+        ["--top-p", "1.5"],
+        ["--top-p", "NaN"],
+        ["--temperature", "-1"],
+        ["--temperature", "inf"],
+        ["--repeat-penalty", "0"],
+        ["--ctx", "0"],
+        ["--stop", ""],
+        ["--kv", "q8"],
+    ] {
+        let parsed = Cli::try_parse_from(["wasm-chord", "run", "m.gguf", "hi", flags[0], flags[1]]);
+        assert!(parsed.is_err(), "{flags:?} must be refused");
+    }
+}

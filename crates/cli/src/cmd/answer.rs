@@ -1,0 +1,339 @@
+//! One answer: messages to ids, tokens to the reader as they come, and the figures afterwards.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use chord_text::{ChatTemplate, EncodeOptions, Message, RenderOptions, Tokenizer};
+use serde_json::{Value, json};
+
+use super::{adapters, clock};
+use crate::args::SamplingArgs;
+use crate::error::Error;
+use crate::interrupt;
+use crate::out::Out;
+use chord_runtime::{
+    AdapterInfo, Done, Engine, Event, FinishReason, GenerateRequest, Sampling, Session, Timings,
+};
+
+/// How answers are made.
+#[derive(Debug, Clone)]
+pub struct Style {
+    /// Continue the text without a chat template.
+    pub raw: bool,
+    pub sampling: Sampling,
+    pub stop: Vec<String>,
+    pub max_tokens: Option<u32>,
+    pub json: bool,
+}
+
+/// A loaded model with one conversation.
+pub struct Chat {
+    pub engine: Engine,
+    session: Session,
+    pub style: Style,
+    pub last: Option<Timings>,
+}
+
+impl Chat {
+    pub fn new(mut engine: Engine, style: Style) -> Result<Chat, Error> {
+        let session = engine.new_session()?;
+        Ok(Chat {
+            engine,
+            session,
+            style,
+            last: None,
+        })
+    }
+
+    /// Tokens that the conversation holds in the cache.
+    pub fn held(&self) -> u32 {
+        self.session.held_tokens(&self.engine)
+    }
+
+    /// Forgets the conversation.
+    pub fn clear(&mut self) {
+        self.session.clear(&mut self.engine);
+        self.last = None;
+    }
+
+    /// Answers `messages` and writes the answer to `out` as it comes.
+    pub fn answer(&mut self, messages: &[Message], out: &mut Out) -> Result<Done, Error> {
+        let template = if self.style.raw {
+            None
+        } else {
+            self.engine.template()
+        };
+        let prompt = prompt_ids(self.engine.tokenizer(), template, messages)?;
+        let context = self.engine.context_length();
+        if u32::try_from(prompt.len()).map_or(true, |n| n > context) {
+            return Err(Error::Context {
+                prompt: prompt.len(),
+                context,
+            });
+        }
+        let request = GenerateRequest {
+            prompt,
+            max_tokens: self.style.max_tokens,
+            sampling: self.style.sampling,
+            stop: self.style.stop.clone(),
+            ignore_eog: false,
+        };
+        let json = self.style.json;
+        let mut failed = None;
+        let (engine, session) = (&mut self.engine, &mut self.session);
+        let done = interrupt::answering(|cancel: &AtomicBool| {
+            let mut on_event = |event: Event| {
+                let Event::Token { id, text } = event else {
+                    return;
+                };
+                let sent = if json {
+                    out.json(&json!({"event": "token", "id": id, "text": text}))
+                } else {
+                    out.model_text(&text)
+                };
+                if let Err(e) = sent {
+                    // Nobody reads on: no use in computing on.
+                    cancel.store(true, Ordering::SeqCst);
+                    failed.get_or_insert(e);
+                }
+            };
+            pollster::block_on(session.generate(engine, &request, cancel, &mut on_event))
+        });
+        if let Some(e) = failed {
+            return Err(e);
+        }
+        let done = done?;
+        self.last = Some(done.timings);
+        Ok(done)
+    }
+}
+
+/// Ids of a whole conversation. Without a template the texts are joined as they stand.
+pub fn prompt_ids(
+    tokenizer: &Tokenizer,
+    template: Option<&ChatTemplate>,
+    messages: &[Message],
+) -> Result<Vec<u32>, Error> {
+    let mut ids = match template {
+        Some(template) => {
+            let text_of = |id: Option<u32>| {
+                id.and_then(|id| tokenizer.piece(id))
+                    .map(|p| String::from_utf8_lossy(p).into_owned())
+                    .unwrap_or_default()
+            };
+            let options = RenderOptions {
+                add_generation_prompt: true,
+                bos: text_of(tokenizer.bos()),
+                eos: text_of(tokenizer.eos()),
+                now: Some(clock::utc(SystemTime::now())),
+                ..RenderOptions::default()
+            };
+            template.render(messages, &options)?.encode(tokenizer)
+        }
+        None => {
+            let text: String = messages.iter().map(|m| m.content.as_str()).collect();
+            tokenizer.encode(
+                &text,
+                EncodeOptions {
+                    add_special: true,
+                    parse_special: true,
+                },
+            )
+        }
+    };
+    if ids.is_empty() {
+        // Nothing to continue: the beginning of a text is the least that a model can be asked for.
+        ids.extend(tokenizer.bos());
+    }
+    if ids.is_empty() {
+        return Err(Error::usage("the prompt is empty", "give some text"));
+    }
+    Ok(ids)
+}
+
+/// Flags before the model's own values before llama.cpp's defaults. Without `--seed` every run differs.
+pub fn sampling(flags: &SamplingArgs, model: &chord_model::config::SamplingDefaults) -> Sampling {
+    Sampling {
+        temperature: flags.temperature.or(model.temp).unwrap_or(0.8),
+        top_k: flags.top_k.or(model.top_k).unwrap_or(40),
+        top_p: flags.top_p.or(model.top_p).unwrap_or(0.95),
+        min_p: flags.min_p.or(model.min_p).unwrap_or(0.05),
+        repeat_penalty: flags.repeat_penalty.or(model.penalty_repeat).unwrap_or(1.0),
+        presence_penalty: flags.presence_penalty.unwrap_or(0.0),
+        frequency_penalty: flags.frequency_penalty.unwrap_or(0.0),
+        seed: flags.seed.unwrap_or_else(random_seed),
+    }
+}
+
+fn random_seed() -> u64 {
+    use std::hash::{BuildHasher as _, Hasher as _};
+    // The standard library's hasher keys are random in each process.
+    let mut hasher = std::collections::hash_map::RandomState::new().build_hasher();
+    hasher.write_u128(
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |d| d.as_nanos()),
+    );
+    hasher.finish()
+}
+
+/// The last line of `run --json`.
+pub fn done_json(done: &Done, adapter: &AdapterInfo) -> Value {
+    let t = &done.timings;
+    json!({
+        "event": "done",
+        "prompt_tokens": done.prompt_tokens,
+        "tokens": done.tokens,
+        "text": done.text,
+        "finish_reason": finish_reason(done.finish_reason),
+        "timings": {
+            "load_ms": t.load_ms,
+            "prefill_ms": t.prefill_ms,
+            "prefill_tok_s": t.prefill_tok_s,
+            "ttft_ms": t.ttft_ms,
+            "decode_ms": t.decode_ms,
+            "decode_tok_s": t.decode_tok_s,
+        },
+        "adapter": adapters::to_json(adapter),
+    })
+}
+
+/// Name of a finish reason in JSON.
+pub fn finish_reason(reason: FinishReason) -> &'static str {
+    match reason {
+        FinishReason::Stop => "stop",
+        FinishReason::Length => "length",
+        FinishReason::StopString => "stop_string",
+        FinishReason::Cancelled => "cancelled",
+    }
+}
+
+/// Speed of an answer, for people.
+pub fn timings_line(t: &Timings, answered: usize) -> String {
+    let reused = if t.reused_tokens > 0 {
+        format!(", {} kept from before", t.reused_tokens)
+    } else {
+        String::new()
+    };
+    format!(
+        "{answered} tokens at {:.1} tok/s; prompt {} tokens at {:.1} tok/s{reused}; first token after {:.2} s",
+        t.decode_tok_s,
+        t.prefilled_tokens,
+        t.prefill_tok_s,
+        t.ttft_ms / 1000.0
+    )
+}
+
+/// Why an answer ended, where the reader must know; `None` for an answer that ended by itself.
+pub fn ending(
+    reason: FinishReason,
+    answered: usize,
+    max_tokens: Option<u32>,
+    context: u32,
+) -> Option<String> {
+    match reason {
+        FinishReason::Length
+            if max_tokens
+                .and_then(|m| usize::try_from(m).ok())
+                .is_some_and(|m| answered >= m) =>
+        {
+            Some(format!("stopped after {answered} tokens (--max-tokens)"))
+        }
+        FinishReason::Length => Some(format!(
+            "stopped: the context of {context} tokens is full (see --ctx)"
+        )),
+        FinishReason::Cancelled => Some("stopped by Ctrl-C".into()),
+        FinishReason::Stop | FinishReason::StopString => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_win_over_the_model_over_the_defaults() {
+        let model = chord_model::config::SamplingDefaults {
+            temp: Some(0.3),
+            top_k: Some(7),
+            ..Default::default()
+        };
+        let flags = SamplingArgs {
+            temperature: Some(0.0),
+            seed: Some(5),
+            ..Default::default()
+        };
+        let s = sampling(&flags, &model);
+        assert_eq!(
+            (s.temperature, s.top_k, s.top_p, s.min_p, s.seed),
+            (0.0, 7, 0.95, 0.05, 5)
+        );
+        assert_ne!(
+            sampling(&SamplingArgs::default(), &model).seed,
+            sampling(&SamplingArgs::default(), &model).seed
+        );
+    }
+
+    #[test]
+    fn the_done_line_has_exactly_the_promised_keys() {
+        let done = Done {
+            prompt_tokens: vec![1],
+            tokens: vec![2, 3],
+            text: "x".into(),
+            finish_reason: FinishReason::StopString,
+            timings: Timings::default(),
+        };
+        let adapter = AdapterInfo {
+            name: "n".into(),
+            backend: "vulkan".into(),
+            kind: "cpu".into(),
+            driver: "d".into(),
+        };
+        let v = done_json(&done, &adapter);
+        let keys = |v: &Value| {
+            v.as_object()
+                .map(|m| m.keys().cloned().collect::<Vec<_>>())
+                .unwrap_or_default()
+        };
+        assert_eq!(
+            keys(&v),
+            [
+                "event",
+                "prompt_tokens",
+                "tokens",
+                "text",
+                "finish_reason",
+                "timings",
+                "adapter"
+            ]
+        );
+        assert_eq!(
+            keys(&v["timings"]),
+            [
+                "load_ms",
+                "prefill_ms",
+                "prefill_tok_s",
+                "ttft_ms",
+                "decode_ms",
+                "decode_tok_s"
+            ]
+        );
+        assert_eq!(
+            v["adapter"],
+            json!({"name": "n", "backend": "vulkan", "type": "cpu"})
+        );
+        assert_eq!(v["finish_reason"], "stop_string");
+    }
+
+    #[test]
+    fn a_full_context_is_said_in_words() {
+        let said = ending(FinishReason::Length, 40, None, 64).expect("said");
+        assert!(said.contains("context of 64 tokens is full"), "{said}");
+        assert!(
+            ending(FinishReason::Length, 5, Some(5), 64)
+                .expect("said")
+                .contains("--max-tokens")
+        );
+        assert_eq!(ending(FinishReason::Stop, 5, Some(5), 64), None);
+    }
+}

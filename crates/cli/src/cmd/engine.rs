@@ -1,0 +1,147 @@
+//! Loads a model for a subcommand: file, options, progress.
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::args::{EngineArgs, Kv, ModelArgs, PrecisionArg};
+use crate::error::Error;
+use crate::model_file::{self, Mapped};
+use crate::out::dim;
+use chord_runtime::{Engine, EngineOptions, KvType, LoadProgress, Precision};
+
+/// What a subcommand asks of the engine beyond its flags.
+#[derive(Debug, Clone, Copy)]
+pub struct Needs {
+    /// Precision without `--precision`.
+    pub precision: Precision,
+    /// Keep every intermediate tensor.
+    pub taps: bool,
+}
+
+/// Options from flags. `exact` keeps every operand f32, the cache included, unless `--kv` says otherwise.
+pub fn options(args: &EngineArgs, needs: Needs) -> EngineOptions {
+    let precision = match args.precision {
+        Some(PrecisionArg::Fast) => Precision::Fast,
+        Some(PrecisionArg::Exact) => Precision::Exact,
+        None => needs.precision,
+    };
+    let kv = match (args.kv, precision) {
+        (Some(Kv::F16), _) | (None, Precision::Fast) => KvType::F16,
+        (Some(Kv::F32), _) | (None, Precision::Exact) => KvType::F32,
+    };
+    EngineOptions {
+        adapter: args.adapter.clone(),
+        context: args.ctx,
+        kv,
+        precision,
+        taps: needs.taps,
+        ..EngineOptions::default()
+    }
+}
+
+/// Gets the model, loads it onto the device and says on standard error what came out.
+pub fn load(model: &ModelArgs, args: &EngineArgs, needs: Needs) -> Result<Engine, Error> {
+    let path = model_file::resolve(model)?;
+    let mapped = Mapped::open(&path)?;
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    let mut report = |progress: LoadProgress| show(&bar, &progress);
+    let engine = pollster::block_on(Engine::load(&mapped, &options(args, needs), &mut report));
+    bar.finish_and_clear();
+    let engine = engine?;
+    let adapter = engine.adapter();
+    dim(&format!(
+        "adapter: {} ({}, {})",
+        adapter.name, adapter.backend, adapter.kind
+    ));
+    dim(&context_line(
+        engine.context_length(),
+        args.ctx,
+        engine.config().context_length,
+    ));
+    for (key, value) in engine.describe() {
+        tracing::info!("{key}: {value}");
+    }
+    Ok(engine)
+}
+
+/// The context in tokens and where the figure comes from.
+fn context_line(context: u32, asked: Option<u32>, trained: u32) -> String {
+    let why = match asked {
+        Some(asked) if asked == context => "as asked with --ctx".to_owned(),
+        Some(asked) => format!("{asked} asked with --ctx, the rest does not fit"),
+        None if context >= trained => "the model's own".to_owned(),
+        None => format!("the model has {trained}, the device has room for this much"),
+    };
+    format!("context: {context} tokens ({why})")
+}
+
+fn show(bar: &ProgressBar, progress: &LoadProgress) {
+    let style = |template: &str| {
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+    };
+    match progress {
+        LoadProgress::Header => {
+            style("{msg}");
+            bar.set_message("reading the header");
+        }
+        LoadProgress::Device => bar.set_message("opening the device"),
+        LoadProgress::Weights { done, total } => {
+            if bar.length() != Some(*total) || bar.message() != "weights" {
+                style("{msg} {wide_bar} {binary_bytes}/{binary_total_bytes}");
+                bar.set_message("weights");
+                bar.set_length(*total);
+            }
+            bar.set_position(*done);
+        }
+        LoadProgress::Pipelines { done, total } => {
+            if bar.message() != "kernels" {
+                style("{msg} {wide_bar} {pos}/{len}");
+                bar.set_message("kernels");
+                bar.set_length(u64::from(*total));
+            }
+            bar.set_position(u64::from(*done));
+        }
+        LoadProgress::Ready => bar.finish_and_clear(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flags(precision: Option<PrecisionArg>, kv: Option<Kv>) -> EngineArgs {
+        EngineArgs {
+            ctx: None,
+            kv,
+            precision,
+            adapter: None,
+        }
+    }
+
+    #[test]
+    fn the_cache_follows_the_precision_unless_told_otherwise() {
+        let needs = Needs {
+            precision: Precision::Fast,
+            taps: false,
+        };
+        let kv = |p, k| options(&flags(p, k), needs).kv;
+        assert_eq!(kv(None, None), KvType::F16);
+        assert_eq!(kv(Some(PrecisionArg::Exact), None), KvType::F32);
+        assert_eq!(kv(Some(PrecisionArg::Exact), Some(Kv::F16)), KvType::F16);
+        assert_eq!(kv(Some(PrecisionArg::Fast), Some(Kv::F32)), KvType::F32);
+    }
+
+    #[test]
+    fn the_context_figure_says_where_it_comes_from() {
+        assert_eq!(
+            context_line(64, Some(64), 1024),
+            "context: 64 tokens (as asked with --ctx)"
+        );
+        assert_eq!(
+            context_line(1024, None, 1024),
+            "context: 1024 tokens (the model's own)"
+        );
+        assert!(context_line(512, None, 1024).contains("the model has 1024"));
+    }
+}

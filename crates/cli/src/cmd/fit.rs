@@ -1,0 +1,78 @@
+//! The fit plan: memory by purpose, and the verdict.
+
+use chord_gguf::Directory;
+use chord_kernels::gpu::Gpu;
+use chord_model::{Config, DeviceLimits};
+use serde_json::{Value, json};
+
+use super::figures::{bytes, table};
+use crate::args::{InspectArgs, Kv};
+use crate::error::Error;
+use chord_runtime::{FitPlan, KvType};
+
+/// Plans for the context and cache type of `args`; against an adapter only where one is asked for.
+pub fn plan(directory: &Directory, config: &Config, args: &InspectArgs) -> Result<FitPlan, Error> {
+    let kv = match args.kv {
+        Kv::F16 => KvType::F16,
+        Kv::F32 => KvType::F32,
+    };
+    // Opening a device is the only way to learn its limits; without --adapter nothing is touched.
+    let limits = match &args.adapter {
+        Some(name) => {
+            let gpu =
+                pollster::block_on(Gpu::open(Some(name))).map_err(chord_runtime::Error::from)?;
+            Some(DeviceLimits {
+                max_binding: gpu.caps().max_binding,
+                max_buffer: gpu.caps().max_buffer,
+            })
+        }
+        None => None,
+    };
+    Ok(FitPlan::from_header(
+        directory,
+        config,
+        kv,
+        args.ctx,
+        limits.as_ref(),
+    )?)
+}
+
+/// For people.
+pub fn words(plan: &FitPlan) -> String {
+    let rows = vec![
+        vec!["weights".to_owned(), bytes(plan.weights_bytes)],
+        vec![
+            format!("KV cache for {} tokens", plan.context),
+            bytes(plan.kv_bytes),
+        ],
+        vec!["scratch".to_owned(), bytes(plan.scratch_bytes)],
+        vec!["total".to_owned(), bytes(plan.total_bytes)],
+    ];
+    let verdict = if plan.verdict.fits {
+        "fits"
+    } else {
+        "does not fit"
+    };
+    let mut text = format!(
+        "{}\nverdict: {verdict}",
+        table(&["GPU memory", ""], &rows, &[1])
+    );
+    for reason in &plan.verdict.reasons {
+        text.push_str(&format!("\n  {reason}"));
+    }
+    text
+}
+
+/// For programs.
+pub fn to_json(plan: &FitPlan) -> Value {
+    json!({
+        "weights_bytes": plan.weights_bytes,
+        "kv_bytes": plan.kv_bytes,
+        "scratch_bytes": plan.scratch_bytes,
+        "total_bytes": plan.total_bytes,
+        "context": plan.context,
+        "context_max": plan.context_max,
+        "limits": plan.limits.map(|l| json!({"max_binding": l.max_binding, "max_buffer": l.max_buffer})),
+        "verdict": {"fits": plan.verdict.fits, "reasons": plan.verdict.reasons},
+    })
+}

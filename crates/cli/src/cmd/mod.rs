@@ -1,0 +1,38 @@
+//! One module per subcommand.
+
+mod adapters;
+mod answer;
+mod bench;
+mod clock;
+mod completions;
+mod engine;
+mod eval;
+mod figures;
+mod fit;
+mod inspect;
+mod perplexity;
+mod repl;
+mod run;
+mod terminal;
+mod tokenize;
+mod tokens_file;
+mod trace;
+mod trace_files;
+
+use crate::args::Command;
+use crate::error::Error;
+
+/// Runs a subcommand; the process's exit code where it went through.
+pub fn dispatch(command: Command) -> Result<u8, Error> {
+    match command {
+        Command::Run(args) => run::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
+        Command::Tokenize(args) => tokenize::tokenize(&args),
+        Command::Detokenize(args) => tokenize::detokenize(&args),
+        Command::Eval(args) => eval::run(&args),
+        Command::Trace(args) => trace::run(&args),
+        Command::Bench(args) => bench::run(&args),
+        Command::Adapters(args) => adapters::run(&args),
+        Command::Completions { shell } => completions::run(shell),
+    }
+}

@@ -1,0 +1,220 @@
+//! MODEL on the command line: what it names, where its bytes are, and its header.
+
+pub mod cache;
+pub mod download;
+pub mod error;
+mod header;
+mod http;
+mod mapped;
+mod progress;
+mod url;
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use chord_gguf::{Directory, Limits, Parser, Progress};
+
+pub use mapped::Mapped;
+
+use self::http::Token;
+use self::url::Url;
+use crate::args::ModelArgs;
+use crate::error::Error;
+
+/// Overrides the hub's address, as in Hugging Face's own tools.
+const HF_ENDPOINT_ENV: &str = "HF_ENDPOINT";
+const HF_ENDPOINT: &str = "https://huggingface.co";
+
+/// What MODEL names.
+#[derive(Debug, PartialEq, Eq)]
+enum ModelRef {
+    Path(PathBuf),
+    Url(Url),
+    /// A file on the hub; its address.
+    Hub(Url),
+}
+
+impl ModelRef {
+    fn parse(text: &OsStr, endpoint: &str) -> Result<ModelRef, Error> {
+        let Some(s) = text.to_str() else {
+            return Ok(ModelRef::Path(text.into()));
+        };
+        if let Some(rest) = s.strip_prefix("hf:") {
+            let mut parts = rest.trim_start_matches('/').splitn(3, '/');
+            let (Some(owner), Some(repo), Some(file)) = (parts.next(), parts.next(), parts.next())
+            else {
+                return Err(bad_hub_name(s));
+            };
+            let plain = |p: &str| {
+                p.split('/').all(|seg| {
+                    !seg.is_empty()
+                        && seg != "."
+                        && seg != ".."
+                        && seg
+                            .chars()
+                            .all(|c| c.is_ascii_alphanumeric() || "._-+".contains(c))
+                })
+            };
+            if !(plain(owner) && plain(repo) && plain(file)) {
+                return Err(bad_hub_name(s));
+            }
+            let address = format!(
+                "{}/{owner}/{repo}/resolve/main/{file}",
+                endpoint.trim_end_matches('/')
+            );
+            return Ok(ModelRef::Hub(Url::parse(&address)?));
+        }
+        if s.contains("://") {
+            return Ok(ModelRef::Url(Url::parse(s)?));
+        }
+        Ok(ModelRef::Path(text.into()))
+    }
+}
+
+fn bad_hub_name(s: &str) -> Error {
+    Error::usage(
+        format!("{s} does not name a file on the hub"),
+        "write hf:owner/repo/file.gguf",
+    )
+}
+
+fn reference(args: &ModelArgs) -> Result<(ModelRef, Option<Token>), Error> {
+    let endpoint = std::env::var(HF_ENDPOINT_ENV)
+        .ok()
+        .filter(|e| !e.is_empty())
+        .unwrap_or_else(|| HF_ENDPOINT.into());
+    let model = ModelRef::parse(&args.model, &endpoint)?;
+    let token = match &model {
+        ModelRef::Hub(url) => Token::from_env(url),
+        _ => None,
+    };
+    Ok((model, token))
+}
+
+fn expected_hash(args: &ModelArgs) -> Result<Option<String>, Error> {
+    let Some(text) = &args.sha256 else {
+        return Ok(None);
+    };
+    match cache::sha256_hex(text.trim()) {
+        Some(hash) => Ok(Some(hash)),
+        None => Err(Error::usage(
+            format!("--sha256 {text}: not a SHA-256"),
+            "give 64 hexadecimal digits",
+        )),
+    }
+}
+
+/// The model as a file on this machine; downloads it where needed.
+pub fn resolve(args: &ModelArgs) -> Result<PathBuf, Error> {
+    let expected = expected_hash(args)?;
+    let (model, token) = reference(args)?;
+    let path = match model {
+        ModelRef::Path(path) => path,
+        ModelRef::Url(url) | ModelRef::Hub(url) => {
+            download::fetch(&url, expected.as_deref(), token.as_ref())?
+        }
+    };
+    check_hash(path, expected)
+}
+
+/// The header of the model and the file's length. An address is not downloaded for this, unless a hash is to be checked.
+pub fn header(args: &ModelArgs) -> Result<(Box<Directory>, Option<u64>), Error> {
+    if args.sha256.is_none()
+        && let (ModelRef::Url(url) | ModelRef::Hub(url), token) = reference(args)?
+    {
+        return download::fetch_header(&url, token.as_ref());
+    }
+    let (directory, length) = read_header(&resolve(args)?)?;
+    Ok((directory, Some(length)))
+}
+
+fn check_hash(path: PathBuf, expected: Option<String>) -> Result<PathBuf, Error> {
+    if let Some(expected) = expected {
+        let found = download::hash_file(&path).map_err(|source| Error::ModelFile {
+            path: path.clone(),
+            source,
+        })?;
+        if found != expected {
+            return Err(Error::ModelHash {
+                path,
+                found,
+                expected,
+            });
+        }
+    }
+    Ok(path)
+}
+
+/// Reads only as much of `path` as its header needs.
+pub fn read_header(path: &Path) -> Result<(Box<Directory>, u64), Error> {
+    let failed = |source: io::Error| Error::ModelFile {
+        path: path.to_owned(),
+        source,
+    };
+    let mut file = File::open(path).map_err(failed)?;
+    let meta = file.metadata().map_err(failed)?;
+    if meta.is_dir() {
+        return Err(failed(io::ErrorKind::IsADirectory.into()));
+    }
+    let mut parser = Parser::new(Limits::default()).with_file_len(meta.len());
+    let mut buffer = vec![0u8; 64 << 10];
+    loop {
+        let n = file.read(&mut buffer).map_err(failed)?;
+        let Some(bytes) = buffer.get(..n).filter(|b| !b.is_empty()) else {
+            return Ok((parser.finish()?, meta.len()));
+        };
+        if let Progress::Ready(directory) = parser.feed(bytes)? {
+            return Ok((directory, meta.len()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(s: &str) -> Result<ModelRef, Error> {
+        ModelRef::parse(OsStr::new(s), HF_ENDPOINT)
+    }
+
+    #[test]
+    fn the_three_forms_are_told_apart() {
+        assert_eq!(
+            parse("dir/m.gguf").expect("path"),
+            ModelRef::Path("dir/m.gguf".into())
+        );
+        assert_eq!(
+            parse("C:\\m.gguf").expect("path"),
+            ModelRef::Path("C:\\m.gguf".into())
+        );
+        let Ok(ModelRef::Hub(url)) = parse("hf:o/r-1/sub/m.Q4_K.gguf") else {
+            panic!("hub expected")
+        };
+        assert_eq!(
+            url.text(),
+            "https://huggingface.co/o/r-1/resolve/main/sub/m.Q4_K.gguf"
+        );
+        assert!(matches!(
+            parse("https://e.org/m.gguf"),
+            Ok(ModelRef::Url(_))
+        ));
+    }
+
+    #[test]
+    fn hub_names_cannot_leave_their_repository() {
+        for bad in [
+            "hf:",
+            "hf:o/r",
+            "hf:o/r/",
+            "hf:o/../m.gguf",
+            "hf:o/r/../../x",
+            "hf:o/r/m?x=1",
+            "hf:o//m.gguf",
+            "hf:o/r/a@b",
+        ] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+    }
+}
