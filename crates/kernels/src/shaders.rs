@@ -39,6 +39,7 @@ sources! {
     "quant_f16" => "shared/quant_f16.wgsl",
     "quant_q4_0" => "shared/quant_q4_0.wgsl",
     "quant_q4_1" => "shared/quant_q4_1.wgsl",
+    "quant_q5_0" => "shared/quant_q5_0.wgsl",
     "quant_q8_0" => "shared/quant_q8_0.wgsl",
     "quant_q4_k" => "shared/quant_q4_k.wgsl",
     "quant_q6_k" => "shared/quant_q6_k.wgsl",

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::Error;
-use crate::formats::{Format, float16, float32, q4_0, q4_1, q4_k, q6_k, q8_0};
+use crate::formats::{Format, float16, float32, q4_0, q4_1, q4_k, q5_0, q6_k, q8_0};
 
 /// Storage format of a weight tensor.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -16,6 +16,8 @@ pub enum WeightType {
     Q4_0,
     /// 32 values: f16 scale and minimum, 4-bit quants.
     Q4_1,
+    /// 32 values: f16 scale, 5-bit quants around 16.
+    Q5_0,
     /// 32 values: f16 scale, signed 8-bit quants.
     Q8_0,
     /// 256 values: f16 scale and minimum of eight 6-bit scales and minima, 4-bit quants.
@@ -25,11 +27,12 @@ pub enum WeightType {
 }
 
 impl WeightType {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::F32,
         Self::F16,
         Self::Q4_0,
         Self::Q4_1,
+        Self::Q5_0,
         Self::Q8_0,
         Self::Q4K,
         Self::Q6K,
@@ -41,6 +44,7 @@ impl WeightType {
             Self::F16 => &float16::FORMAT,
             Self::Q4_0 => &q4_0::FORMAT,
             Self::Q4_1 => &q4_1::FORMAT,
+            Self::Q5_0 => &q5_0::FORMAT,
             Self::Q8_0 => &q8_0::FORMAT,
             Self::Q4K => &q4_k::FORMAT,
             Self::Q6K => &q6_k::FORMAT,

@@ -6,10 +6,11 @@ use std::path::PathBuf;
 use chord_quant::{WeightType, decode, layout, repack_rows, stream_block};
 
 /// Files carry llama.cpp's capitalisation.
-const CASES: [(WeightType, &str); 6] = [
+const CASES: [(WeightType, &str); 7] = [
     (WeightType::F16, "f16"),
     (WeightType::Q4_0, "q4_0"),
     (WeightType::Q4_1, "q4_1"),
+    (WeightType::Q5_0, "q5_0"),
     (WeightType::Q8_0, "q8_0"),
     (WeightType::Q4K, "q4_K"),
     (WeightType::Q6K, "q6_K"),

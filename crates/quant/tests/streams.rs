@@ -196,7 +196,8 @@ fn words_lie_where_the_contract_says() {
                         superblock[4 * (b % 8) + j] |= (byte & 15) << (8 * i + 4 * half);
                         superblock[32 + 2 * (b % 8) + half] |= (byte >> 4) << (8 * i + 2 * j);
                     }
-                    _ => words[4 * b + j] |= byte << (8 * i + 4 * half),
+                    // The fifth bit of Q5_0 lies with the scales.
+                    _ => words[4 * b + j] |= (byte & 15) << (8 * i + 4 * half),
                 }
             }
         }
@@ -212,6 +213,7 @@ fn sizes_of_streams() {
         (WeightType::F16, 100, 4, 64, 0),
         (WeightType::Q4_0, 288, 9, 36, 5),
         (WeightType::Q4_1, 288, 9, 36, 9),
+        (WeightType::Q5_0, 288, 9, 36, 14),
         (WeightType::Q8_0, 288, 9, 72, 5),
         (WeightType::Q4K, 768, 24, 96, 12),
         (WeightType::Q6K, 768, 24, 144, 15),
@@ -351,7 +353,9 @@ fn wrong_shapes_are_refused() {
 fn scale_words_are_gguf_bytes_in_place() {
     let mut rng = Rng(7);
     let (rows, k) = (3, 768);
-    for &ty in WeightType::all().iter().filter(|ty| ty.is_integer()) {
+    // Q5_0 sorts its fields by kind: its own round trip covers it.
+    let in_place = |ty: &&WeightType| ty.is_integer() && **ty != WeightType::Q5_0;
+    for &ty in WeightType::all().iter().filter(in_place) {
         let bytes = rng.bytes(rows * ty.row_bytes(k).unwrap());
         let expected: Vec<u8> = bytes
             .chunks_exact(ty.block_bytes())

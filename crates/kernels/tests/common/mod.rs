@@ -44,7 +44,7 @@ pub fn weights(rng: &mut Rng, ty: WeightType, rows: usize, k: usize) -> (Vec<u32
     let half = |rng: &mut Rng, scale: f32| half::f16::from_f32(rng.float() * scale).to_le_bytes();
     // Overwrite the float fields of every block with small finite values.
     let float_fields: &[usize] = match ty {
-        WeightType::Q4_0 | WeightType::Q8_0 => &[0],
+        WeightType::Q4_0 | WeightType::Q5_0 | WeightType::Q8_0 => &[0],
         WeightType::Q4_1 | WeightType::Q4K => &[0, 2],
         WeightType::Q6K => &[208],
         WeightType::F16 => {

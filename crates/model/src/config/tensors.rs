@@ -8,11 +8,12 @@ use super::Config;
 use crate::error::{Error, Result};
 
 /// Types of matrices that can be decoded.
-pub const MATRIX_TYPES: [TensorType; 7] = [
+pub const MATRIX_TYPES: [TensorType; 8] = [
     TensorType::F32,
     TensorType::F16,
     TensorType::Q4_0,
     TensorType::Q4_1,
+    TensorType::Q5_0,
     TensorType::Q8_0,
     TensorType::Q4_K,
     TensorType::Q6_K,

@@ -197,15 +197,3 @@ fn offsets_point_at_the_field() {
         Some(spec.build().tensor_at[index])
     );
 }
-
-#[test]
-fn a_real_file_of_an_unreadable_type_is_refused_by_name() {
-    let path = format!(
-        "{}/../../tests/data/models/v2k-llama-e288-Q4_K_M.gguf",
-        env!("CARGO_MANIFEST_DIR")
-    );
-    let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
-    let error = Config::from_directory(&Directory::parse_file(&bytes).unwrap()).unwrap_err();
-    assert_eq!(error.code(), "E_TENSOR_UNSUPPORTED");
-    assert!(error.to_string().contains("Q5_0"), "{error}");
-}

@@ -9,6 +9,7 @@ pub(crate) mod float32;
 pub(crate) mod q4_0;
 pub(crate) mod q4_1;
 pub(crate) mod q4_k;
+pub(crate) mod q5_0;
 pub(crate) mod q6_k;
 pub(crate) mod q8_0;
 
@@ -19,6 +20,8 @@ pub(crate) enum ScaleWords {
     None,
     /// One f16 per 32-value block, two a word, each row on a fresh word.
     HalfPerBlock,
+    /// A word per 32-value block, then as `HalfPerBlock`.
+    WordAndHalfPerBlock,
     /// This many words per GGUF block.
     PerBlock(usize),
 }

@@ -22,7 +22,7 @@ impl Rng {
 pub fn half_fields(ty: WeightType) -> (usize, usize) {
     match ty {
         WeightType::F32 => (0, 0),
-        WeightType::F16 | WeightType::Q4_0 | WeightType::Q8_0 => (0, 1),
+        WeightType::F16 | WeightType::Q4_0 | WeightType::Q5_0 | WeightType::Q8_0 => (0, 1),
         WeightType::Q4_1 | WeightType::Q4K => (0, 2),
         WeightType::Q6K => (208, 1),
     }

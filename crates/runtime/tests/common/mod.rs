@@ -1,0 +1,130 @@
+//! Loading the reference models and data.
+#![allow(dead_code, reason = "each test binary uses a part")]
+
+use chord_runtime::{Engine, EngineOptions, GenerateRequest, KvType, ModelSource, Precision, Sampling, Session};
+use serde::Deserialize;
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+
+pub struct Bytes(pub Vec<u8>);
+
+impl ModelSource for Bytes {
+    fn len(&self) -> u64 {
+        self.0.len() as u64
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> std::io::Result<()> {
+        let at = usize::try_from(offset).unwrap();
+        let from = self.0.get(at..at + buf.len()).ok_or(std::io::ErrorKind::UnexpectedEof)?;
+        buf.copy_from_slice(from);
+        Ok(())
+    }
+}
+
+pub fn data(path: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/data").join(path)
+}
+
+pub fn read(path: &str) -> Vec<u8> {
+    let path = data(path);
+    std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+/// A model by its name in tests/data: the tiny ones are there, SmolLM2 is in the cache (`just setup` puts it there).
+pub fn model(name: &str) -> Bytes {
+    if !name.starts_with("SmolLM2") {
+        return Bytes(read(&format!("models/{name}.gguf")));
+    }
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")));
+    let default = cache.unwrap_or_default().join(format!("wasm-chord/models/{name}.gguf"));
+    let path = std::env::var_os("WASM_CHORD_SMOLLM2").map_or(default, PathBuf::from);
+    Bytes(std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}; run `just setup` first", path.display())))
+}
+
+pub const TINY: &str = "v2k-llama-Q4_K_M";
+pub const SMOL: &str = "SmolLM2-135M-Instruct.Q4_1";
+
+pub fn exact() -> EngineOptions {
+    EngineOptions { precision: Precision::Exact, kv: KvType::F32, context: Some(1024), ..EngineOptions::default() }
+}
+
+pub fn load(name: &str, options: &EngineOptions) -> Engine {
+    pollster::block_on(Engine::load(&model(name), options, &mut |_| {})).unwrap_or_else(|e| panic!("{name}: {e}"))
+}
+
+pub fn greedy(prompt: &[u32], n: u32) -> GenerateRequest {
+    GenerateRequest { prompt: prompt.to_vec(), max_tokens: Some(n), sampling: Sampling::greedy(), stop: Vec::new(), ignore_eog: true }
+}
+
+pub fn generate(engine: &mut Engine, session: &mut Session, request: &GenerateRequest) -> chord_runtime::Done {
+    pollster::block_on(session.generate(engine, request, &AtomicBool::new(false), &mut |_| {})).unwrap()
+}
+
+/// Logits of every token.
+pub fn eval(engine: &mut Engine, tokens: &[u32], chunk: u32) -> Vec<Vec<f32>> {
+    let mut rows = Vec::new();
+    pollster::block_on(engine.eval(tokens, chunk, &mut |_, row| rows.push(row.to_vec()))).unwrap();
+    rows
+}
+
+#[derive(Deserialize)]
+pub struct Run {
+    pub prompts: Vec<Prompt>,
+}
+
+#[derive(Deserialize)]
+pub struct Prompt {
+    pub name: String,
+    pub prompt_ids: Vec<u32>,
+    pub ids: Vec<u32>,
+    pub eog_at: i64,
+    pub topk: Vec<Vec<(u32, f32)>>,
+    pub lse: Vec<f32>,
+}
+
+/// A reference run: `variant` is "deq" or "cpu".
+pub fn reference(name: &str, variant: &str) -> Run {
+    serde_json::from_slice(&read(&format!("run/{name}.{variant}.json"))).unwrap()
+}
+
+/// Log-probabilities.
+pub fn log_softmax(logits: &[f32]) -> Vec<f64> {
+    let top = logits.iter().fold(f64::NEG_INFINITY, |a, l| a.max(f64::from(*l)));
+    let lse = top + logits.iter().map(|l| (f64::from(*l) - top).exp()).sum::<f64>().ln();
+    logits.iter().map(|l| f64::from(*l) - lse).collect()
+}
+
+/// KL(p || q) in nats.
+pub fn kl(p: &[f32], q: &[f32]) -> f64 {
+    let (p, q) = (log_softmax(p), log_softmax(q));
+    p.iter().zip(&q).map(|(p, q)| p.exp() * (p - q)).sum()
+}
+
+pub fn argmax(row: &[f32]) -> usize {
+    row.iter().enumerate().fold(0, |best, (i, v)| if *v > row[best] { i } else { best })
+}
+
+/// The f32 values of a two-dimensional .npy file, as rows.
+pub fn npy(path: &str) -> Vec<Vec<f32>> {
+    let bytes = read(path);
+    let header = 10 + usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
+    let text = std::str::from_utf8(&bytes[10..header]).unwrap();
+    let shape = text.split("'shape': (").nth(1).unwrap().split(')').next().unwrap();
+    let columns: usize = shape.split(',').nth(1).unwrap().trim().parse().unwrap();
+    assert!(text.contains("'<f4'"), "{text}");
+    let values: Vec<f32> = bytes[header..].chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+    values.chunks_exact(columns).map(<[f32]>::to_vec).collect()
+}
+
+pub fn logits_ids(name: &str) -> Vec<u32> {
+    #[derive(Deserialize)]
+    struct File {
+        ids: Vec<u32>,
+    }
+    serde_json::from_slice::<File>(&read(&format!("logits/{name}.deq.json"))).unwrap().ids
+}
+
+pub fn worst(a: &[Vec<f32>], b: &[Vec<f32>]) -> f32 {
+    assert_eq!(a.len(), b.len());
+    a.iter().flatten().zip(b.iter().flatten()).fold(0.0, |m, (a, b)| if a.is_finite() { m.max((a - b).abs()) } else { f32::INFINITY })
+}

@@ -1,0 +1,91 @@
+//! Greedy ids and logits against llama.cpp's.
+
+mod common;
+
+use common::*;
+
+/// A prompt stops counting where the reference's own top two are closer than this.
+const MARGIN: f32 = 0.01;
+
+/// Greedy ids of every prompt equal the reference's; says where a prompt stopped counting and why.
+fn greedy_equals_reference(name: &str, prompts: &[&str]) {
+    let mut engine = load(name, &exact());
+    let mut compared = 0;
+    for prompt in reference(name, "deq").prompts.iter().filter(|p| prompts.is_empty() || prompts.contains(&p.name.as_str())) {
+        let mut session = engine.new_session().unwrap();
+        let done = generate(&mut engine, &mut session, &greedy(&prompt.prompt_ids, prompt.ids.len() as u32));
+        session.close(&mut engine);
+        assert_eq!(done.tokens.len(), prompt.ids.len());
+        for (step, (ours, theirs)) in done.tokens.iter().zip(&prompt.ids).enumerate() {
+            let margin = prompt.topk[step][0].1 - prompt.topk[step][1].1;
+            if margin < MARGIN {
+                println!("{name} {}: stops counting at step {step}, the reference's margin is {margin:.4}", prompt.name);
+                break;
+            }
+            assert_eq!(ours, theirs, "{name} {} step {step} (margin {margin})", prompt.name);
+            compared += 1;
+            if i64::try_from(step).unwrap() == prompt.eog_at {
+                println!("{name} {}: end of generation at step {step}", prompt.name);
+                break;
+            }
+        }
+    }
+    assert!(compared > 20, "only {compared} steps compared");
+    println!("{name}: {compared} steps equal");
+}
+
+/// Mean KL and top-1 agreement with the reference logits. Tiny models: the first 512 logits are compared as numbers.
+fn logits_equal_reference(name: &str) {
+    let mut engine = load(name, &exact());
+    let ours = eval(&mut engine, &logits_ids(name), 32);
+    let theirs = npy(&format!("logits/{name}.deq.{}.npy", if name == SMOL { "full" } else { "slice" }));
+    if name == SMOL {
+        let mean = theirs.iter().zip(&ours).map(|(t, o)| kl(t, o)).sum::<f64>() / ours.len() as f64;
+        let agree = theirs.iter().zip(&ours).filter(|(t, o)| argmax(t) == argmax(o)).count();
+        println!("{name} exact: mean KL {mean:.3e}, top-1 {agree}/{}", ours.len());
+        assert!(mean <= 1e-6, "mean KL {mean:e}");
+        assert_eq!(agree, ours.len());
+    } else {
+        let ours: Vec<Vec<f32>> = ours.iter().map(|r| r[..512].to_vec()).collect();
+        let worst = worst(&ours, &theirs);
+        println!("{name} exact: largest logit difference {worst:.2e}");
+        assert!(worst < 2e-3, "largest difference {worst}");
+    }
+}
+
+#[test]
+fn tiny_llama_greedy_on_both() {
+    greedy_equals_reference(TINY, &[]);
+}
+
+#[test]
+fn tiny_llama_with_fallback_types_greedy_on_both() {
+    greedy_equals_reference("v2k-llama-e288-Q4_K_M", &[]);
+}
+
+#[test]
+fn tiny_llama_with_rope_factors_greedy_on_both() {
+    greedy_equals_reference("v2k-llama-ropefreqs-Q4_K_M", &[]);
+}
+
+#[test]
+fn tiny_llama_with_yarn_greedy_on_both() {
+    greedy_equals_reference("v2k-llama-yarn-Q4_K_M", &[]);
+}
+
+#[test]
+fn tiny_llama_logits_on_both() {
+    for name in [TINY, "v2k-llama-e288-Q4_K_M", "v2k-llama-ropefreqs-Q4_K_M", "v2k-llama-yarn-Q4_K_M"] {
+        logits_equal_reference(name);
+    }
+}
+
+#[test]
+fn smollm2_logits() {
+    logits_equal_reference(SMOL);
+}
+
+#[test]
+fn smollm2_short_prompts_greedy() {
+    greedy_equals_reference(SMOL, &["capital", "chat"]);
+}
