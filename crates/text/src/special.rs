@@ -95,6 +95,20 @@ impl SpecialTokens {
         })
     }
 
+    /// Every control token's text in `text`, with its range.
+    pub(crate) fn control_in(
+        &self,
+        vocab: &Vocab,
+        text: &[u8],
+        each: &mut impl FnMut(Range<usize>, u32),
+    ) {
+        if let Some(control) = &self.control {
+            control.find(vocab, text, 0..text.len(), &mut |start, end, id| {
+                each(start..end, id);
+            });
+        }
+    }
+
     /// `text` in fragments. `trusted` are the ranges where control tokens may be recognised: ascending, disjoint,
     /// on the same text. A control token must lie wholly inside one of them.
     pub(crate) fn split<'a>(

@@ -1,5 +1,6 @@
 //! Text to token ids and back.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -195,6 +196,28 @@ impl Tokenizer {
             }
             after_special = matches!(fragment, Fragment::Token(_));
         }
+    }
+
+    /// Where `text` has the text of a control token that also occurs in one of `sources`: ascending, disjoint.
+    pub(crate) fn control_texts(&self, text: &str, sources: &[String]) -> Vec<Range<usize>> {
+        let inner = &*self.0;
+        let mut seen = BTreeSet::new();
+        for source in sources {
+            inner
+                .special
+                .control_in(&inner.vocab, source.as_bytes(), &mut |_, id| {
+                    seen.insert(id);
+                });
+        }
+        let mut found = Vec::new();
+        inner
+            .special
+            .control_in(&inner.vocab, text.as_bytes(), &mut |range, id| {
+                if seen.contains(&id) {
+                    found.push(range);
+                }
+            });
+        found
     }
 
     /// The bytes a token stands for; control tokens give their text. `None` outside the vocabulary.

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use chord_gguf::Directory;
-use chord_text::{EncodeOptions, Tokenizer};
+use chord_text::{EncodeOptions, Message, RenderOptions, Tokenizer};
 use serde_json::Value;
 
 /// `tests/data` of the workspace.
@@ -88,4 +88,23 @@ pub fn check_tok(golden: &str, tok: &Tokenizer) -> usize {
         );
     }
     cases.len()
+}
+
+/// Messages and options of a case of `chat/*.json`.
+pub fn chat_case(golden: &Value, case: &Value) -> (Vec<Message>, RenderOptions) {
+    let conversation = golden["convs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|c| c["name"] == case["conv"])
+        .unwrap();
+    let messages = serde_json::from_value(conversation["messages"].clone()).unwrap();
+    let text = |key: &str| case[key].as_str().unwrap().to_owned();
+    let opts = RenderOptions {
+        add_generation_prompt: case["add_generation_prompt"].as_bool().unwrap(),
+        bos: text("bos_token"),
+        eos: text("eos_token"),
+        ..RenderOptions::default()
+    };
+    (messages, opts)
 }
