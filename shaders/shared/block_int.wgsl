@@ -20,9 +20,10 @@ fn ${P}_value(row: u32, b: u32, j: u32) -> vec4<f32> {
     return fma(vec4<f32>(d), ${P}_unpack(word), vec4<f32>(m));
 }
 
-// Dot product with one int8 activation block: x0, x1 = its 32 bytes, t = (d, d*sum of lo, d*sum of hi, _).
-fn ${P}_dot8(w: ${P}Block, x0: vec4<u32>, x1: vec4<u32>, t: vec4<f32>) -> f32 {
+// Dot product with one int8 activation block: x0, x1 = its 32 bytes, d = the scales of its halves, sums = the sums of
+// their quants.
+fn ${P}_dot8(w: ${P}Block, x0: vec4<u32>, x1: vec4<u32>, d: vec2<f32>, sums: vec2<f32>) -> f32 {
     let lo = dot4I8Packed(w.lo.x, x0.x) + dot4I8Packed(w.lo.y, x0.y) + dot4I8Packed(w.lo.z, x0.z) + dot4I8Packed(w.lo.w, x0.w);
     let hi = dot4I8Packed(w.hi.x, x1.x) + dot4I8Packed(w.hi.y, x1.y) + dot4I8Packed(w.hi.z, x1.z) + dot4I8Packed(w.hi.w, x1.w);
-    return t.x * dot(w.d, vec2<f32>(f32(lo), f32(hi))) + dot(w.m, t.yz);
+    return dot(d, w.d * vec2<f32>(f32(lo), f32(hi)) + w.m * sums);
 }

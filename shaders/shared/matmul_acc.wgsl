@@ -10,7 +10,8 @@ for (var b = part; b < p.k_blocks; b += SPLIT) {
 #endif
 #for c in COLS
     let at_${c} = ((col0 + ${c}u) * p.k_blocks + b) * ACT_VEC4;
-    let t_${c} = bitcast<vec4<f32>>(act[at_${c} + ACT_VEC4 - 1u]);
+    let u_${c} = act[at_${c} + ACT_VEC4 - 1u];
+    let t_${c} = bitcast<vec4<f32>>(u_${c});
     ssq_${c} += t_${c}.w;
 #endfor
 #if ACT_Q8
@@ -18,9 +19,11 @@ for (var b = part; b < p.k_blocks; b += SPLIT) {
     {
         let x0 = act[at_${c}];
         let x1 = act[at_${c} + 1u];
+        let i = bitcast<i32>(u_${c}.z);
+        let sums = vec2<f32>(f32((i << 16u) >> 16u), f32(i >> 16u));
 #for P in ${WS}
 #for r in ROWS
-        acc${P}_${c}_${r} += ${P}_dot8(w${P}_${r}, x0, x1, t_${c});
+        acc${P}_${c}_${r} += ${P}_dot8(w${P}_${r}, x0, x1, t_${c}.xy, sums);
 #endfor
 #endfor
     }

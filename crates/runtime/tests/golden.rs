@@ -4,36 +4,6 @@ mod common;
 
 use common::*;
 
-/// A prompt stops counting where the reference's own top two are closer than this.
-const MARGIN: f32 = 0.01;
-
-/// Greedy ids of every prompt equal the reference's; says where a prompt stopped counting and why.
-fn greedy_equals_reference(name: &str, prompts: &[&str]) {
-    let mut engine = load(name, &exact());
-    let mut compared = 0;
-    for prompt in reference(name, "deq").prompts.iter().filter(|p| prompts.is_empty() || prompts.contains(&p.name.as_str())) {
-        let mut session = engine.new_session().unwrap();
-        let done = generate(&mut engine, &mut session, &greedy(&prompt.prompt_ids, prompt.ids.len() as u32));
-        session.close(&mut engine);
-        assert_eq!(done.tokens.len(), prompt.ids.len());
-        for (step, (ours, theirs)) in done.tokens.iter().zip(&prompt.ids).enumerate() {
-            let margin = prompt.topk[step][0].1 - prompt.topk[step][1].1;
-            if margin < MARGIN {
-                println!("{name} {}: stops counting at step {step}, the reference's margin is {margin:.4}", prompt.name);
-                break;
-            }
-            assert_eq!(ours, theirs, "{name} {} step {step} (margin {margin})", prompt.name);
-            compared += 1;
-            if i64::try_from(step).unwrap() == prompt.eog_at {
-                println!("{name} {}: end of generation at step {step}", prompt.name);
-                break;
-            }
-        }
-    }
-    assert!(compared > 20, "only {compared} steps compared");
-    println!("{name}: {compared} steps equal");
-}
-
 /// Mean KL and top-1 agreement with the reference logits. Tiny models: the first 512 logits are compared as numbers.
 fn logits_equal_reference(name: &str) {
     let mut engine = load(name, &exact());

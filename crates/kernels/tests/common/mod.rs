@@ -1,5 +1,7 @@
 //! Runs one step on the GPU and with its CPU twin over the same fresh random memory, and compares what it wrote.
 
+#![allow(dead_code, reason = "each test binary uses a part")]
+
 use chord_kernels::act::{self, ActKind};
 use chord_kernels::cpu::CpuMemory;
 use chord_kernels::gpu::{Gpu, GpuPlan};
@@ -145,6 +147,11 @@ pub fn act_values(kind: ActKind, words: &[u32]) -> Vec<f32> {
         .chunks_exact(kind.words())
         .flat_map(|b| act::decode(kind, b).0)
         .collect()
+}
+
+/// Sums of squares in the trailers of activation blocks.
+pub fn act_ssq(kind: ActKind, words: &[u32]) -> Vec<f32> {
+    words.chunks_exact(kind.words()).map(|b| act::decode(kind, b).1).collect()
 }
 
 /// Normalised mean squared error: sum (a-b)^2 / sum b^2. Not finite where it must be: infinite.

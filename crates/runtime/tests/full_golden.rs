@@ -1,0 +1,15 @@
+//! Greedy ids of SmolLM2 for every reference prompt: minutes on a software adapter.
+
+mod common;
+
+use common::*;
+
+#[test]
+fn smollm2_every_short_prompt_greedy() {
+    greedy_equals_reference(SMOL, &["capital", "code", "unicode", "chat", "single"]);
+}
+
+#[test]
+fn smollm2_long_prompt_greedy() {
+    greedy_equals_reference(SMOL, &["long"]);
+}
