@@ -184,7 +184,8 @@ fn every_attack_has_its_code() {
         let got = run(source);
         let took = started.elapsed();
         let code = got.as_ref().map_or_else(Error::code, |_| "rendered");
-        if code != *want || took > Duration::from_secs(1) {
+        // Under a second on a quiet machine; other tests run beside this one.
+        if code != *want || took > Duration::from_secs(2) {
             let text = got.map_or_else(|e| e.to_string(), |t| t.chars().take(60).collect());
             failures.push(format!(
                 "{name}: want {want}, got {code} in {took:?}: {text}"

@@ -88,7 +88,7 @@ impl Budget {
 
 /// What a value costs beyond its text: visiting an item of a list joined from many takes that long.
 const NODE: u64 = 256;
-/// What an item of a list made from a string costs.
+/// What an item of a list made from a string, or a replacement in it, costs.
 const ITEM: u64 = 48;
 /// What a character costs in a slice, which counts characters from the front.
 const CHARACTER: u64 = 16;
@@ -299,6 +299,7 @@ impl Budget {
         } else {
             text.matches(from).count()
         };
+        self.charge((count as u64).saturating_mul(ITEM))?;
         self.product(count as u64, to.len() as u64)
     }
 

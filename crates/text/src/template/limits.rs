@@ -5,7 +5,7 @@ pub(super) const SOURCE: usize = 1 << 20;
 /// Bytes of the result, and of any one value on the way to it.
 pub(super) const OUTPUT: u64 = 16 << 20;
 /// Bytes written and compared while rendering, results in between included.
-pub(super) const WORK: u64 = 256 << 20;
+pub(super) const WORK: u64 = 128 << 20;
 /// Template instructions.
 pub(super) const FUEL: u64 = 2_000_000;
 /// Items of one `range`.

@@ -8,6 +8,7 @@ mod frame;
 mod functions;
 mod guard;
 mod limits;
+mod scanner;
 mod source;
 mod spans;
 
