@@ -52,7 +52,7 @@ pub enum Full {
 }
 
 /// Handle of a sequence.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SeqId(u32);
 
 #[derive(Clone, Debug, Default)]
@@ -206,7 +206,7 @@ impl KvPages {
     /// Makes room for `n` tokens after the length. The length itself moves with [`KvPages::commit`].
     ///
     /// # Errors
-    /// [`Full`]; pages already taken stay with the sequence.
+    /// [`Full`]; nothing has changed then.
     pub fn reserve(&mut self, id: SeqId, n: u32) -> Result<Vec<Edit>, Full> {
         let length = self.length(id);
         if !self.ring && n > self.capacity - length.min(self.capacity) {
@@ -218,7 +218,18 @@ impl KvPages {
         if n == 0 {
             return Ok(edits);
         }
-        for logical in length / PAGE..=(length + n - 1) / PAGE {
+        let logical_pages = length / PAGE..=(length + n - 1) / PAGE;
+        // All or nothing: a page taken before the pool ran dry would never get its table entry on the device.
+        let needed = logical_pages.clone().filter(|logical| {
+            self.page(id, self.ring_index(*logical))
+                .is_none_or(|page| self.refs[page as usize] > 1)
+        });
+        if needed.count() > self.free.len() {
+            return Err(Full::Pool {
+                pages: self.refs.len() as u32,
+            });
+        }
+        for logical in logical_pages {
             let entry = self.ring_index(logical);
             let index = self.table_base(id) + entry;
             let written = length > logical * PAGE;
@@ -315,6 +326,25 @@ impl KvPages {
         length <= s.length && s.started as usize <= s.pages.len()
     }
 
+    /// Slots per physical page, counted from its first, that hold a token some sequence can still see. The others are
+    /// unwritten, given back or about to be recycled.
+    #[must_use]
+    pub fn held_slots(&self) -> Vec<u32> {
+        let mut held = vec![0; self.refs.len()];
+        for s in self.sequences.iter().flatten() {
+            let ring = self.seq_pages - self.sink_pages;
+            let recent = s.started.saturating_sub(ring).max(self.sink_pages)..s.started;
+            for logical in (0..self.sink_pages.min(s.started)).chain(recent) {
+                if let Some(page) = s.pages.get(self.ring_index(logical) as usize) {
+                    let slots = s.length.saturating_sub(logical * PAGE).min(PAGE);
+                    let held = &mut held[*page as usize];
+                    *held = slots.max(*held);
+                }
+            }
+        }
+        held
+    }
+
     /// Tokens a sequence can hold before it is full (or, in a ring, before it wraps).
     #[must_use]
     pub fn capacity(&self) -> u32 {
@@ -399,6 +429,28 @@ mod tests {
         assert!(!kv.can_rewind(id, 4 * PAGE), "page 1 is gone");
         kv.rewind(id, 4 * PAGE + 1);
         assert_eq!(kv.length(id), 4 * PAGE + 1);
+    }
+
+    #[test]
+    fn held_slots_are_those_a_next_token_can_see() {
+        let mut kv = KvPages::new(4, 4 * PAGE, 1, 1, true);
+        let id = kv.open().unwrap();
+        push(&mut kv, id, 3 * PAGE + 7);
+        assert_eq!(kv.held_slots(), [PAGE, PAGE, PAGE, 7]);
+        push(&mut kv, id, PAGE - 7);
+        push(&mut kv, id, 5);
+        assert_eq!(kv.held_slots(), [PAGE, 5, PAGE, PAGE]);
+    }
+
+    #[test]
+    fn a_reservation_that_fails_takes_no_page() {
+        let mut kv = KvPages::new(3, 128, 2, 0, false);
+        let (a, b) = (kv.open().unwrap(), kv.open().unwrap());
+        push(&mut kv, a, 64);
+        assert_eq!(kv.reserve(b, 40), Err(Full::Pool { pages: 3 }));
+        assert_eq!((kv.used_pages(), kv.page(b, 0)), (2, None));
+        kv.close(a);
+        assert_eq!(kv.reserve(b, 40).unwrap().len(), 2, "both entries are told");
     }
 
     #[test]

@@ -210,7 +210,7 @@ impl Engine {
             }
         }
         if !copies.is_empty() {
-            self.p.gpu.run(std::iter::empty(), 0, 0, &copies);
+            self.p.gpu.run(std::iter::empty(), 0, &copies);
         }
     }
 
@@ -244,7 +244,7 @@ impl Engine {
         let taken = &tokens[..n as usize];
         self.write_rows(id, first, taken);
         for group in self.groups(n) {
-            self.p.gpu.run(self.p.prefill[group].iter(), n, 1, &[]);
+            self.p.gpu.run(self.p.prefill[group].iter(), n, &[]);
             self.p.gpu.wait()?;
         }
         self.count_kv(first..first + n);
@@ -291,7 +291,7 @@ impl Engine {
         let ids = &self.p.plan.ids;
         let words = u64::from(ids.act_head_words);
         let copy = Copy::new(self.buffer(ids.act), u64::from(n - 1) * words, self.buffer(ids.act_head), 0, words);
-        self.p.gpu.run(std::iter::empty(), 0, 0, &[copy]);
+        self.p.gpu.run(std::iter::empty(), 0, &[copy]);
     }
 
     /// Sets the sampler for a request.
@@ -322,11 +322,11 @@ impl Engine {
                 // The sampler goes on from the position of the last computed token.
                 self.write_rows(id, length.saturating_sub(1), &[0]);
                 let all = choose.into_iter().chain((0..decodes).flat_map(|_| one()));
-                self.p.gpu.run(all, 1, 1, &copy);
+                self.p.gpu.run(all, 1, &copy);
             }
             Start::Token(token) => {
                 self.write_rows(id, length, &[token]);
-                self.p.gpu.run((0..decodes).flat_map(|_| one()), 1, 1, &copy);
+                self.p.gpu.run((0..decodes).flat_map(|_| one()), 1, &copy);
             }
         }
         self.count_kv(length..length + decodes);
@@ -351,7 +351,7 @@ impl Engine {
         match start {
             Start::Head => {
                 let copy = [self.p.gpu.stage(&self.p.staging, self.buffer(ids.logits), 0, words)];
-                self.p.gpu.run(head, 1, 1, &copy);
+                self.p.gpu.run(head, 1, &copy);
             }
             Start::Token(token) => {
                 let length = self.p.kv.length(id);
@@ -359,7 +359,7 @@ impl Engine {
                 self.apply(&edits);
                 self.write_rows(id, length, &[token]);
                 let copy = [self.p.gpu.stage(&self.p.staging, self.buffer(self.p.plan.ids.logits), 0, words)];
-                self.p.gpu.run(self.p.decode.iter().chain(head), 1, 1, &copy);
+                self.p.gpu.run(self.p.decode.iter().chain(head), 1, &copy);
                 self.count_kv(length..length + 1);
                 self.commit(id, &[token]);
             }
@@ -390,7 +390,8 @@ impl Engine {
         let common = |log: &[u32]| log.iter().zip(&tokens[..limit]).take_while(|(a, b)| a == b).count() as u32;
         let own = self.logs.get(&to).map_or(0, |log| common(log));
         let others = self.logs.iter().filter(|(id, _)| **id != to);
-        let best = others.map(|(id, log)| (common(log), *id)).filter(|(n, id)| self.p.kv.can_share(*id, *n)).max_by_key(|(n, _)| *n);
+        // Of equals always the same one: their bits may differ, and a run must repeat.
+        let best = others.map(|(id, log)| (common(log), *id)).filter(|(n, id)| self.p.kv.can_share(*id, *n)).max();
         match best {
             Some((n, from)) if n >= own + PAGE => {
                 self.p.kv.reset(to);
@@ -401,6 +402,31 @@ impl Engine {
             }
             _ => self.rewind(to, own),
         }
+    }
+
+    /// A test aid: overwrites with NaN every KV slot that no open session can still see, so that reading one shows.
+    /// Returns how many slots that is.
+    #[doc(hidden)]
+    pub fn poison_unused_kv(&mut self) -> u32 {
+        let shape = self.p.plan.kv_shape;
+        // Quiet NaN as f32 and as two f16.
+        let nan = match shape.kv {
+            KvType::F32 => f32::NAN.to_bits(),
+            KvType::F16 => 0x7e00_7e00,
+        };
+        let mut poisoned = 0;
+        for (page, held) in (0..).zip(self.p.kv.held_slots()) {
+            poisoned += PAGE - held;
+            for head in 0..shape.n_kv_heads {
+                let at = shape.kv.words(shape.at(page, head, held) as u64);
+                let words = shape.kv.words(u64::from((PAGE - held) * shape.head_dim));
+                let values = vec![nan; words as usize];
+                for id in self.p.plan.ids.kv.iter().flat_map(|(k, v)| [*k, *v]) {
+                    self.p.gpu.write(self.buffer(id), at, &values);
+                }
+            }
+        }
+        poisoned
     }
 
     /// Forgets every token of a sequence.

@@ -248,6 +248,28 @@ impl Session {
         Ok(Done { prompt_tokens: prompt, tokens: answer.tokens, text: answer.text, finish_reason: finish, timings })
     }
 
+    /// The logits after the prompt, `[n_vocab]`. What the session already holds is not computed again; a prompt that
+    /// adds one token to it goes through the decode kernels, a longer one through those of prefill.
+    ///
+    /// # Errors
+    /// `E_CONTEXT`, `E_EMPTY_PROMPT`, `E_TOKEN_ID`, `E_KV_FULL` and the device's.
+    pub async fn next_logits(&mut self, engine: &mut Engine, prompt: &[u32]) -> Result<Vec<f32>, Error> {
+        let prompt = checked_prompt(engine, prompt)?;
+        let held = engine.reuse(self.id, &prompt);
+        self.tokens.clone_from(&prompt);
+        let mut rest = &prompt[held as usize..];
+        if let (true, [token]) = (held > 0, rest) {
+            return engine.logits(self.id, Start::Token(*token)).await;
+        }
+        let mut batch = 0;
+        while !rest.is_empty() {
+            batch = engine.append(self.id, rest, CHUNK).await?;
+            rest = &rest[batch as usize..];
+        }
+        engine.select_last(batch);
+        engine.logits(self.id, Start::Head).await
+    }
+
     async fn decode(
         &mut self,
         engine: &mut Engine,
