@@ -21,6 +21,7 @@ fn main() -> ExitCode {
 }
 
 fn real_main() -> u8 {
+    quiet_drivers();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(e) => return usage(&e),
@@ -46,6 +47,21 @@ fn real_main() -> u8 {
         }
     }
 }
+
+/// Mesa's device selection layer prints errors of its own where no desktop session runs, on every start. We rank
+/// adapters ourselves and do without it there.
+#[cfg(target_os = "linux")]
+fn quiet_drivers() {
+    if std::env::var_os("XDG_RUNTIME_DIR").is_none()
+        && std::env::var_os("NODEVICE_SELECT").is_none()
+    {
+        // SAFETY: the first thing in main; no other thread runs that could read the environment.
+        unsafe { std::env::set_var("NODEVICE_SELECT", "1") };
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn quiet_drivers() {}
 
 /// Prints help or a usage error as clap words it, and as JSON where that was asked for.
 fn usage(e: &clap::Error) -> u8 {

@@ -97,7 +97,6 @@ pub fn run(args: &BenchArgs) -> Result<u8, Error> {
         row("first token", ttft, "ms"),
     ];
     out.line(&table(&["", "median", "min", "max", ""], &rows, &[1, 2, 3]))?;
-    out.line("\nper decoded token")?;
     let work: Vec<Vec<String>> = counters
         .iter()
         .map(|(name, v)| {
@@ -107,7 +106,10 @@ pub fn run(args: &BenchArgs) -> Result<u8, Error> {
             ]
         })
         .collect();
-    out.line(&table(&["", ""], &work, &[1]))?;
+    out.line(&format!(
+        "\n{}",
+        table(&["per decoded token", ""], &work, &[1])
+    ))?;
     out.line(&format!(
         "\nGPU memory {}; largest host copy while loading {}",
         bytes(total.gpu_bytes),

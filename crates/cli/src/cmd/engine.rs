@@ -89,16 +89,17 @@ fn show(bar: &ProgressBar, progress: &LoadProgress) {
         LoadProgress::Weights { done, total } => {
             if bar.length() != Some(*total) || bar.message() != "weights" {
                 style("{msg} {wide_bar} {binary_bytes}/{binary_total_bytes}");
-                bar.set_message("weights");
                 bar.set_length(*total);
+                bar.set_message("weights");
             }
             bar.set_position(*done);
         }
         LoadProgress::Pipelines { done, total } => {
             if bar.message() != "kernels" {
                 style("{msg} {wide_bar} {pos}/{len}");
-                bar.set_message("kernels");
+                bar.set_position(u64::from(*done));
                 bar.set_length(u64::from(*total));
+                bar.set_message("kernels");
             }
             bar.set_position(u64::from(*done));
         }

@@ -10,6 +10,7 @@ use super::repl::{self, Answer, Model};
 use super::terminal::Terminal;
 use crate::args::RunArgs;
 use crate::error::{Error, exit};
+use crate::interrupt;
 use crate::out::{Out, dim, note};
 use chord_runtime::{FinishReason, Precision};
 
@@ -59,6 +60,7 @@ pub fn run(args: &RunArgs) -> Result<u8, Error> {
         Input::Person => {
             note("Type a message; /help lists commands, Ctrl-D leaves.");
             let mut person = Terminal::new()?;
+            interrupt::chat_begins();
             repl::chat(
                 &mut person,
                 &mut LoadedModel(chat),

@@ -322,8 +322,8 @@ mod tests {
         };
         assert_eq!(tokens.len(), 8);
         let named: Vec<String> = tensors.iter().filter_map(RefTensor::tap_name).collect();
-        // 12 taps in each of 30 layers, and embd, result_norm, result_output.
-        assert_eq!(named.len(), 30 * 12 + 3);
+        // 13 taps in each of 30 layers, and embd, result_norm, result_output.
+        assert_eq!(named.len(), 30 * 13 + 3);
         let unique: std::collections::HashSet<_> = named.iter().collect();
         assert_eq!(unique.len(), named.len(), "every tap is named once");
     }

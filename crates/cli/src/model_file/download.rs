@@ -39,8 +39,8 @@ pub fn fetch(
     let agent = http::agent();
     let mut failures = 0u32;
     let mut restarted = false;
+    let mut transfer = Transfer::resume(&entry, url)?;
     loop {
-        let mut transfer = Transfer::resume(&entry, url)?;
         let had = transfer.have;
         let result = transfer.run(&agent, expected, token);
         let progressed = transfer.have > had;
@@ -51,6 +51,7 @@ pub fn fetch(
                 restarted = true;
                 note("the resumed download is not the expected file; starting anew");
                 entry.discard();
+                transfer = Transfer::resume(&entry, url)?;
             }
             Err(crate::error::Error::Download(e)) if e.transient() => {
                 failures = if progressed {
@@ -225,6 +226,7 @@ impl<'a> Transfer<'a> {
             sha256: want_hash.clone(),
         };
         self.entry.begin(&record)?;
+        self.etag.clone_from(&record.etag);
 
         let progress = Progress::new(&self.url.file_name(), self.have, reply.size);
         let mut buffer = vec![0u8; 256 << 10];

@@ -33,6 +33,7 @@ impl RefTensor {
             ("Qcur", "ROPE") => "q_rope",
             ("Kcur", "ROPE") => "k_rope",
             ("kqv_out", _) => "attn_out",
+            ("attn_out", _) => "attn_proj",
             (
                 "embd" | "result_norm" | "result_output" | "attn_norm" | "ffn_inp" | "ffn_norm"
                 | "ffn_swiglu" | "ffn_out" | "l_out",
