@@ -126,7 +126,7 @@ pub fn logits_ids(name: &str) -> Vec<u32> {
 
 pub fn worst(a: &[Vec<f32>], b: &[Vec<f32>]) -> f32 {
     assert_eq!(a.len(), b.len());
-    a.iter().flatten().zip(b.iter().flatten()).fold(0.0, |m, (a, b)| if a.is_finite() { m.max((a - b).abs()) } else { f32::INFINITY })
+    a.iter().flatten().zip(b.iter().flatten()).fold(0.0, |m, (a, b)| if (a - b).is_finite() { m.max((a - b).abs()) } else { f32::INFINITY })
 }
 
 /// A prompt stops counting where the reference's own top two are closer than this.
