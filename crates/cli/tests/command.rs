@@ -5,15 +5,11 @@ mod common;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::Stdio;
 
-use common::{Ended, Scratch, command, data, run, run_with_input, tiny};
+use common::{Ended, Scratch, command, data, run, run_with_input, tiny, tiny_arg};
 use serde_json::{Value, json};
 
 /// Hides every Vulkan driver.
 const NO_GPU: (&str, &str) = ("VK_DRIVER_FILES", "/nonexistent.json");
-
-fn tiny_arg() -> String {
-    tiny().to_string_lossy().into_owned()
-}
 
 #[test]
 fn help_names_every_command_and_the_exit_codes() {

@@ -1,6 +1,7 @@
 //! Helpers of the tests that run the real command.
 #![allow(dead_code, reason = "every test binary uses a part of it")]
 
+pub mod fetch;
 pub mod server;
 
 use std::ffi::OsStr;
@@ -21,6 +22,16 @@ pub fn data(path: &str) -> PathBuf {
 /// The tiny model that most tests run.
 pub fn tiny() -> PathBuf {
     data("models/v2k-llama-Q4_K_M.gguf")
+}
+
+/// The same as an argument.
+pub fn tiny_arg() -> String {
+    tiny().to_string_lossy().into_owned()
+}
+
+/// A JSON file of the repository's test data.
+pub fn read_json(path: &str) -> Value {
+    serde_json::from_slice(&std::fs::read(data(path)).expect("test data")).expect("JSON")
 }
 
 /// A folder that goes away with the test.
@@ -176,4 +187,21 @@ impl Ended {
             .pop()
             .unwrap_or_else(|| panic!("no output; stderr:\n{}", self.stderr))
     }
+}
+
+/// Shape and values of a float32 .npy file.
+pub fn npy(bytes: &[u8]) -> (String, Vec<f32>) {
+    assert_eq!(&bytes[..8], b"\x93NUMPY\x01\x00");
+    let len = usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
+    assert_eq!((10 + len) % 64, 0);
+    let header = String::from_utf8(bytes[10..10 + len].to_vec()).expect("text");
+    (
+        header,
+        bytes[10 + len..]
+            .as_chunks::<4>()
+            .0
+            .iter()
+            .map(|b| f32::from_le_bytes(*b))
+            .collect(),
+    )
 }

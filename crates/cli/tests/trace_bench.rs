@@ -1,0 +1,163 @@
+//! `trace` and `bench` on a GPU, with the tiny model.
+
+mod common;
+
+use common::{Scratch, npy, run, tiny_arg};
+use serde_json::{Value, json};
+
+#[test]
+fn a_trace_is_written_judged_and_compared() {
+    let scratch = Scratch::new();
+    let tokens = scratch.path("ids.json").to_string_lossy().into_owned();
+    std::fs::write(&tokens, "{\"ids\": [504, 1408, 1201, 282, 426, 98]}").expect("written");
+    let dump = scratch.path("dump").to_string_lossy().into_owned();
+    let first = run([
+        "trace",
+        &tiny_arg(),
+        "--tokens",
+        &tokens,
+        "--out",
+        &dump,
+        "--json",
+    ])
+    .code(0)
+    .json();
+    assert_eq!(first["faults"], json!([]));
+    assert_eq!(first["ok"], true);
+    let index: Value =
+        serde_json::from_slice(&std::fs::read(scratch.path("dump/index.json")).expect("index"))
+            .expect("JSON");
+    let names: Vec<&str> = index["taps"]
+        .as_array()
+        .expect("taps")
+        .iter()
+        .filter_map(|t| t["name"].as_str())
+        .collect();
+    for want in [
+        "embd",
+        "attn_norm-0",
+        "q-0",
+        "k-0",
+        "v-0",
+        "q_rope-0",
+        "k_rope-0",
+        "attn_stats-0",
+        "attn_out-0",
+        "ffn_inp-0",
+        "ffn_norm-0",
+        "ffn_swiglu-0",
+        "ffn_out-0",
+        "l_out-0",
+        "l_out-1",
+        "result_norm",
+        "result_output",
+    ] {
+        assert!(names.contains(&want), "{want} is missing: {names:?}");
+    }
+    let (header, _) = npy(&std::fs::read(scratch.path("dump/result_output.npy")).expect("tap"));
+    assert!(header.contains("(6, 2048)"), "{header}");
+    let summary = std::fs::read_to_string(scratch.path("dump/summary.txt")).expect("summary");
+    assert!(summary.contains("no faults"), "{summary}");
+
+    let again = run(["trace", &tiny_arg(), "--against", &dump, "--json"])
+        .code(0)
+        .json();
+    assert_eq!(again["comparison"]["first_difference"], Value::Null);
+    assert_eq!(again["comparison"]["compared"], names.len());
+
+    // One value of one tap changed: found, named, and exit code 1.
+    let path = scratch.path("dump/k_rope-1.npy");
+    let mut bytes = std::fs::read(&path).expect("tap");
+    let at = bytes.len() - 4;
+    bytes[at..].copy_from_slice(&1e3f32.to_le_bytes());
+    std::fs::write(&path, bytes).expect("written");
+    let differs = run(["trace", &tiny_arg(), "--against", &dump, "--json"])
+        .code(1)
+        .json();
+    assert_eq!(differs["ok"], false);
+    assert_eq!(differs["comparison"]["first_difference"]["tap"], "k_rope-1");
+    let words = run(["trace", &tiny_arg(), "--against", &dump])
+        .code(1)
+        .stdout;
+    assert!(
+        words.contains("DIFFERS first at k_rope-1: token 5"),
+        "{words}"
+    );
+
+    std::fs::write(&tokens, "[1, 2]").expect("written");
+    run([
+        "trace",
+        &tiny_arg(),
+        "--tokens",
+        &tokens,
+        "--against",
+        &dump,
+    ])
+    .code(2)
+    .error("E_USAGE");
+}
+
+#[test]
+fn bench_counts_work_per_token() {
+    let bench = || {
+        run([
+            "bench",
+            &tiny_arg(),
+            "-p",
+            "9",
+            "-g",
+            "5",
+            "-r",
+            "2",
+            "--json",
+        ])
+        .code(0)
+    };
+    let ended = bench();
+    let lines = ended.json_lines();
+    assert_eq!(lines.len(), 3);
+    let last = &lines[2];
+    for key in ["prefill_tok_s", "decode_tok_s", "ttft_ms"] {
+        let spread = &last[key];
+        let n = |k: &str| spread[k].as_f64().expect("number");
+        assert!(
+            n("min") > 0.0 && n("min") <= n("median") && n("median") <= n("max"),
+            "{spread}"
+        );
+    }
+    let counters = |v: &Value, keys: &[&str]| {
+        keys.iter()
+            .map(|k| v["counters"][k].as_f64().expect("number"))
+            .collect::<Vec<_>>()
+    };
+    let fixed = [
+        "dispatches_per_token",
+        "weight_bytes_per_token",
+        "kv_bytes_per_token",
+        "readback_bytes_per_token",
+        "submits_per_token",
+        "gpu_bytes",
+        "loader_peak_host_bytes",
+    ];
+    assert!(counters(last, &fixed).iter().all(|v| *v > 0.0), "{last}");
+    // Nothing is created while decoding.
+    assert_eq!(
+        counters(
+            last,
+            &[
+                "buffers_per_token",
+                "bind_groups_per_token",
+                "pipelines_per_token"
+            ]
+        ),
+        [0.0; 3]
+    );
+    // The machine's mood does not show in the work.
+    assert_eq!(
+        counters(&bench().json(), &fixed[..3]),
+        counters(last, &fixed[..3])
+    );
+    run(["bench", &tiny_arg(), "-p", "1020", "-g", "5"])
+        .code(2)
+        .error("E_USAGE");
+}
