@@ -63,7 +63,8 @@ WASM_CHORD_SMOLLM2="$(tools/default-model.sh)"
 export WASM_CHORD_SMOLLM2
 if [ "$mode" = full ]; then
     WASM_CHORD_LLAMA_VOCABS="$(tools/llama-vocabs.sh)"
-    export WASM_CHORD_LLAMA_VOCABS
+    WASM_CHORD_GEMMA3="$(tools/gemma3.sh)"
+    export WASM_CHORD_LLAMA_VOCABS WASM_CHORD_GEMMA3
 fi
 unset VK_ICD_FILENAMES VK_ADD_DRIVER_FILES
 

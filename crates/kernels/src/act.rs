@@ -51,19 +51,45 @@ pub fn encode(kind: ActKind, values: &[f32; BLOCK], ssq: f32, out: &mut [u32]) {
             for (o, v) in out.iter_mut().zip(values) {
                 *o = v.to_bits();
             }
-            [1.0f32.to_bits(), sum(lo).to_bits(), sum(hi).to_bits(), ssq.to_bits()]
+            [
+                1.0f32.to_bits(),
+                sum(lo).to_bits(),
+                sum(hi).to_bits(),
+                ssq.to_bits(),
+            ]
         }
         ActKind::Q8 => {
             let quantised = [lo, hi].map(|half| {
-                let inverse = if amax(half) > 0.0 { 127.0 / amax(half) } else { 0.0 };
-                half.iter().map(|v| (v * inverse).round_ties_even() as i8).collect::<Vec<i8>>()
+                let inverse = if amax(half) > 0.0 {
+                    127.0 / amax(half)
+                } else {
+                    0.0
+                };
+                half.iter()
+                    .map(|v| (v * inverse).round_ties_even() as i8)
+                    .collect::<Vec<i8>>()
             });
-            let bytes: Vec<u8> = quantised.iter().flatten().map(|q| q.cast_unsigned()).collect();
+            let bytes: Vec<u8> = quantised
+                .iter()
+                .flatten()
+                .map(|q| q.cast_unsigned())
+                .collect();
             for (o, q) in out.iter_mut().zip(bytes.as_chunks::<4>().0) {
                 *o = u32::from_le_bytes(*q);
             }
-            let sums = quantised.map(|half| half.iter().map(|q| i32::from(*q)).sum::<i32>().cast_unsigned() & 0xffff);
-            [(amax(lo) / 127.0).to_bits(), (amax(hi) / 127.0).to_bits(), sums[0] | sums[1] << 16, ssq.to_bits()]
+            let sums = quantised.map(|half| {
+                half.iter()
+                    .map(|q| i32::from(*q))
+                    .sum::<i32>()
+                    .cast_unsigned()
+                    & 0xffff
+            });
+            [
+                (amax(lo) / 127.0).to_bits(),
+                (amax(hi) / 127.0).to_bits(),
+                sums[0] | sums[1] << 16,
+                ssq.to_bits(),
+            ]
         }
     };
     let at = kind.words() - 4;
@@ -90,10 +116,13 @@ pub fn sums_error(kind: ActKind, words: &[u32]) -> f32 {
     let packed = words[at + 2];
     let stored = match kind {
         ActKind::F32 => [f32::from_bits(words[at + 1]), f32::from_bits(words[at + 2])],
-        ActKind::Q8 => [(packed as i16, 0), ((packed >> 16) as i16, 1)].map(|(s, i)| f32::from(s) * f32::from_bits(words[at + i])),
+        ActKind::Q8 => [(packed as i16, 0), ((packed >> 16) as i16, 1)]
+            .map(|(s, i)| f32::from(s) * f32::from_bits(words[at + i])),
     };
     let halves = values.split_at(BLOCK / 2);
-    let error = |half: &[f32], stored: f32| (sum(half) - stored).abs() / half.iter().map(|v| v.abs()).sum::<f32>().max(1e-30);
+    let error = |half: &[f32], stored: f32| {
+        (sum(half) - stored).abs() / half.iter().map(|v| v.abs()).sum::<f32>().max(1e-30)
+    };
     error(halves.0, stored[0]).max(error(halves.1, stored[1]))
 }
 

@@ -3,7 +3,7 @@
 use crate::act::{self, ActKind, BLOCK};
 use crate::cpu::CpuBindings;
 use crate::kv::{KvShape, PAGE};
-use crate::kv_write::write_row;
+use crate::kv_write::{Inputs, write_row};
 use crate::op::{Access, Grid, Kernel};
 use crate::shaders::{Shader, define, flag};
 
@@ -145,12 +145,12 @@ impl Kernel for Attention {
             flag("FUSED", self.fused),
             flag("OUT_Q8", self.act_out == ActKind::Q8),
             flag("TAP", self.tap),
-            define("WG", self.wg),
-            define("GROUP", self.group()),
-            define("HEAD_QUADS", quads),
-            define("Q_LEN", self.group() * quads),
-            define("S_LEN", self.group() * PAGE),
-            define("ITEMS", (self.group() * quads).div_ceil(self.wg)),
+            define("WG", &self.wg),
+            define("GROUP", &self.group()),
+            define("HEAD_QUADS", &quads),
+            define("Q_LEN", &(self.group() * quads)),
+            define("S_LEN", &(self.group() * PAGE)),
+            define("ITEMS", &(self.group() * quads).div_ceil(self.wg)),
         ]);
         Shader {
             kernel: "attention",
@@ -209,9 +209,11 @@ impl Kernel for Attention {
                         kv_head,
                         r,
                         row,
-                        &mem.read(1),
-                        &mem.read(4),
-                        &mem.read(6),
+                        &Inputs {
+                            qkv: &mem.read(1),
+                            rope: &mem.read(4),
+                            table: &mem.read(6),
+                        },
                         &mut k,
                         &mut v,
                     );

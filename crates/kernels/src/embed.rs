@@ -34,7 +34,7 @@ struct Params {
 impl Kernel for Embed {
     fn shader(&self) -> Shader {
         let defines = vec![
-            define("A", self.a.name()),
+            define("A", &self.a.name()),
             flag("OUT_Q8", self.act_out == ActKind::Q8),
         ];
         Shader {

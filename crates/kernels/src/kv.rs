@@ -103,7 +103,7 @@ impl KvShape {
         };
         vec![
             flag("KV_F16", f16),
-            define("KV_TYPE", ty),
+            define("KV_TYPE", &ty),
             flag("NEOX", self.neox),
         ]
     }

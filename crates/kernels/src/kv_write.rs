@@ -14,29 +14,34 @@ pub struct KvWrite {
     pub wg: u32,
 }
 
-/// Writes one row's K and V of one KV head; what `attention` does for its own row when fused.
+/// Inputs of a KV write: the batch's `q|k|v`, the RoPE table and the page table.
+pub(crate) struct Inputs<'a> {
+    pub qkv: &'a [u32],
+    pub rope: &'a [u32],
+    pub table: &'a [u32],
+}
+
+/// Writes row `r`'s K and V of one KV head; what `attention` does for its own row when fused.
 pub(crate) fn write_row(
     shape: &KvShape,
     head: u32,
     r: usize,
     row: &[u32],
-    qkv: &[u32],
-    rope: &[u32],
-    table: &[u32],
+    from: &Inputs<'_>,
     k: &mut [u32],
     v: &mut [u32],
 ) {
     let pos = row[1];
-    let page = table[(row[2] + shape.ring_index(pos / PAGE)) as usize];
+    let page = from.table[(row[2] + shape.ring_index(pos / PAGE)) as usize];
     let base = r * shape.qkv_stride as usize + (head * shape.head_dim) as usize;
     let at = shape.at(page, head, pos % PAGE);
     for d in 0..shape.head_dim {
-        let key = shape.rotated(qkv, rope, base + shape.k_off as usize, d, pos) as f32;
+        let key = shape.rotated(from.qkv, from.rope, base + shape.k_off as usize, d, pos) as f32;
         shape.store(k, at + d as usize, key);
         shape.store(
             v,
             at + d as usize,
-            f(qkv, base + (shape.v_off + d) as usize),
+            f(from.qkv, base + (shape.v_off + d) as usize),
         );
     }
 }
@@ -44,7 +49,7 @@ pub(crate) fn write_row(
 impl Kernel for KvWrite {
     fn shader(&self) -> Shader {
         let mut defines = self.shape.defines();
-        defines.push(define("WG", self.wg));
+        defines.push(define("WG", &self.wg));
         Shader {
             kernel: "kv_write",
             defines,
@@ -85,9 +90,11 @@ impl Kernel for KvWrite {
                     head,
                     r,
                     row,
-                    &qkv,
-                    &rope,
-                    &table,
+                    &Inputs {
+                        qkv: &qkv,
+                        rope: &rope,
+                        table: &table,
+                    },
                     &mut k,
                     &mut v,
                 );

@@ -127,12 +127,12 @@ impl MatMul {
 impl Kernel for MatMul {
     fn shader(&self) -> Shader {
         let (rows, split, wg) = self.layout.shape();
-        let name = |ty: WeightType| define("A", ty.name());
+        let name = |ty: WeightType| define("A", &ty.name());
         let float = |ty: WeightType| !ty.is_integer();
         let mut defines = vec![name(self.a), flag("A_FLOAT", float(self.a))];
         if let Some(b) = self.b {
             defines.extend([
-                define("B", b.name()),
+                define("B", &b.name()),
                 flag("B_FLOAT", float(b)),
                 flag("HAS_B", true),
             ]);
@@ -150,11 +150,11 @@ impl Kernel for MatMul {
                 self.epilogue != Epilogue::Plain && self.act_out == ActKind::Q8,
             ),
             flag("TAP", self.tap.is_some()),
-            define("COLS", self.cols),
-            define("ROWS", rows),
-            define("SPLIT", split),
-            define("WG", wg),
-            define("TILE_LEN", self.cols * TILE),
+            define("COLS", &self.cols),
+            define("ROWS", &rows),
+            define("SPLIT", &split),
+            define("WG", &wg),
+            define("TILE_LEN", &(self.cols * TILE)),
             flag("SPLIT_ONE", split == 1),
             flag("SPLIT_SHARED", self.layout == Layout::Lanes),
             flag(
@@ -197,7 +197,11 @@ impl Kernel for MatMul {
             rows_a: self.rows_a,
             rows_b: self.rows_b,
             n_tiles: self.tiles(),
-            out_stride: if self.epilogue == Epilogue::Plain { self.placed().1 } else { self.tiles() },
+            out_stride: if self.epilogue == Epilogue::Plain {
+                self.placed().1
+            } else {
+                self.tiles()
+            },
             norm_k: norm_k as f32,
             eps,
             tap_stride: self.tap.unwrap_or(0),

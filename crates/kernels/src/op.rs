@@ -71,6 +71,21 @@ pub struct Step {
     pub bind: Vec<(u32, BufId)>,
 }
 
+impl Step {
+    /// A kernel bound to buffers.
+    pub fn new(
+        name: impl Into<String>,
+        kernel: impl Kernel + 'static,
+        bind: Vec<(u32, BufId)>,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            kernel: Box::new(kernel),
+            bind,
+        }
+    }
+}
+
 /// What a buffer is for: decides how it is allocated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {

@@ -91,7 +91,7 @@ impl Shader {
 }
 
 /// Builds the define list of a [`Shader`].
-pub(crate) fn define(name: &str, value: impl ToString) -> (String, String) {
+pub(crate) fn define(name: &str, value: &dyn std::fmt::Display) -> (String, String) {
     (name.into(), value.to_string())
 }
 

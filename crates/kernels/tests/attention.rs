@@ -97,6 +97,7 @@ fn kv_floats(shape: &KvShape, words: &[u32]) -> Vec<f32> {
 const HEADS: [(u32, u32, u32); 5] = [(9, 3, 64), (4, 4, 32), (8, 1, 80), (16, 2, 128), (6, 3, 48)];
 
 /// Rows at the end of each sequence's range: (position, sequence), with `lengths` slots filled before.
+#[expect(clippy::too_many_arguments, reason = "a test's table row")]
 fn check_attention(
     heads: (u32, u32, u32),
     neox: bool,

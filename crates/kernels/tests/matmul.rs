@@ -31,7 +31,7 @@ struct Shape {
     tokens: u32,
 }
 
-#[allow(clippy::too_many_arguments, reason = "a test's table row")]
+#[expect(clippy::too_many_arguments, reason = "a test's table row")]
 fn check(
     gpu: &Gpu,
     rng: &mut Rng,

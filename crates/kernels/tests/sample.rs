@@ -92,7 +92,8 @@ impl Bench {
         if !eog.is_empty() {
             self.gpu.write(self.plan.buffer(EOG), 0, eog);
         }
-        self.gpu.run(std::iter::once(&self.step), 1, steps, &[]);
+        let repeated = (0..steps).map(|_| &self.step);
+        self.gpu.run(repeated, 1, &[]);
         let read = |id: usize, words: usize| {
             let words = words as u64;
             pollster::block_on(async {

@@ -3,7 +3,9 @@
 
 use crate::Error;
 use crate::options::{CHUNK, EngineOptions, Overflow, Precision, RING_POSITIONS};
-use chord_kernels::gpu::{AdapterInfo, BoundStep, Buffer, Copy, Counters as GpuCounters, Gpu, GpuPlan, Staging};
+use chord_kernels::gpu::{
+    AdapterInfo, BoundStep, Buffer, Copy, Counters as GpuCounters, Gpu, GpuPlan, Staging,
+};
 use chord_kernels::sample::{SampleParams, ctl};
 use chord_kernels::{KvType, PAGE};
 use chord_model::{Config, Edit, FitPlan, KvPages, Plan, SeqId};
@@ -67,7 +69,10 @@ pub struct Engine {
 
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Engine").field("gpu", &self.p.gpu).field("fit", &self.p.fit).finish_non_exhaustive()
+        f.debug_struct("Engine")
+            .field("gpu", &self.p.gpu)
+            .field("fit", &self.p.fit)
+            .finish_non_exhaustive()
     }
 }
 
@@ -91,7 +96,11 @@ pub(crate) struct Chain {
 
 impl Engine {
     pub(crate) fn new(p: Parts) -> Self {
-        Self { p, logs: HashMap::new(), prefilled_tokens: 0 }
+        Self {
+            p,
+            logs: HashMap::new(),
+            prefilled_tokens: 0,
+        }
     }
 
     /// Facts of the model.
@@ -139,7 +148,11 @@ impl Engine {
     /// Dispatches of one layer while decoding.
     #[must_use]
     pub fn dispatches_per_layer(&self) -> usize {
-        self.p.decode.iter().filter(|s| s.name.starts_with("layer0.")).count()
+        self.p
+            .decode
+            .iter()
+            .filter(|s| s.name.starts_with("layer0."))
+            .count()
     }
 
     /// Counter readings.
@@ -168,10 +181,32 @@ impl Engine {
         let o = &self.p.options;
         let mut rows: Vec<(String, String)> = Vec::new();
         let mut push = |k: &str, v: String| rows.push((k.into(), v));
-        push("adapter", format!("{} ({}, {})", self.adapter().name, self.adapter().backend, self.adapter().kind));
+        push(
+            "adapter",
+            format!(
+                "{} ({}, {})",
+                self.adapter().name,
+                self.adapter().backend,
+                self.adapter().kind
+            ),
+        );
         push("driver", self.adapter().driver.clone());
-        push("precision", if o.precision == Precision::Exact { "exact".into() } else { "fast".into() });
-        push("kv", if o.kv == KvType::F16 { "f16".into() } else { "f32".into() });
+        push(
+            "precision",
+            if o.precision == Precision::Exact {
+                "exact".into()
+            } else {
+                "fast".into()
+            },
+        );
+        push(
+            "kv",
+            if o.kv == KvType::F16 {
+                "f16".into()
+            } else {
+                "f32".into()
+            },
+        );
         push("layout", format!("{:?}", self.p.plan.head_kernel.layout));
         push("context", self.p.fit.context.to_string());
         push("overflow", format!("{:?}", o.overflow));
@@ -199,7 +234,11 @@ impl Engine {
         let mut copies = Vec::new();
         for edit in edits {
             match *edit {
-                Edit::Table { index, page } => self.p.gpu.write(self.buffer(ids.table), index.into(), &[page]),
+                Edit::Table { index, page } => {
+                    self.p
+                        .gpu
+                        .write(self.buffer(ids.table), index.into(), &[page]);
+                }
                 Edit::CopyPage { from, to } => {
                     for id in ids.kv.iter().flat_map(|(k, v)| [*k, *v]) {
                         let store = self.buffer(id);
@@ -217,9 +256,18 @@ impl Engine {
     /// Bytes of K and V that rows at `positions` read.
     fn count_kv(&self, positions: std::ops::Range<u32>) {
         let s = &self.p.plan.kv_shape;
-        let slot = 2 * 4 * s.kv.words(u64::from(s.n_kv_heads * s.head_dim)) * u64::from(self.p.config.n_layers);
+        let slot = 2
+            * 4
+            * s.kv.words(u64::from(s.n_kv_heads * s.head_dim))
+            * u64::from(self.p.config.n_layers);
         let ring = s.seq_pages * PAGE;
-        let slots = |pos: u32| if pos < ring { pos + 1 } else { ring - PAGE + pos % PAGE + 1 };
+        let slots = |pos: u32| {
+            if pos < ring {
+                pos + 1
+            } else {
+                ring - PAGE + pos % PAGE + 1
+            }
+        };
         let total: u64 = positions.map(|pos| u64::from(slots(pos))).sum();
         GpuCounters::add(&self.p.gpu.counters().kv_bytes, total * slot);
     }
@@ -227,15 +275,29 @@ impl Engine {
     /// Writes `tokens` as batch rows of a sequence from position `first` on; rows up to whole groups are marked invalid.
     fn write_rows(&self, id: SeqId, first: u32, tokens: &[u32]) {
         let base = self.p.kv.table_base(id);
-        let mut rows: Vec<u32> = tokens.iter().zip(first..).flat_map(|(t, pos)| [*t, pos, base, 1]).collect();
-        let padded = tokens.len().next_multiple_of(self.p.plan.prefill_cols as usize).min(CHUNK as usize);
+        let mut rows: Vec<u32> = tokens
+            .iter()
+            .zip(first..)
+            .flat_map(|(t, pos)| [*t, pos, base, 1])
+            .collect();
+        let padded = tokens
+            .len()
+            .next_multiple_of(self.p.plan.prefill_cols as usize)
+            .min(CHUNK as usize);
         rows.resize(4 * padded, 0);
-        self.p.gpu.write(self.buffer(self.p.plan.ids.rows), 0, &rows);
+        self.p
+            .gpu
+            .write(self.buffer(self.p.plan.ids.rows), 0, &rows);
     }
 
     /// Computes the next tokens of a sequence, at most a chunk; `each` runs after every submitted group of steps.
     /// Returns how many were taken.
-    pub(crate) async fn append(&mut self, id: SeqId, tokens: &[u32], max: u32) -> Result<u32, Error> {
+    pub(crate) async fn append(
+        &mut self,
+        id: SeqId,
+        tokens: &[u32],
+        max: u32,
+    ) -> Result<u32, Error> {
         let want = (tokens.len() as u32).min(max).min(CHUNK);
         let first = self.p.kv.length(id);
         let n = self.p.kv.batch(id, want);
@@ -254,7 +316,11 @@ impl Engine {
     }
 
     /// Prepares a batch and counts it as computed without running it: the tracer runs the steps one by one.
-    pub(crate) async fn append_for_trace(&mut self, id: SeqId, tokens: &[u32]) -> Result<u32, Error> {
+    pub(crate) async fn append_for_trace(
+        &mut self,
+        id: SeqId,
+        tokens: &[u32],
+    ) -> Result<u32, Error> {
         let first = self.p.kv.length(id);
         let n = tokens.len() as u32;
         let edits = self.p.kv.reserve(id, n)?;
@@ -267,7 +333,11 @@ impl Engine {
     /// Cuts the prefill steps into submits that no watchdog minds: by the work they hold.
     fn groups(&self, rows: u32) -> Vec<std::ops::Range<usize>> {
         // Weight bytes times rows: about 0.1 s of work.
-        let budget = if self.p.gpu.caps().software { 1 << 27 } else { 1 << 38 };
+        let budget = if self.p.gpu.caps().software {
+            1 << 27
+        } else {
+            1 << 38
+        };
         let mut groups = Vec::new();
         let (mut start, mut work) = (0, 0);
         for (i, step) in self.p.prefill.iter().enumerate() {
@@ -290,17 +360,33 @@ impl Engine {
     pub(crate) fn select_last(&self, n: u32) {
         let ids = &self.p.plan.ids;
         let words = u64::from(ids.act_head_words);
-        let copy = Copy::new(self.buffer(ids.act), u64::from(n - 1) * words, self.buffer(ids.act_head), 0, words);
+        let copy = Copy::new(
+            self.buffer(ids.act),
+            u64::from(n - 1) * words,
+            self.buffer(ids.act_head),
+            0,
+            words,
+        );
         self.p.gpu.run(std::iter::empty(), 0, &[copy]);
     }
 
     /// Sets the sampler for a request.
     pub(crate) fn set_sampler(&self, params: &SampleParams) {
-        self.p.gpu.write(self.buffer(self.p.plan.ids.sampler[0]), 0, bytemuck::cast_slice(bytemuck::bytes_of(params)));
+        self.p.gpu.write(
+            self.buffer(self.p.plan.ids.sampler[0]),
+            0,
+            bytemuck::cast_slice(bytemuck::bytes_of(params)),
+        );
     }
 
     /// Up to `k` tokens in one submit. The sequence's pages then hold every token but the last.
-    pub(crate) async fn chain(&mut self, id: SeqId, start: Start, k: u32, seed: u64) -> Result<Chain, Error> {
+    pub(crate) async fn chain(
+        &mut self,
+        id: SeqId,
+        start: Start,
+        k: u32,
+        seed: u64,
+    ) -> Result<Chain, Error> {
         let length = self.p.kv.length(id);
         let decodes = match start {
             Start::Head => k - 1,
@@ -316,7 +402,10 @@ impl Engine {
         let choose = [&self.p.head, &self.p.sample];
         let one = || self.p.decode.iter().chain(choose);
         let words = (ctl::LOG + k as usize) as u64;
-        let copy = [self.p.gpu.stage(&self.p.staging, self.buffer(ctl_id), 0, words)];
+        let copy = [self
+            .p
+            .gpu
+            .stage(&self.p.staging, self.buffer(ctl_id), 0, words)];
         match start {
             Start::Head => {
                 // The sampler goes on from the position of the last computed token.
@@ -335,12 +424,17 @@ impl Engine {
         let tokens = words[ctl::LOG..ctl::LOG + made].to_vec();
         let fed: Vec<u32> = match start {
             Start::Head => tokens.clone(),
-            Start::Token(token) => std::iter::once(token).chain(tokens.iter().copied()).collect(),
+            Start::Token(token) => std::iter::once(token)
+                .chain(tokens.iter().copied())
+                .collect(),
         };
         // The last token chosen has not been through the layers yet.
         let held = if made == 0 { 0 } else { fed.len() - 1 };
         self.commit(id, &fed[..held]);
-        Ok(Chain { tokens, fault: words[ctl::FAULT] != 0 })
+        Ok(Chain {
+            tokens,
+            fault: words[ctl::FAULT] != 0,
+        })
     }
 
     /// The logits after the last appended token, or after `token`.
@@ -350,7 +444,10 @@ impl Engine {
         let head = std::iter::once(&self.p.head);
         match start {
             Start::Head => {
-                let copy = [self.p.gpu.stage(&self.p.staging, self.buffer(ids.logits), 0, words)];
+                let copy = [self
+                    .p
+                    .gpu
+                    .stage(&self.p.staging, self.buffer(ids.logits), 0, words)];
                 self.p.gpu.run(head, 1, &copy);
             }
             Start::Token(token) => {
@@ -358,7 +455,12 @@ impl Engine {
                 let edits = self.p.kv.reserve(id, 1)?;
                 self.apply(&edits);
                 self.write_rows(id, length, &[token]);
-                let copy = [self.p.gpu.stage(&self.p.staging, self.buffer(self.p.plan.ids.logits), 0, words)];
+                let copy = [self.p.gpu.stage(
+                    &self.p.staging,
+                    self.buffer(self.p.plan.ids.logits),
+                    0,
+                    words,
+                )];
                 self.p.gpu.run(self.p.decode.iter().chain(head), 1, &copy);
                 self.count_kv(length..length + 1);
                 self.commit(id, &[token]);
@@ -387,11 +489,19 @@ impl Engine {
     /// one's logits are wanted.
     pub(crate) fn reuse(&mut self, to: SeqId, tokens: &[u32]) -> u32 {
         let limit = tokens.len().saturating_sub(1);
-        let common = |log: &[u32]| log.iter().zip(&tokens[..limit]).take_while(|(a, b)| a == b).count() as u32;
+        let common = |log: &[u32]| {
+            log.iter()
+                .zip(&tokens[..limit])
+                .take_while(|(a, b)| a == b)
+                .count() as u32
+        };
         let own = self.logs.get(&to).map_or(0, |log| common(log));
         let others = self.logs.iter().filter(|(id, _)| **id != to);
         // Of equals always the same one: their bits may differ, and a run must repeat.
-        let best = others.map(|(id, log)| (common(log), *id)).filter(|(n, id)| self.p.kv.can_share(*id, *n)).max();
+        let best = others
+            .map(|(id, log)| (common(log), *id))
+            .filter(|(n, id)| self.p.kv.can_share(*id, *n))
+            .max();
         match best {
             Some((n, from)) if n >= own + PAGE => {
                 self.p.kv.reset(to);

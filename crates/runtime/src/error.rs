@@ -112,10 +112,21 @@ impl Error {
     pub fn exit_class(&self) -> ExitClass {
         match self {
             Self::Model(chord_model::Error::Fit { .. }) => ExitClass::Device,
-            Self::Model(_) | Self::Text(_) | Self::Read { .. } | Self::NonFinite { .. } => ExitClass::Model,
-            Self::Gpu(chord_kernels::Error::NoAdapter { .. } | chord_kernels::Error::Limit { .. } | chord_kernels::Error::Open { .. }) => ExitClass::NoAdapter,
+            Self::Model(_) | Self::Text(_) | Self::Read { .. } | Self::NonFinite { .. } => {
+                ExitClass::Model
+            }
+            Self::Gpu(
+                chord_kernels::Error::NoAdapter { .. }
+                | chord_kernels::Error::Limit { .. }
+                | chord_kernels::Error::Open { .. },
+            ) => ExitClass::NoAdapter,
             Self::Gpu(_) => ExitClass::Device,
-            Self::Sampling(_) | Self::Context { .. } | Self::KvFull(_) | Self::EmptyPrompt | Self::TokenId { .. } | Self::NoTaps => ExitClass::Usage,
+            Self::Sampling(_)
+            | Self::Context { .. }
+            | Self::KvFull(_)
+            | Self::EmptyPrompt
+            | Self::TokenId { .. }
+            | Self::NoTaps => ExitClass::Usage,
         }
     }
 }

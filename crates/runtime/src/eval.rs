@@ -21,17 +21,27 @@ impl Engine {
     ///
     /// # Errors
     /// `E_CONTEXT`, `E_TOKEN_ID`, `E_KV_FULL` and the device's.
-    pub async fn eval(&mut self, tokens: &[u32], chunk: u32, on_row: &mut dyn FnMut(usize, &[f32])) -> Result<(), Error> {
+    pub async fn eval(
+        &mut self,
+        tokens: &[u32],
+        chunk: u32,
+        on_row: &mut dyn FnMut(usize, &[f32]),
+    ) -> Result<(), Error> {
         let n_vocab = self.config().n_vocab;
         if let Some(id) = tokens.iter().find(|id| **id >= n_vocab) {
             return Err(Error::TokenId { id: *id, n_vocab });
         }
         if tokens.len() as u64 > u64::from(self.position_limit()) {
-            return Err(Error::Context { tokens: tokens.len(), context: self.position_limit() });
+            return Err(Error::Context {
+                tokens: tokens.len(),
+                context: self.position_limit(),
+            });
         }
         let every_row = self.every_row().await?;
         let session = self.new_session()?;
-        let result = self.eval_rows(&every_row, &session, tokens, chunk, on_row).await;
+        let result = self
+            .eval_rows(&every_row, &session, tokens, chunk, on_row)
+            .await;
         session.close(self);
         result
     }
@@ -47,10 +57,15 @@ impl Engine {
         let n_vocab = self.config().n_vocab as usize;
         let mut done = 0;
         while done < tokens.len() {
-            let n = self.append(session.id(), &tokens[done..], chunk.clamp(1, CHUNK)).await?;
+            let n = self
+                .append(session.id(), &tokens[done..], chunk.clamp(1, CHUNK))
+                .await?;
             let words = u64::from(n) * head.stride;
-            let copy = [self.p.gpu.stage(&head.staging, self.buffer(head.logits), 0, words)];
-            self.p.gpu.run(std::iter::once(&head.step), n, 1, &copy);
+            let copy = [self
+                .p
+                .gpu
+                .stage(&head.staging, self.buffer(head.logits), 0, words)];
+            self.p.gpu.run(std::iter::once(&head.step), n, &copy);
             let rows = self.p.gpu.map(&head.staging, words).await?;
             for row in rows.chunks_exact(usize::try_from(head.stride).unwrap_or(usize::MAX)) {
                 on_row(done, bytemuck::cast_slice(&row[..n_vocab]));
@@ -62,13 +77,24 @@ impl Engine {
 
     async fn every_row(&mut self) -> Result<EveryRow, Error> {
         let plan = &self.p.plan;
-        let kernel = MatMul { cols: plan.prefill_cols, ..plan.head_kernel.clone() };
+        let kernel = MatMul {
+            cols: plan.prefill_cols,
+            ..plan.head_kernel.clone()
+        };
         let stride = plan.ids.logits_words;
         let segment = &plan.segments[plan.head_segment];
         let (quants, scales, act) = (segment.quants, segment.scales, plan.ids.act);
-        let description = BufDesc { label: "logits of every row".into(), words: u64::from(CHUNK) * stride, role: Role::Storage };
+        let description = BufDesc {
+            label: "logits of every row".into(),
+            words: u64::from(CHUNK) * stride,
+            role: Role::Storage,
+        };
         let logits = self.p.buffers.extend(&self.p.gpu, &description).await?;
-        let step = Step { name: "head of every row".into(), kernel: Box::new(kernel), bind: vec![(1, quants), (2, scales), (5, act), (6, logits)] };
+        let step = Step {
+            name: "head of every row".into(),
+            kernel: Box::new(kernel),
+            bind: vec![(1, quants), (2, scales), (5, act), (6, logits)],
+        };
         Ok(EveryRow {
             step: self.p.buffers.bind(&self.p.gpu, &step).await?,
             logits,

@@ -72,7 +72,9 @@ pub(crate) fn read_header(source: &dyn ModelSource) -> Result<Box<Directory>, Er
         if bytes.is_empty() {
             return parser.finish().map_err(gguf);
         }
-        source.read_at(offset, &mut bytes).map_err(|source| Error::Read { offset, source })?;
+        source
+            .read_at(offset, &mut bytes)
+            .map_err(|source| Error::Read { offset, source })?;
         offset += bytes.len() as u64;
         if let Progress::Ready(directory) = parser.feed(&bytes).map_err(gguf)? {
             directory.check_file_len(source.len()).map_err(gguf)?;
@@ -86,7 +88,11 @@ impl Engine {
     ///
     /// # Errors
     /// Any [`Error`].
-    pub async fn load(source: &dyn ModelSource, opts: &EngineOptions, progress: &mut dyn FnMut(LoadProgress)) -> Result<Self, Error> {
+    pub async fn load(
+        source: &dyn ModelSource,
+        opts: &EngineOptions,
+        progress: &mut dyn FnMut(LoadProgress),
+    ) -> Result<Self, Error> {
         let started = Instant::now();
         progress(LoadProgress::Header);
         let directory = read_header(source)?;
@@ -95,26 +101,38 @@ impl Engine {
         let template = ChatTemplate::from_directory(&directory)?;
         progress(LoadProgress::Device);
         let gpu = Gpu::open(opts.adapter.as_deref()).await?;
-        let limits = DeviceLimits { max_binding: gpu.caps().max_binding, max_buffer: gpu.caps().max_buffer };
+        let limits = DeviceLimits {
+            max_binding: gpu.caps().max_binding,
+            max_buffer: gpu.caps().max_buffer,
+        };
         let mut wanted = opts.context;
         let (fit, plan, buffers) = loop {
             let fit = FitPlan::from_header(&directory, &config, opts.kv, wanted, Some(&limits))?;
             if let Some(reason) = fit.verdict.reasons.first() {
-                return Err(chord_model::Error::Fit { what: reason.clone(), need: fit.total_bytes, have: limits.max_buffer }.into());
+                return Err(chord_model::Error::Fit {
+                    what: reason.clone(),
+                    need: fit.total_bytes,
+                    have: limits.max_buffer,
+                }
+                .into());
             }
             let graph = opts.graph(gpu.caps(), &fit, tokenizer.eog().len());
             let plan = plan(&directory, &config, &graph)?;
             match GpuPlan::allocate(&gpu, &plan.buffers).await {
                 Ok(buffers) => break (fit, plan, buffers),
                 // Nobody asked for this much context: take less rather than nothing. The figure is reported.
-                Err(chord_kernels::Error::OutOfMemory { .. }) if opts.context.is_none() && fit.context > 1024 => {
+                Err(chord_kernels::Error::OutOfMemory { .. })
+                    if opts.context.is_none() && fit.context > 1024 =>
+                {
                     wanted = Some(fit.context / 2);
                 }
                 Err(e) => return Err(e.into()),
             }
         };
         let loader_peak_host_bytes = upload(source, &directory, &gpu, &plan, &buffers, progress)?;
-        write_tables(source, &directory, &config, opts, &fit, &gpu, &plan, &buffers, &tokenizer)?;
+        write_tables(
+            source, &directory, &config, opts, &fit, &gpu, &plan, &buffers, &tokenizer,
+        )?;
 
         let total = (plan.prefill.len() + plan.decode.len() + 2) as u32;
         let mut done = 0;
@@ -133,11 +151,20 @@ impl Engine {
         let sample = bind(std::slice::from_ref(&plan.sample)).await?.remove(0);
         gpu.flush()?;
         gpu.check()?;
-        let staging_words = plan.ids.logits_words.max(chord_kernels::sample::ctl::WORDS as u64);
+        let staging_words = plan
+            .ids
+            .logits_words
+            .max(chord_kernels::sample::ctl::WORDS as u64);
         let staging = gpu.staging(staging_words).await?;
         progress(LoadProgress::Ready);
         let ring = matches!(opts.overflow, Overflow::Ring { .. });
-        let kv = KvPages::new(plan.pages, fit.context, opts.max_sequences, opts.sink_pages(), ring);
+        let kv = KvPages::new(
+            plan.pages,
+            fit.context,
+            opts.max_sequences,
+            opts.sink_pages(),
+            ring,
+        );
         Ok(Self::new(Parts {
             gpu,
             buffers,
@@ -160,7 +187,14 @@ impl Engine {
 }
 
 /// Streams every weight through a bounded slice to the device. Returns the most host bytes held at once.
-fn upload(source: &dyn ModelSource, d: &Directory, gpu: &Gpu, plan: &Plan, buffers: &GpuPlan, progress: &mut dyn FnMut(LoadProgress)) -> Result<u64, Error> {
+fn upload(
+    source: &dyn ModelSource,
+    d: &Directory,
+    gpu: &Gpu,
+    plan: &Plan,
+    buffers: &GpuPlan,
+    progress: &mut dyn FnMut(LoadProgress),
+) -> Result<u64, Error> {
     let total = d.tensors().iter().map(|t| t.bytes).sum();
     let (mut done, mut pending, mut peak) = (0u64, 0usize, 0usize);
     let (mut bytes, mut quants, mut scales) = (Vec::new(), Vec::new(), Vec::new());
@@ -169,7 +203,12 @@ fn upload(source: &dyn ModelSource, d: &Directory, gpu: &Gpu, plan: &Plan, buffe
             bytes.resize(slice.bytes, 0);
             quants.resize(slice.quants.1, 0);
             scales.resize(slice.scales.1, 0);
-            source.read_at(slice.offset, &mut bytes).map_err(|source| Error::Read { offset: slice.offset, source })?;
+            source
+                .read_at(slice.offset, &mut bytes)
+                .map_err(|source| Error::Read {
+                    offset: slice.offset,
+                    source,
+                })?;
             segment.repack(&bytes, &mut quants, &mut scales)?;
             gpu.write(buffers.buffer(segment.quants), slice.quants.0, &quants);
             gpu.write(buffers.buffer(segment.scales), slice.scales.0, &scales);
@@ -197,11 +236,19 @@ fn upload(source: &dyn ModelSource, d: &Directory, gpu: &Gpu, plan: &Plan, buffe
 /// `n` little-endian f32 as words.
 fn read_floats(source: &dyn ModelSource, offset: u64, n: usize) -> Result<Vec<u32>, Error> {
     let mut bytes = vec![0; n * 4];
-    source.read_at(offset, &mut bytes).map_err(|source| Error::Read { offset, source })?;
-    Ok(bytes.chunks_exact(4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect())
+    source
+        .read_at(offset, &mut bytes)
+        .map_err(|source| Error::Read { offset, source })?;
+    Ok(bytes
+        .chunks_exact(4)
+        .map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+        .collect())
 }
 
-#[expect(clippy::too_many_arguments, reason = "called once, with everything that loading has gathered")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "called once, with everything that loading has gathered"
+)]
 fn write_tables(
     source: &dyn ModelSource,
     d: &Directory,
@@ -217,7 +264,12 @@ fn write_tables(
         None => None,
         Some(t) => {
             let n = usize::try_from(t.elements()).unwrap_or(0);
-            Some(read_floats(source, t.offset, n)?.into_iter().map(f32::from_bits).collect::<Vec<_>>())
+            Some(
+                read_floats(source, t.offset, n)?
+                    .into_iter()
+                    .map(f32::from_bits)
+                    .collect::<Vec<_>>(),
+            )
         }
     };
     let (angles, magnitude) = config.rope.inv_freq(factors.as_deref());
@@ -226,7 +278,11 @@ fn write_tables(
         Overflow::Ring { .. } => options::RING_POSITIONS.max(fit.context),
     };
     let (table, _) = rope_table(&angles, magnitude, positions);
-    gpu.write(buffers.buffer(plan.ids.rope), 0, bytemuck::cast_slice(&table));
+    gpu.write(
+        buffers.buffer(plan.ids.rope),
+        0,
+        bytemuck::cast_slice(&table),
+    );
     gpu.write(buffers.buffer(plan.ids.sampler[2]), 0, tokenizer.eog());
     Ok(())
 }

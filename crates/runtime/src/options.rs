@@ -90,7 +90,8 @@ impl EngineOptions {
         let seq_pages = fit.context.div_ceil(chord_kernels::PAGE);
         // A shared pool may not pass a binding either; sequences that do not fit get an error of their own.
         let page_bytes = fit.kv_page_bytes.max(1);
-        let pool = (caps.max_binding.min(caps.max_buffer) / page_bytes).min(u64::from(seq_pages) * u64::from(self.max_sequences));
+        let pool = (caps.max_binding.min(caps.max_buffer) / page_bytes)
+            .min(u64::from(seq_pages) * u64::from(self.max_sequences));
         GraphOptions {
             kv: self.kv,
             exact: self.precision == Precision::Exact,

@@ -107,7 +107,10 @@ impl Engine {
     pub fn new_session(&mut self) -> Result<Session, Error> {
         let id = self.p.kv.open()?;
         self.logs.insert(id, Vec::new());
-        Ok(Session { id, tokens: Vec::new() })
+        Ok(Session {
+            id,
+            tokens: Vec::new(),
+        })
     }
 }
 
@@ -136,7 +139,10 @@ impl Answer {
         let text = self.decoder.push(id).unwrap_or_default();
         let event = self.stops.push(&text);
         self.text.push_str(&event.emit);
-        on_event(Event::Token { id, text: event.emit });
+        on_event(Event::Token {
+            id,
+            text: event.emit,
+        });
         event.stopped
     }
 }
@@ -195,7 +201,11 @@ impl Session {
         let budget = req.max_tokens.unwrap_or(u32::MAX).min(room);
         let reused = engine.reuse(self.id, &prompt);
         self.tokens = prompt.clone();
-        let mut timings = Timings { load_ms: engine.load_ms(), reused_tokens: reused, ..Timings::default() };
+        let mut timings = Timings {
+            load_ms: engine.load_ms(),
+            reused_tokens: reused,
+            ..Timings::default()
+        };
         let mut answer = Answer {
             tokens: Vec::new(),
             text: String::new(),
@@ -211,16 +221,23 @@ impl Session {
         let mut finish = None;
         while done < total && finish.is_none() {
             on_event(Event::Prefill { done, total });
-            last_batch = engine.append(self.id, &prompt[(reused + done) as usize..], CHUNK).await?;
+            last_batch = engine
+                .append(self.id, &prompt[(reused + done) as usize..], CHUNK)
+                .await?;
             done += last_batch;
-            finish = cancel.load(Ordering::Relaxed).then_some(FinishReason::Cancelled);
+            finish = cancel
+                .load(Ordering::Relaxed)
+                .then_some(FinishReason::Cancelled);
         }
         timings.prefilled_tokens = done;
         timings.prefill_ms = started.elapsed().as_secs_f64() * 1e3;
         if finish.is_none() {
             on_event(Event::Prefill { done, total });
             engine.select_last(last_batch);
-            finish = Some(self.decode(engine, req, budget, &mut answer, cancel, on_event).await?);
+            finish = Some(
+                self.decode(engine, req, budget, &mut answer, cancel, on_event)
+                    .await?,
+            );
         }
 
         let rest = answer.decoder.finish();
@@ -245,7 +262,13 @@ impl Session {
             timings.decode_ms = (answer.last - first).as_secs_f64() * 1e3;
             timings.decode_tok_s = per_second(decoded, timings.decode_ms);
         }
-        Ok(Done { prompt_tokens: prompt, tokens: answer.tokens, text: answer.text, finish_reason: finish, timings })
+        Ok(Done {
+            prompt_tokens: prompt,
+            tokens: answer.tokens,
+            text: answer.text,
+            finish_reason: finish,
+            timings,
+        })
     }
 
     /// The logits after the prompt, `[n_vocab]`. What the session already holds is not computed again; a prompt that
@@ -253,7 +276,11 @@ impl Session {
     ///
     /// # Errors
     /// `E_CONTEXT`, `E_EMPTY_PROMPT`, `E_TOKEN_ID`, `E_KV_FULL` and the device's.
-    pub async fn next_logits(&mut self, engine: &mut Engine, prompt: &[u32]) -> Result<Vec<f32>, Error> {
+    pub async fn next_logits(
+        &mut self,
+        engine: &mut Engine,
+        prompt: &[u32],
+    ) -> Result<Vec<f32>, Error> {
         let prompt = checked_prompt(engine, prompt)?;
         let held = engine.reuse(self.id, &prompt);
         self.tokens.clone_from(&prompt);
@@ -279,8 +306,15 @@ impl Session {
         cancel: &AtomicBool,
         on_event: &mut dyn FnMut(Event),
     ) -> Result<FinishReason, Error> {
-        let eog: Vec<u32> = if req.ignore_eog { Vec::new() } else { engine.tokenizer().eog().to_vec() };
-        engine.set_sampler(&req.sampling.params(engine.config().n_vocab, eog.len() as u32));
+        let eog: Vec<u32> = if req.ignore_eog {
+            Vec::new()
+        } else {
+            engine.tokenizer().eog().to_vec()
+        };
+        engine.set_sampler(
+            &req.sampling
+                .params(engine.config().n_vocab, eog.len() as u32),
+        );
         let fixed = engine.p.options.tokens_per_submit;
         let mut k = fixed.unwrap_or(1);
         let mut start = Start::Head;
@@ -289,7 +323,9 @@ impl Session {
                 return Ok(FinishReason::Cancelled);
             }
             let began = Instant::now();
-            let n = k.min(budget - answer.tokens.len() as u32).clamp(1, MAX_CHAIN);
+            let n = k
+                .min(budget - answer.tokens.len() as u32)
+                .clamp(1, MAX_CHAIN);
             let chain = self.next_tokens(engine, req, start, n).await?;
             for (i, id) in chain.tokens.iter().enumerate() {
                 if eog.contains(id) {
@@ -305,17 +341,31 @@ impl Session {
             }
             match chain.tokens.last() {
                 Some(last) if !chain.fault => start = Start::Token(*last),
-                _ => return Err(Error::NonFinite { position: engine.p.kv.length(self.id) }),
+                _ => {
+                    return Err(Error::NonFinite {
+                        position: engine.p.kv.length(self.id),
+                    });
+                }
             }
             if fixed.is_none() {
-                k = if began.elapsed() < SUBMIT_TARGET { (n * 2).min(MAX_CHAIN) } else { (n / 2).max(1) };
+                k = if began.elapsed() < SUBMIT_TARGET {
+                    (n * 2).min(MAX_CHAIN)
+                } else {
+                    (n / 2).max(1)
+                };
             }
         }
         Ok(FinishReason::Length)
     }
 
     /// Up to `n` tokens: chained on the device, or one chosen by the CPU where penalties need the history.
-    async fn next_tokens(&mut self, engine: &mut Engine, req: &GenerateRequest, start: Start, n: u32) -> Result<Chain, Error> {
+    async fn next_tokens(
+        &mut self,
+        engine: &mut Engine,
+        req: &GenerateRequest,
+        start: Start,
+        n: u32,
+    ) -> Result<Chain, Error> {
         if !req.sampling.needs_cpu() {
             // In a ring that recycles, a chain ends with its page.
             let n = match start {
@@ -329,7 +379,10 @@ impl Session {
         let mut history = engine.logs.get(&self.id).cloned().unwrap_or_default();
         history.truncate(position as usize);
         match sampler::sample(&mut logits, &history, &req.sampling, position) {
-            Ok(token) => Ok(Chain { tokens: vec![token], fault: false }),
+            Ok(token) => Ok(Chain {
+                tokens: vec![token],
+                fault: false,
+            }),
             Err(_) => Err(Error::NonFinite { position }),
         }
     }
@@ -347,7 +400,10 @@ fn checked_prompt(engine: &Engine, prompt: &[u32]) -> Result<Vec<u32>, Error> {
         return Err(Error::TokenId { id: *id, n_vocab });
     }
     if prompt.len() as u64 > u64::from(engine.position_limit()) {
-        return Err(Error::Context { tokens: prompt.len(), context: engine.position_limit() });
+        return Err(Error::Context {
+            tokens: prompt.len(),
+            context: engine.position_limit(),
+        });
     }
     Ok(prompt)
 }

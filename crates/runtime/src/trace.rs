@@ -40,7 +40,11 @@ impl TraceDump {
             None => {
                 let mut shape = vec![n];
                 shape.extend(row_shape);
-                self.taps.push(Tap { name, shape, data: rows });
+                self.taps.push(Tap {
+                    name,
+                    shape,
+                    data: rows,
+                });
             }
         }
     }
@@ -72,13 +76,21 @@ impl Engine {
             let rows = self.append_for_trace(session.id(), chunk).await?;
             let staging = self.p.gpu.staging(self.widest_tap()).await?;
             let engine = &*self;
-            let mut tracer = Tracer { engine, staging, id: session.id(), first, rows, dump: &mut dump };
+            let mut tracer = Tracer {
+                engine,
+                staging,
+                id: session.id(),
+                first,
+                rows,
+                dump: &mut dump,
+            };
             for at in 0..engine.p.prefill.len() {
                 tracer.step(at).await?;
             }
         }
         session.close(self);
-        self.eval(tokens, CHUNK, &mut |_, row| logits.extend_from_slice(row)).await?;
+        self.eval(tokens, CHUNK, &mut |_, row| logits.extend_from_slice(row))
+            .await?;
         let n_vocab = self.config().n_vocab as usize;
         dump.add("result_output".into(), &[n_vocab], logits);
         Ok(dump)
@@ -87,35 +99,68 @@ impl Engine {
     fn widest_tap(&self) -> u64 {
         let ids = &self.p.plan.ids;
         let taps = ids.taps.unwrap_or_default();
-        let buffers = [ids.x, ids.act, ids.act_ff, ids.act_attn, ids.qkv].into_iter().chain(taps);
-        let widest = buffers.map(|id| self.p.plan.buffers[id].words).max().unwrap_or(0);
+        let buffers = [ids.x, ids.act, ids.act_ff, ids.act_attn, ids.qkv]
+            .into_iter()
+            .chain(taps);
+        let widest = buffers
+            .map(|id| self.p.plan.buffers[id].words)
+            .max()
+            .unwrap_or(0);
         widest.max(ids.page_words)
     }
 }
 
 impl Tracer<'_> {
     async fn words(&self, id: BufId, n: usize) -> Result<Vec<u32>, Error> {
-        Ok(self.engine.p.gpu.read(&self.staging, self.engine.buffer(id), 0, n as u64).await?)
+        Ok(self
+            .engine
+            .p
+            .gpu
+            .read(&self.staging, self.engine.buffer(id), 0, n as u64)
+            .await?)
     }
 
     /// Rows of an f32 buffer with `stride` values a row, of which `width` from `at` are wanted.
-    async fn floats(&self, id: BufId, stride: usize, at: usize, width: usize) -> Result<Vec<f32>, Error> {
+    async fn floats(
+        &self,
+        id: BufId,
+        stride: usize,
+        at: usize,
+        width: usize,
+    ) -> Result<Vec<f32>, Error> {
         let words = self.words(id, stride * self.rows as usize).await?;
-        let rows = words.chunks_exact(stride).flat_map(|row| &row[at..at + width]);
+        let rows = words
+            .chunks_exact(stride)
+            .flat_map(|row| &row[at..at + width]);
         Ok(rows.map(|w| f32::from_bits(*w)).collect())
     }
 
     /// Rows of activation blocks; `norm` applies the RMS norm's factor over so many values.
-    async fn blocks(&self, id: BufId, kind: ActKind, width: usize, norm: Option<usize>) -> Result<Vec<f32>, Error> {
+    async fn blocks(
+        &self,
+        id: BufId,
+        kind: ActKind,
+        width: usize,
+        norm: Option<usize>,
+    ) -> Result<Vec<f32>, Error> {
         let row_words = width.div_ceil(BLOCK) * kind.words();
         let words = self.words(id, row_words * self.rows as usize).await?;
         let mut out = Vec::new();
         for row in words.chunks_exact(row_words) {
-            let blocks: Vec<_> = row.chunks_exact(kind.words()).map(|b| act::decode(kind, b)).collect();
+            let blocks: Vec<_> = row
+                .chunks_exact(kind.words())
+                .map(|b| act::decode(kind, b))
+                .collect();
             let ssq: f64 = blocks.iter().map(|(_, ssq)| f64::from(*ssq)).sum();
             let eps = f64::from(self.engine.config().rms_eps);
             let factor = norm.map_or(1.0, |n| 1.0 / (ssq / n as f64 + eps).sqrt());
-            out.extend(blocks.iter().flat_map(|(v, _)| v).take(width).map(|v| (f64::from(*v) * factor) as f32));
+            out.extend(
+                blocks
+                    .iter()
+                    .flat_map(|(v, _)| v)
+                    .take(width)
+                    .map(|v| (f64::from(*v) * factor) as f32),
+            );
         }
         Ok(out)
     }
@@ -127,10 +172,22 @@ impl Tracer<'_> {
         let mut out = Vec::new();
         let mut held: Option<(u32, Vec<u32>)> = None;
         for pos in self.first..self.first + self.rows {
-            let page = self.engine.p.kv.page(self.id, shape.ring_index(pos / PAGE)).unwrap_or(0);
+            let page = self
+                .engine
+                .p
+                .kv
+                .page(self.id, shape.ring_index(pos / PAGE))
+                .unwrap_or(0);
             if held.as_ref().is_none_or(|(p, _)| *p != page) {
                 let store = self.engine.buffer(plan.ids.kv[layer].0);
-                held = Some((page, self.engine.p.gpu.read(&self.staging, store, u64::from(page) * words, words).await?));
+                held = Some((
+                    page,
+                    self.engine
+                        .p
+                        .gpu
+                        .read(&self.staging, store, u64::from(page) * words, words)
+                        .await?,
+                ));
             }
             if let Some((_, page)) = &held {
                 for head in 0..shape.n_kv_heads {
@@ -146,14 +203,22 @@ impl Tracer<'_> {
     async fn step(&mut self, at: usize) -> Result<(), Error> {
         let p = &self.engine.p;
         let step = &p.prefill[at];
-        p.gpu.run(std::iter::once(step), self.rows, 1, &[]);
+        p.gpu.run(std::iter::once(step), self.rows, &[]);
         let (c, ids) = (&p.config, &p.plan.ids);
         let s = &p.plan.kv_shape;
         let model = c.d_model as usize;
-        let (heads, kv_heads, dim) = (c.n_heads as usize, c.n_kv_heads as usize, c.head_dim as usize);
+        let (heads, kv_heads, dim) = (
+            c.n_heads as usize,
+            c.n_kv_heads as usize,
+            c.head_dim as usize,
+        );
         let padded = model.next_multiple_of(BLOCK);
         let [t_attn, t_proj, t_ffn] = ids.taps.unwrap_or_default();
-        let (layer, part) = match step.name.strip_prefix("layer").and_then(|r| r.split_once('.')) {
+        let (layer, part) = match step
+            .name
+            .strip_prefix("layer")
+            .and_then(|r| r.split_once('.'))
+        {
             Some((n, part)) => (n.parse().unwrap_or(0), part),
             None => (0, step.name.as_str()),
         };
@@ -168,7 +233,11 @@ impl Tracer<'_> {
             }
             "kv_write" => {
                 let stride = s.qkv_stride as usize;
-                for (tap, first, n) in [("q", 0, heads), ("k", s.k_off as usize, kv_heads), ("v", s.v_off as usize, kv_heads)] {
+                for (tap, first, n) in [
+                    ("q", 0, heads),
+                    ("k", s.k_off as usize, kv_heads),
+                    ("v", s.v_off as usize, kv_heads),
+                ] {
                     let rows = self.floats(ids.qkv, stride, first, n * dim).await?;
                     self.dump.add(name(tap), &[n, dim], rows);
                 }
@@ -179,7 +248,9 @@ impl Tracer<'_> {
                 let stride = ids.tap_strides[0] as usize;
                 let q = self.floats(t_attn, stride, 0, heads * dim).await?;
                 let stats = self.floats(t_attn, stride, heads * dim, heads * 3).await?;
-                let out = self.blocks(ids.act_attn, kinds[1], heads * dim, None).await?;
+                let out = self
+                    .blocks(ids.act_attn, kinds[1], heads * dim, None)
+                    .await?;
                 self.dump.add(name("q_rope"), &[heads, dim], q);
                 self.dump.add(name("attn_stats"), &[heads, 3], stats);
                 self.dump.add(name("attn_out"), &[heads, dim], out);
@@ -193,7 +264,9 @@ impl Tracer<'_> {
                 self.dump.add(name("ffn_norm"), &[model], norm);
             }
             "glu" => {
-                let inner = self.blocks(ids.act_ff, kinds[3], c.d_ff as usize, None).await?;
+                let inner = self
+                    .blocks(ids.act_ff, kinds[3], c.d_ff as usize, None)
+                    .await?;
                 self.dump.add(name("ffn_swiglu"), &[c.d_ff as usize], inner);
             }
             "down" => {
@@ -204,7 +277,11 @@ impl Tracer<'_> {
                 let next = p.plan.act_kinds[layer + 1][0];
                 let norm = self.blocks(ids.act, next, model, Some(model)).await?;
                 let last = layer + 1 == c.n_layers as usize;
-                let tap = if last { "result_norm".into() } else { format!("attn_norm-{}", layer + 1) };
+                let tap = if last {
+                    "result_norm".into()
+                } else {
+                    format!("attn_norm-{}", layer + 1)
+                };
                 self.dump.add(tap, &[model], norm);
             }
             _ => {}

@@ -158,19 +158,42 @@ pub fn check(dump: &TraceDump, tokens: &[u32]) -> Vec<Fault> {
     let mut faults = Vec::new();
     for tap in &dump.taps {
         let (stem, layer) = stem_and_layer(&tap.name);
-        let mut found = |kind, token, what: String| faults.push(Fault { kind, tap: tap.name.clone(), token, what });
+        let mut found = |kind, token, what: String| {
+            faults.push(Fault {
+                kind,
+                tap: tap.name.clone(),
+                token,
+                what,
+            });
+        };
         let Some(rows) = rows(tap) else {
-            found(FaultKind::Shape, None, format!("{} values do not fill the shape {:?}", tap.data.len(), tap.shape));
+            found(
+                FaultKind::Shape,
+                None,
+                format!(
+                    "{} values do not fill the shape {:?}",
+                    tap.data.len(),
+                    tap.shape
+                ),
+            );
             continue;
         };
         let bad = |row: &[f32]| row.iter().any(|v| !v.is_finite());
         if let Some(token) = rows.iter().position(|r| bad(r)) {
             let n = tap.data.iter().filter(|v| !v.is_finite()).count();
-            found(FaultKind::NonFinite, Some(token), format!("{n} values are NaN or infinite"));
+            found(
+                FaultKind::NonFinite,
+                Some(token),
+                format!("{n} values are NaN or infinite"),
+            );
             continue;
         }
         if tap.data.iter().all(|v| *v == 0.0) {
-            let kind = if stem == "k" { FaultKind::ZeroKey } else { FaultKind::Zero };
+            let kind = if stem == "k" {
+                FaultKind::ZeroKey
+            } else {
+                FaultKind::Zero
+            };
             found(kind, Some(0), "every value is zero".into());
             continue;
         }
@@ -182,14 +205,26 @@ pub fn check(dump: &TraceDump, tokens: &[u32]) -> Vec<Fault> {
                     n => row.chunks(n).any(|h| h.iter().all(|v| *v == 0.0)),
                 };
                 if let Some(token) = rows.iter().position(zero) {
-                    found(FaultKind::ZeroKey, Some(token), "the key is all zero".into());
+                    found(
+                        FaultKind::ZeroKey,
+                        Some(token),
+                        "the key is all zero".into(),
+                    );
                 }
             }
             "q_rope" | "k_rope" => {
                 let before = format!("{}-{layer}", stem.trim_end_matches("_rope"));
-                let before = dump.taps.iter().find(|t| t.name == before).and_then(self::rows);
+                let before = dump
+                    .taps
+                    .iter()
+                    .find(|t| t.name == before)
+                    .and_then(self::rows);
                 if let Some(token) = before.and_then(|b| rope_unchanged(&b, &rows)) {
-                    found(FaultKind::RopeUnchanged, Some(token), "RoPE changes nothing at a position above 0".into());
+                    found(
+                        FaultKind::RopeUnchanged,
+                        Some(token),
+                        "RoPE changes nothing at a position above 0".into(),
+                    );
                 }
             }
             "attn_stats" => {
@@ -198,7 +233,9 @@ pub fn check(dump: &TraceDump, tokens: &[u32]) -> Vec<Fault> {
                     found(FaultKind::RowSum, Some(token), what);
                 }
                 if let Some(head) = identical_attention(&rows) {
-                    let what = format!("head {head} has identical attention rows at every position above 0");
+                    let what = format!(
+                        "head {head} has identical attention rows at every position above 0"
+                    );
                     found(FaultKind::IdenticalAttention, None, what);
                 }
             }
@@ -209,7 +246,10 @@ pub fn check(dump: &TraceDump, tokens: &[u32]) -> Vec<Fault> {
                 if let Some(top) = first.filter(|_| varied && rows.len() >= MIN_TOP_ROWS)
                     && tops.all(|t| t == first)
                 {
-                    let what = format!("token {top} is the likeliest at every one of {} positions", rows.len());
+                    let what = format!(
+                        "token {top} is the likeliest at every one of {} positions",
+                        rows.len()
+                    );
                     found(FaultKind::SameTopToken, None, what);
                 }
             }
@@ -226,7 +266,10 @@ fn stem_and_layer(name: &str) -> (&str, &str) {
 
 /// One slice per token; `None` where values and shape disagree.
 fn rows(tap: &Tap) -> Option<Vec<&[f32]>> {
-    let n = tap.shape.iter().try_fold(1usize, |n, d| n.checked_mul(*d))?;
+    let n = tap
+        .shape
+        .iter()
+        .try_fold(1usize, |n, d| n.checked_mul(*d))?;
     let tokens = *tap.shape.first()?;
     if n != tap.data.len() || n == 0 {
         return None;
@@ -236,14 +279,22 @@ fn rows(tap: &Tap) -> Option<Vec<&[f32]>> {
 
 fn rope_unchanged(before: &[&[f32]], after: &[&[f32]]) -> Option<usize> {
     let same = |(b, a): (&&[f32], &&[f32])| b == a && b.iter().any(|v| *v != 0.0);
-    before.iter().zip(after).enumerate().skip(1).find_map(|(token, pair)| same(pair).then_some(token))
+    before
+        .iter()
+        .zip(after)
+        .enumerate()
+        .skip(1)
+        .find_map(|(token, pair)| same(pair).then_some(token))
 }
 
 /// Rows of `heads` times (row sum, maximum, entropy).
 fn bad_row_sum(rows: &[&[f32]]) -> Option<(usize, usize, f32)> {
     rows.iter().enumerate().find_map(|(token, row)| {
         let (heads, _) = row.as_chunks::<3>();
-        let (head, [sum, ..]) = heads.iter().enumerate().find(|(_, [sum, ..])| (sum - 1.0).abs() > ROW_SUM_TOLERANCE)?;
+        let (head, [sum, ..]) = heads
+            .iter()
+            .enumerate()
+            .find(|(_, [sum, ..])| (sum - 1.0).abs() > ROW_SUM_TOLERANCE)?;
         Some((token, head, *sum))
     })
 }
@@ -254,22 +305,32 @@ fn identical_attention(rows: &[&[f32]]) -> Option<usize> {
     let later: Vec<&[[f32; 3]]> = rows.iter().skip(1).map(|r| r.as_chunks::<3>().0).collect();
     let first = *later.first().filter(|_| later.len() >= 2)?;
     let close = |a: f32, b: f32| (a - b).abs() <= 1e-6 * a.abs().max(b.abs()).max(1e-6);
-    let mut same = first.iter().enumerate().filter(|(head, [_, max, entropy])| {
-        later.iter().skip(1).all(|row| row.get(*head).is_some_and(|[_, m, e]| close(*max, *m) && close(*entropy, *e)))
-    });
+    let mut same = first
+        .iter()
+        .enumerate()
+        .filter(|(head, [_, max, entropy])| {
+            later.iter().skip(1).all(|row| {
+                row.get(*head)
+                    .is_some_and(|[_, m, e]| close(*max, *m) && close(*entropy, *e))
+            })
+        });
     let all: Vec<usize> = same.clone().map(|(head, _)| head).collect();
     if all.len() == first.len() {
         return all.first().copied();
     }
-    same.find(|(_, [_, max, _])| *max < 1.0 - 1e-6).map(|(head, _)| head)
+    same.find(|(_, [_, max, _])| *max < 1.0 - 1e-6)
+        .map(|(head, _)| head)
 }
 
 fn argmax(row: &[f32]) -> Option<usize> {
     // The lowest id wins ties, as in sampling.
-    row.iter().enumerate().fold(None, |best: Option<(usize, f32)>, (i, v)| match best {
-        Some((_, b)) if *v <= b => best,
-        _ => Some((i, *v)),
-    }).map(|(i, _)| i)
+    row.iter()
+        .enumerate()
+        .fold(None, |best: Option<(usize, f32)>, (i, v)| match best {
+            Some((_, b)) if *v <= b => best,
+            _ => Some((i, *v)),
+        })
+        .map(|(i, _)| i)
 }
 
 #[cfg(test)]

@@ -6,7 +6,12 @@ use chord_runtime::{EngineOptions, KvType, Precision};
 use common::*;
 
 fn fast(kv: KvType) -> EngineOptions {
-    EngineOptions { precision: Precision::Fast, kv, context: Some(2048), ..EngineOptions::default() }
+    EngineOptions {
+        precision: Precision::Fast,
+        kv,
+        context: Some(2048),
+        ..EngineOptions::default()
+    }
 }
 
 /// llama.cpp's own distance from the reference on these 32 tokens (tests/data/PROVENANCE.md: `.cpu` against `.deq`).
@@ -21,8 +26,15 @@ fn smollm2_mean_kl_is_no_larger_than_llama_cpps() {
         let kls: Vec<f64> = theirs.iter().zip(&ours).map(|(t, o)| kl(t, o)).collect();
         let mean = kls.iter().sum::<f64>() / kls.len() as f64;
         let worst = kls.iter().fold(0.0f64, |a, k| a.max(*k));
-        let agree = theirs.iter().zip(&ours).filter(|(t, o)| argmax(t) == argmax(o)).count();
-        println!("{SMOL} fast, KV {kv:?}: mean KL {mean:.3e} (llama.cpp {LLAMA_CPP_MEAN_KL:.2e}), largest {worst:.3e}, top-1 {agree}/{}", ours.len());
+        let agree = theirs
+            .iter()
+            .zip(&ours)
+            .filter(|(t, o)| argmax(t) == argmax(o))
+            .count();
+        println!(
+            "{SMOL} fast, KV {kv:?}: mean KL {mean:.3e} (llama.cpp {LLAMA_CPP_MEAN_KL:.2e}), largest {worst:.3e}, top-1 {agree}/{}",
+            ours.len()
+        );
         assert!(mean <= LLAMA_CPP_MEAN_KL, "mean KL {mean:e}");
     }
 }

@@ -8,11 +8,21 @@ use common::*;
 fn logits_equal_reference(name: &str) {
     let mut engine = load(name, &exact());
     let ours = eval(&mut engine, &logits_ids(name), 32);
-    let theirs = npy(&format!("logits/{name}.deq.{}.npy", if name == SMOL { "full" } else { "slice" }));
+    let theirs = npy(&format!(
+        "logits/{name}.deq.{}.npy",
+        if name == SMOL { "full" } else { "slice" }
+    ));
     if name == SMOL {
         let mean = theirs.iter().zip(&ours).map(|(t, o)| kl(t, o)).sum::<f64>() / ours.len() as f64;
-        let agree = theirs.iter().zip(&ours).filter(|(t, o)| argmax(t) == argmax(o)).count();
-        println!("{name} exact: mean KL {mean:.3e}, top-1 {agree}/{}", ours.len());
+        let agree = theirs
+            .iter()
+            .zip(&ours)
+            .filter(|(t, o)| argmax(t) == argmax(o))
+            .count();
+        println!(
+            "{name} exact: mean KL {mean:.3e}, top-1 {agree}/{}",
+            ours.len()
+        );
         assert!(mean <= 1e-6, "mean KL {mean:e}");
         assert_eq!(agree, ours.len());
     } else {
@@ -45,7 +55,12 @@ fn tiny_llama_with_yarn_greedy_on_both() {
 
 #[test]
 fn tiny_llama_logits_on_both() {
-    for name in [TINY, "v2k-llama-e288-Q4_K_M", "v2k-llama-ropefreqs-Q4_K_M", "v2k-llama-yarn-Q4_K_M"] {
+    for name in [
+        TINY,
+        "v2k-llama-e288-Q4_K_M",
+        "v2k-llama-ropefreqs-Q4_K_M",
+        "v2k-llama-yarn-Q4_K_M",
+    ] {
         logits_equal_reference(name);
     }
 }

@@ -18,8 +18,9 @@ pub fn run(args: &BenchArgs) -> Result<u8, Error> {
         &args.model,
         &args.engine,
         Needs {
-            precision: Precision::Fast,
-            taps: false,
+            // Fixed, so that the counters do not depend on the machine.
+            tokens_per_submit: Some(8),
+            ..Needs::default()
         },
     )?;
     let (prompt, generate) = (args.prompt, args.generate);

@@ -9,12 +9,14 @@ use crate::out::dim;
 use chord_runtime::{Engine, EngineOptions, KvType, LoadProgress, Precision};
 
 /// What a subcommand asks of the engine beyond its flags.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Needs {
     /// Precision without `--precision`.
     pub precision: Precision,
     /// Keep every intermediate tensor.
     pub taps: bool,
+    /// Tokens per submit; None: by the time they take.
+    pub tokens_per_submit: Option<u32>,
 }
 
 /// Options from flags. `exact` keeps every operand f32, the cache included, unless `--kv` says otherwise.
@@ -34,6 +36,7 @@ pub fn options(args: &EngineArgs, needs: Needs) -> EngineOptions {
         kv,
         precision,
         taps: needs.taps,
+        tokens_per_submit: needs.tokens_per_submit,
         ..EngineOptions::default()
     }
 }
@@ -122,10 +125,7 @@ mod tests {
 
     #[test]
     fn the_cache_follows_the_precision_unless_told_otherwise() {
-        let needs = Needs {
-            precision: Precision::Fast,
-            taps: false,
-        };
+        let needs = Needs::default();
         let kv = |p, k| options(&flags(p, k), needs).kv;
         assert_eq!(kv(None, None), KvType::F16);
         assert_eq!(kv(Some(PrecisionArg::Exact), None), KvType::F32);

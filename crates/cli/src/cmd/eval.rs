@@ -28,14 +28,7 @@ pub fn run(args: &EvalArgs) -> Result<u8, Error> {
 }
 
 fn load(args: &EvalArgs) -> Result<Engine, Error> {
-    engine::load(
-        &args.model,
-        &args.engine,
-        Needs {
-            precision: Precision::Fast,
-            taps: false,
-        },
-    )
+    engine::load(&args.model, &args.engine, Needs::default())
 }
 
 /// All tokens must have a place in the context.

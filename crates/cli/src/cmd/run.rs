@@ -25,14 +25,7 @@ enum Input {
 pub fn run(args: &RunArgs) -> Result<u8, Error> {
     // Before the model: reading a prompt takes no time, loading may take minutes.
     let input = input(args)?;
-    let engine = engine::load(
-        &args.model,
-        &args.engine,
-        Needs {
-            precision: Precision::Fast,
-            taps: false,
-        },
-    )?;
+    let engine = engine::load(&args.model, &args.engine, Needs::default())?;
     let mut raw = args.raw;
     if !raw && engine.template().is_none() {
         raw = true;

@@ -26,6 +26,7 @@ pub fn run(args: &TraceArgs) -> Result<u8, Error> {
         Needs {
             precision: Precision::Exact,
             taps: true,
+            ..Needs::default()
         },
     )?;
     tokens_file::check(&tokens, engine.config().n_vocab)?;

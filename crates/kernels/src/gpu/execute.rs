@@ -57,7 +57,10 @@ impl GpuPlan {
     /// # Errors
     /// `E_GPU_OOM`, `E_GPU_REFUSED`.
     pub async fn extend(&mut self, gpu: &Gpu, description: &BufDesc) -> Result<BufId, Error> {
-        self.buffers.push(gpu.buffer(&description.label, description.words, description.role).await?);
+        self.buffers.push(
+            gpu.buffer(&description.label, description.words, description.role)
+                .await?,
+        );
         Ok(self.buffers.len() - 1)
     }
 
@@ -117,12 +120,11 @@ impl GpuPlan {
 }
 
 impl Gpu {
-    /// Encodes and submits the steps in order, `repeat` times, in one compute pass; then copies `after` (words from, to).
+    /// Encodes and submits the steps in order, in one compute pass, then the copies `after` it.
     pub fn run<'a>(
         &self,
-        steps: impl Iterator<Item = &'a BoundStep> + Clone,
+        steps: impl Iterator<Item = &'a BoundStep>,
         rows: u32,
-        repeat: u32,
         after: &[Copy<'_>],
     ) {
         let mut encoder = self
@@ -131,7 +133,7 @@ impl Gpu {
         let counters = self.counters();
         {
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-            for step in (0..repeat).flat_map(|_| steps.clone()) {
+            for step in steps {
                 let [x, y, z] = step.grid.dispatch(rows);
                 pass.set_pipeline(&step.pipeline.raw);
                 pass.set_bind_group(0, &step.group, &[]);
@@ -157,7 +159,13 @@ impl<'a> Copy<'a> {
     /// Between two plan buffers.
     #[must_use]
     pub fn new(from: &'a Buffer, from_word: u64, to: &'a Buffer, to_word: u64, words: u64) -> Self {
-        Self { from, from_word, to: &to.raw, to_word, words }
+        Self {
+            from,
+            from_word,
+            to: &to.raw,
+            to_word,
+            words,
+        }
     }
 }
 

@@ -128,7 +128,6 @@ impl Gpu {
         self.run(
             std::iter::empty(),
             0,
-            0,
             &[self.stage(staging, from, from_word, words)],
         );
         self.map(staging, words).await

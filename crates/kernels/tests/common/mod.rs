@@ -122,7 +122,7 @@ pub fn run_both(gpu: &Gpu, case: Case) -> Vec<(u32, Vec<u32>, Vec<u32>)> {
             gpu.write(plan.buffer(id), 0, words);
         }
         let bound = plan.bind(gpu, &step).await.unwrap();
-        gpu.run(std::iter::once(&bound), case.rows, 1, &[]);
+        gpu.run(std::iter::once(&bound), case.rows, &[]);
         memory.run(&step, case.rows);
         let mut out = Vec::new();
         for (id, (b, words)) in case.buffers.iter().enumerate() {
@@ -151,7 +151,10 @@ pub fn act_values(kind: ActKind, words: &[u32]) -> Vec<f32> {
 
 /// Sums of squares in the trailers of activation blocks.
 pub fn act_ssq(kind: ActKind, words: &[u32]) -> Vec<f32> {
-    words.chunks_exact(kind.words()).map(|b| act::decode(kind, b).1).collect()
+    words
+        .chunks_exact(kind.words())
+        .map(|b| act::decode(kind, b).1)
+        .collect()
 }
 
 /// Normalised mean squared error: sum (a-b)^2 / sum b^2. Not finite where it must be: infinite.
@@ -178,7 +181,7 @@ pub fn assert_close(name: &str, got: &[f32], want: &[f32], budget: f64) {
     let at = got
         .iter()
         .zip(want)
-        .position(|(g, w)| !((g - w).abs() <= scale * 1e-3))
+        .position(|(g, w)| g.is_nan() || (g - w).abs() > scale * 1e-3)
         .unwrap_or(0);
     let show = |v: &[f32]| format!("{:?}", &v[at..(at + 5).min(v.len())]);
     panic!(

@@ -86,7 +86,7 @@ impl Comparison {
             self.worst = Some((tap.to_owned(), relative));
         }
         // Written so that NaN differs.
-        if !(relative <= tolerance) {
+        if relative.is_nan() || relative > tolerance {
             self.differences.push(Difference {
                 tap: tap.to_owned(),
                 what: what(),

@@ -1,7 +1,9 @@
 //! Loading the reference models and data.
 #![allow(dead_code, reason = "each test binary uses a part")]
 
-use chord_runtime::{Engine, EngineOptions, GenerateRequest, KvType, ModelSource, Precision, Sampling, Session};
+use chord_runtime::{
+    Engine, EngineOptions, GenerateRequest, KvType, ModelSource, Precision, Sampling, Session,
+};
 use serde::Deserialize;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
@@ -15,14 +17,19 @@ impl ModelSource for Bytes {
 
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> std::io::Result<()> {
         let at = usize::try_from(offset).unwrap();
-        let from = self.0.get(at..at + buf.len()).ok_or(std::io::ErrorKind::UnexpectedEof)?;
+        let from = self
+            .0
+            .get(at..at + buf.len())
+            .ok_or(std::io::ErrorKind::UnexpectedEof)?;
         buf.copy_from_slice(from);
         Ok(())
     }
 }
 
 pub fn data(path: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/data").join(path)
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("../../tests/data")
+        .join(path)
 }
 
 pub fn read(path: &str) -> Vec<u8> {
@@ -35,29 +42,53 @@ pub fn model(name: &str) -> Bytes {
     if !name.starts_with("SmolLM2") {
         return Bytes(read(&format!("models/{name}.gguf")));
     }
-    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")));
-    let default = cache.unwrap_or_default().join(format!("wasm-chord/models/{name}.gguf"));
+    let cache = std::env::var_os("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")));
+    let default = cache
+        .unwrap_or_default()
+        .join(format!("wasm-chord/models/{name}.gguf"));
     let path = std::env::var_os("WASM_CHORD_SMOLLM2").map_or(default, PathBuf::from);
-    Bytes(std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}; run `just setup` first", path.display())))
+    Bytes(
+        std::fs::read(&path)
+            .unwrap_or_else(|e| panic!("{}: {e}; run `just setup` first", path.display())),
+    )
 }
 
 pub const TINY: &str = "v2k-llama-Q4_K_M";
 pub const SMOL: &str = "SmolLM2-135M-Instruct.Q4_1";
 
 pub fn exact() -> EngineOptions {
-    EngineOptions { precision: Precision::Exact, kv: KvType::F32, context: Some(1024), ..EngineOptions::default() }
+    EngineOptions {
+        precision: Precision::Exact,
+        kv: KvType::F32,
+        context: Some(1024),
+        ..EngineOptions::default()
+    }
 }
 
 pub fn load(name: &str, options: &EngineOptions) -> Engine {
-    pollster::block_on(Engine::load(&model(name), options, &mut |_| {})).unwrap_or_else(|e| panic!("{name}: {e}"))
+    pollster::block_on(Engine::load(&model(name), options, &mut |_| {}))
+        .unwrap_or_else(|e| panic!("{name}: {e}"))
 }
 
 pub fn greedy(prompt: &[u32], n: u32) -> GenerateRequest {
-    GenerateRequest { prompt: prompt.to_vec(), max_tokens: Some(n), sampling: Sampling::greedy(), stop: Vec::new(), ignore_eog: true }
+    GenerateRequest {
+        prompt: prompt.to_vec(),
+        max_tokens: Some(n),
+        sampling: Sampling::greedy(),
+        stop: Vec::new(),
+        ignore_eog: true,
+    }
 }
 
-pub fn generate(engine: &mut Engine, session: &mut Session, request: &GenerateRequest) -> chord_runtime::Done {
-    pollster::block_on(session.generate(engine, request, &AtomicBool::new(false), &mut |_| {})).unwrap()
+pub fn generate(
+    engine: &mut Engine,
+    session: &mut Session,
+    request: &GenerateRequest,
+) -> chord_runtime::Done {
+    pollster::block_on(session.generate(engine, request, &AtomicBool::new(false), &mut |_| {}))
+        .unwrap()
 }
 
 /// Logits of every token.
@@ -89,8 +120,15 @@ pub fn reference(name: &str, variant: &str) -> Run {
 
 /// Log-probabilities.
 pub fn log_softmax(logits: &[f32]) -> Vec<f64> {
-    let top = logits.iter().fold(f64::NEG_INFINITY, |a, l| a.max(f64::from(*l)));
-    let lse = top + logits.iter().map(|l| (f64::from(*l) - top).exp()).sum::<f64>().ln();
+    let top = logits
+        .iter()
+        .fold(f64::NEG_INFINITY, |a, l| a.max(f64::from(*l)));
+    let lse = top
+        + logits
+            .iter()
+            .map(|l| (f64::from(*l) - top).exp())
+            .sum::<f64>()
+            .ln();
     logits.iter().map(|l| f64::from(*l) - lse).collect()
 }
 
@@ -101,7 +139,9 @@ pub fn kl(p: &[f32], q: &[f32]) -> f64 {
 }
 
 pub fn argmax(row: &[f32]) -> usize {
-    row.iter().enumerate().fold(0, |best, (i, v)| if *v > row[best] { i } else { best })
+    row.iter()
+        .enumerate()
+        .fold(0, |best, (i, v)| if *v > row[best] { i } else { best })
 }
 
 /// The f32 values of a two-dimensional .npy file, as rows.
@@ -109,10 +149,19 @@ pub fn npy(path: &str) -> Vec<Vec<f32>> {
     let bytes = read(path);
     let header = 10 + usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
     let text = std::str::from_utf8(&bytes[10..header]).unwrap();
-    let shape = text.split("'shape': (").nth(1).unwrap().split(')').next().unwrap();
+    let shape = text
+        .split("'shape': (")
+        .nth(1)
+        .unwrap()
+        .split(')')
+        .next()
+        .unwrap();
     let columns: usize = shape.split(',').nth(1).unwrap().trim().parse().unwrap();
     assert!(text.contains("'<f4'"), "{text}");
-    let values: Vec<f32> = bytes[header..].chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+    let values: Vec<f32> = bytes[header..]
+        .chunks_exact(4)
+        .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+        .collect();
     values.chunks_exact(columns).map(<[f32]>::to_vec).collect()
 }
 
@@ -121,12 +170,23 @@ pub fn logits_ids(name: &str) -> Vec<u32> {
     struct File {
         ids: Vec<u32>,
     }
-    serde_json::from_slice::<File>(&read(&format!("logits/{name}.deq.json"))).unwrap().ids
+    serde_json::from_slice::<File>(&read(&format!("logits/{name}.deq.json")))
+        .unwrap()
+        .ids
 }
 
 pub fn worst(a: &[Vec<f32>], b: &[Vec<f32>]) -> f32 {
     assert_eq!(a.len(), b.len());
-    a.iter().flatten().zip(b.iter().flatten()).fold(0.0, |m, (a, b)| if (a - b).is_finite() { m.max((a - b).abs()) } else { f32::INFINITY })
+    a.iter()
+        .flatten()
+        .zip(b.iter().flatten())
+        .fold(0.0, |m, (a, b)| {
+            if (a - b).is_finite() {
+                m.max((a - b).abs())
+            } else {
+                f32::INFINITY
+            }
+        })
 }
 
 /// A prompt stops counting where the reference's own top two are closer than this.
@@ -136,18 +196,33 @@ const MARGIN: f32 = 0.01;
 pub fn greedy_equals_reference(name: &str, prompts: &[&str]) {
     let mut engine = load(name, &exact());
     let mut compared = 0;
-    for prompt in reference(name, "deq").prompts.iter().filter(|p| prompts.is_empty() || prompts.contains(&p.name.as_str())) {
+    for prompt in reference(name, "deq")
+        .prompts
+        .iter()
+        .filter(|p| prompts.is_empty() || prompts.contains(&p.name.as_str()))
+    {
         let mut session = engine.new_session().unwrap();
-        let done = generate(&mut engine, &mut session, &greedy(&prompt.prompt_ids, prompt.ids.len() as u32));
+        let done = generate(
+            &mut engine,
+            &mut session,
+            &greedy(&prompt.prompt_ids, prompt.ids.len() as u32),
+        );
         session.close(&mut engine);
         assert_eq!(done.tokens.len(), prompt.ids.len());
         for (step, (ours, theirs)) in done.tokens.iter().zip(&prompt.ids).enumerate() {
             let margin = prompt.topk[step][0].1 - prompt.topk[step][1].1;
             if margin < MARGIN {
-                println!("{name} {}: stops counting at step {step}, the reference's margin is {margin:.4}", prompt.name);
+                println!(
+                    "{name} {}: stops counting at step {step}, the reference's margin is {margin:.4}",
+                    prompt.name
+                );
                 break;
             }
-            assert_eq!(ours, theirs, "{name} {} step {step} (margin {margin})", prompt.name);
+            assert_eq!(
+                ours, theirs,
+                "{name} {} step {step} (margin {margin})",
+                prompt.name
+            );
             compared += 1;
             if i64::try_from(step).unwrap() == prompt.eog_at {
                 println!("{name} {}: end of generation at step {step}", prompt.name);

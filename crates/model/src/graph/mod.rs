@@ -1,19 +1,21 @@
 //! Config and options to the static plan: every buffer and every step, decided once. Model families differ in the
 //! [`Config`], not here.
 
+mod layers;
+mod wire;
+
 use crate::config::{Config, RopePairing};
 use crate::error::{Error, Result};
 use crate::weights::{Segment, Vector, matrix, tensor};
 use chord_gguf::Directory;
 use chord_kernels::act::ActKind;
 use chord_kernels::attention::Attention;
-use chord_kernels::embed::Embed;
-use chord_kernels::kv_write::KvWrite;
-use chord_kernels::matmul::{Epilogue, Layout, MatMul};
-use chord_kernels::op::{BufDesc, BufId, Kernel, Role, Step};
+use chord_kernels::matmul::{Layout, MatMul};
+use chord_kernels::op::{BufDesc, BufId, Role, Step};
 use chord_kernels::sample::{self, Sample};
 use chord_kernels::{KvShape, KvType, PAGE};
 use chord_quant::WeightType;
+use wire::Wiring;
 
 /// What the plan is made for.
 #[derive(Clone, Debug)]
@@ -175,28 +177,6 @@ impl Builder<'_> {
     }
 }
 
-/// A layer's segments and norms.
-struct Layer {
-    attn_norm: BufId,
-    /// Products of q, k and v: (segment A, segment B, first value in qkv).
-    qkv: Vec<(usize, Option<usize>, u32)>,
-    attn_out: usize,
-    ffn_norm: BufId,
-    gate: usize,
-    up: usize,
-    down: usize,
-    /// Form of the inputs of q|k|v, attention output, gate|up, down.
-    kinds: [ActKind; 4],
-}
-
-fn step(name: String, kernel: impl Kernel + 'static, bind: Vec<(u32, BufId)>) -> Step {
-    Step {
-        name,
-        kernel: Box::new(kernel),
-        bind,
-    }
-}
-
 /// Builds the plan of a checked model.
 ///
 /// # Errors
@@ -273,8 +253,7 @@ impl Builder<'_> {
             tap: o.taps,
         };
         let rope_pairs = u64::from(c.rope.dim / 2);
-        let head_kernel =
-            self.product(head_segment, None, Epilogue::Plain, head_kind, head_kind, 1);
+        let head_kernel = wire::head(&self.segments[head_segment], c, o, head_kind);
         let tap_strides = [
             attention.tap_stride(),
             c.d_model.next_multiple_of(32),
@@ -338,11 +317,21 @@ impl Builder<'_> {
             taps,
             tap_strides,
         };
-        let prefill = self.layer_steps(&layers, embed, output_norm, head_kind, &ids, shape, true);
-        let decode = self.layer_steps(&layers, embed, output_norm, head_kind, &ids, shape, false);
+        let wiring = Wiring {
+            config: c,
+            options: o,
+            segments: &self.segments,
+            layers: &layers,
+            ids: &ids,
+            shape,
+            embed,
+            output_norm,
+            head_kind,
+        };
+        let (prefill, decode) = (wiring.steps(true), wiring.steps(false));
         let s = &self.segments[head_segment];
-        let head = step(
-            "head".into(),
+        let head = Step::new(
+            "head",
             head_kernel.clone(),
             vec![
                 (1, s.quants),
@@ -352,8 +341,8 @@ impl Builder<'_> {
             ],
         );
         let [params, ctl, eog] = ids.sampler;
-        let sample = step(
-            "sample".into(),
+        let sample = Step::new(
+            "sample",
             Sample,
             vec![
                 (0, params),
@@ -381,245 +370,5 @@ impl Builder<'_> {
             prefill_cols: o.cols,
             act_kinds,
         })
-    }
-
-    /// Segments and norms of every layer; where q, k, v start in a token's `qkv`, and its stride: the same in all layers.
-    fn layers(&mut self) -> Result<(Vec<Layer>, [u32; 3], u32)> {
-        let c = self.c;
-        let (q_rows, kv_rows) = (c.n_heads * c.head_dim, c.n_kv_heads * c.head_dim);
-        // Every tensor starts on a whole tile, whatever it shares a segment with.
-        let pad = |n: u32| n.next_multiple_of(32);
-        let padded = [q_rows, kv_rows].iter().any(|r| !r.is_multiple_of(32));
-        let offsets = [0, pad(q_rows), pad(q_rows) + pad(kv_rows)];
-        let mut layers = Vec::new();
-        for n in 0..c.n_layers {
-            let name = |part: &str| format!("blk.{n}.{part}.weight");
-            let qkv_names = [name("attn_q"), name("attn_k"), name("attn_v")];
-            let types = qkv_names
-                .iter()
-                .map(|n| self.weight_type(n))
-                .collect::<Result<Vec<_>>>()?;
-            // Neighbours of one type share a segment, if that keeps them where the offsets say.
-            let mut runs: Vec<(u32, Vec<String>)> = Vec::new();
-            for (i, name) in qkv_names.iter().enumerate() {
-                match runs.last_mut() {
-                    Some((_, names)) if !padded && types[i] == types[i - 1] => {
-                        names.push(name.clone())
-                    }
-                    _ => runs.push((offsets[i], vec![name.clone()])),
-                }
-            }
-            let mut qkv = Vec::new();
-            for pair in runs.chunks(2) {
-                let a = self.segment(&pair[0].1)?;
-                let second = pair
-                    .get(1)
-                    .map(|(_, names)| self.segment(names))
-                    .transpose()?;
-                qkv.push((a, second, pair[0].0));
-            }
-            let kinds = [
-                self.act_kind(&types),
-                self.act_kind(&[self.weight_type(&name("attn_output"))?]),
-                self.act_kind(&[
-                    self.weight_type(&name("ffn_gate"))?,
-                    self.weight_type(&name("ffn_up"))?,
-                ]),
-                self.act_kind(&[self.weight_type(&name("ffn_down"))?]),
-            ];
-            layers.push(Layer {
-                attn_norm: self.vector(&name("attn_norm"))?,
-                qkv,
-                attn_out: self.segment(&[name("attn_output")])?,
-                ffn_norm: self.vector(&name("ffn_norm"))?,
-                gate: self.segment(&[name("ffn_gate")])?,
-                up: self.segment(&[name("ffn_up")])?,
-                down: self.segment(&[name("ffn_down")])?,
-                kinds,
-            });
-        }
-        Ok((layers, offsets, offsets[2] + pad(kv_rows)))
-    }
-
-    fn product(
-        &self,
-        a: usize,
-        b: Option<usize>,
-        epilogue: Epilogue,
-        act_in: ActKind,
-        act_out: ActKind,
-        cols: u32,
-    ) -> MatMul {
-        let sa = &self.segments[a];
-        let sb = b.map(|b| &self.segments[b]);
-        let norm = (epilogue != Epilogue::Residual).then_some((self.c.d_model, self.c.rms_eps));
-        MatMul {
-            a: sa.ty,
-            b: sb.map(|s| s.ty),
-            rows_a: sa.rows as u32,
-            rows_b: sb.map_or(0, |s| s.rows as u32),
-            k_blocks: sa.k.div_ceil(32) as u32,
-            epilogue,
-            norm,
-            act_in,
-            act_out,
-            cols,
-            layout: self.o.layout,
-            tap: None,
-            place: None,
-        }
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "the whole plan meets here, once")]
-    fn layer_steps(
-        &self,
-        layers: &[Layer],
-        embed: usize,
-        output_norm: BufId,
-        head_kind: ActKind,
-        ids: &Ids,
-        shape: KvShape,
-        batch: bool,
-    ) -> Vec<Step> {
-        let (c, o) = (self.c, self.o);
-        let cols = if batch { o.cols } else { 1 };
-        let taps = ids.taps.filter(|_| batch);
-        let streams = |s: usize, slots: [u32; 2]| {
-            [
-                (slots[0], self.segments[s].quants),
-                (slots[1], self.segments[s].scales),
-            ]
-        };
-        let e = &self.segments[embed];
-        let mut steps = vec![step(
-            "embed".into(),
-            Embed {
-                a: e.ty,
-                n_vocab: c.n_vocab,
-                k_blocks: c.d_model.div_ceil(32),
-                scale: 1.0,
-                act_out: layers[0].kinds[0],
-            },
-            vec![
-                (1, e.quants),
-                (2, e.scales),
-                (3, ids.rows),
-                (4, layers[0].attn_norm),
-                (5, ids.x),
-                (6, ids.act),
-            ],
-        )];
-        for (n, layer) in layers.iter().enumerate() {
-            let [qkv_kind, attn_kind, ffn_kind, down_kind] = layer.kinds;
-            let mut push = |name: &str, kernel: Box<dyn Kernel>, bind: Vec<(u32, BufId)>| {
-                steps.push(Step {
-                    name: format!("layer{n}.{name}"),
-                    kernel,
-                    bind,
-                });
-            };
-            for (i, (a, b, first)) in layer.qkv.iter().enumerate() {
-                let mut kernel = self.product(*a, *b, Epilogue::Plain, qkv_kind, qkv_kind, cols);
-                kernel.place = Some((*first, shape.qkv_stride));
-                let mut bind = streams(*a, [1, 2]).to_vec();
-                bind.extend(b.iter().flat_map(|b| streams(*b, [3, 4])));
-                bind.extend([(5, ids.act), (6, ids.qkv)]);
-                push(if i == 0 { "qkv" } else { "qkv2" }, Box::new(kernel), bind);
-            }
-            let (k, v) = ids.kv[n];
-            let kv = vec![
-                (1, ids.qkv),
-                (2, k),
-                (3, v),
-                (4, ids.rope),
-                (5, ids.rows),
-                (6, ids.table),
-            ];
-            if batch {
-                push("kv_write", Box::new(KvWrite { shape, wg: 32 }), kv.clone());
-            }
-            let mut bind = kv;
-            bind.push((7, ids.act_attn));
-            bind.extend(taps.map(|t| (8, t[0])));
-            let attention = Attention {
-                shape,
-                fused: !batch,
-                act_out: attn_kind,
-                wg: o.attention_threads,
-                tap: taps.is_some(),
-            };
-            push("attention", Box::new(attention), bind);
-
-            let last = n + 1 == layers.len();
-            let (next_norm, next_kind) = layers
-                .get(n + 1)
-                .map_or((output_norm, head_kind), |l| (l.attn_norm, l.kinds[0]));
-            let mut residual = |name: &str,
-                                s: usize,
-                                act: BufId,
-                                gamma: BufId,
-                                out: BufId,
-                                kinds: (ActKind, ActKind),
-                                tap: Option<usize>| {
-                let mut kernel = self.product(s, None, Epilogue::Residual, kinds.0, kinds.1, cols);
-                let mut bind = streams(s, [1, 2]).to_vec();
-                bind.extend([(5, act), (6, ids.x), (7, gamma), (8, out)]);
-                if let (Some(taps), Some(at)) = (taps, tap) {
-                    kernel.tap = Some(ids.tap_strides[at]);
-                    bind.push((9, taps[at]));
-                }
-                push(name, Box::new(kernel), bind);
-            };
-            residual(
-                "attn_out",
-                layer.attn_out,
-                ids.act_attn,
-                layer.ffn_norm,
-                ids.act,
-                (attn_kind, ffn_kind),
-                Some(1),
-            );
-            let glu = self.product(
-                layer.gate,
-                Some(layer.up),
-                Epilogue::Glu,
-                ffn_kind,
-                down_kind,
-                cols,
-            );
-            let mut bind = streams(layer.gate, [1, 2]).to_vec();
-            bind.extend(streams(layer.up, [3, 4]));
-            bind.extend([(5, ids.act), (8, ids.act_ff)]);
-            steps.push(Step {
-                name: format!("layer{n}.glu"),
-                kernel: Box::new(glu),
-                bind,
-            });
-            let out = if last && !batch {
-                ids.act_head
-            } else {
-                ids.act
-            };
-            let mut kernel = self.product(
-                layer.down,
-                None,
-                Epilogue::Residual,
-                down_kind,
-                next_kind,
-                cols,
-            );
-            let mut bind = streams(layer.down, [1, 2]).to_vec();
-            bind.extend([(5, ids.act_ff), (6, ids.x), (7, next_norm), (8, out)]);
-            if let Some(taps) = taps {
-                kernel.tap = Some(ids.tap_strides[2]);
-                bind.push((9, taps[2]));
-            }
-            steps.push(Step {
-                name: format!("layer{n}.down"),
-                kernel: Box::new(kernel),
-                bind,
-            });
-        }
-        steps
     }
 }
