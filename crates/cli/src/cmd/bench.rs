@@ -11,7 +11,7 @@ use crate::args::BenchArgs;
 use crate::error::{Error, exit};
 use crate::interrupt;
 use crate::out::{Out, note};
-use chord_runtime::{Counters, Done, Engine, GenerateRequest, Precision, Sampling, Session};
+use chord_runtime::{Counters, Done, Engine, GenerateRequest, Sampling, Session};
 
 pub fn run(args: &BenchArgs) -> Result<u8, Error> {
     let mut engine = engine::load(

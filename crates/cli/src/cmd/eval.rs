@@ -14,7 +14,7 @@ use crate::args::EvalArgs;
 use crate::error::{Error, exit};
 use crate::npy;
 use crate::out::Out;
-use chord_runtime::{Engine, Precision};
+use chord_runtime::Engine;
 
 pub fn run(args: &EvalArgs) -> Result<u8, Error> {
     match (&args.tokens, &args.logits, &args.perplexity) {

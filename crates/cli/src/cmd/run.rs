@@ -12,7 +12,7 @@ use crate::args::RunArgs;
 use crate::error::{Error, exit};
 use crate::interrupt;
 use crate::out::{Out, dim, note};
-use chord_runtime::{FinishReason, Precision};
+use chord_runtime::FinishReason;
 
 /// What there is to answer.
 #[derive(Debug, PartialEq, Eq)]
