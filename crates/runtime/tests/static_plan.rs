@@ -1,0 +1,181 @@
+//! After loading nothing is created, and what a token costs is known: counted, so the same on every machine.
+
+mod common;
+
+use chord_gguf::{Limits, Parser, Progress};
+use chord_kernels::variants::PREFILL_COLS;
+use chord_model::{Config, GraphOptions, Plan, plan};
+use chord_runtime::{Counters, Engine, EngineOptions, KvType, Layout, ModelSource, Session};
+use common::*;
+
+fn prompt(name: &str) -> Vec<u32> {
+    reference(name, "deq")
+        .prompts
+        .into_iter()
+        .find(|p| p.name == "capital")
+        .unwrap()
+        .prompt_ids
+}
+
+fn created(c: &Counters) -> [u64; 4] {
+    [c.buffers, c.bind_groups, c.pipelines, c.gpu_bytes]
+}
+
+fn decode_creates_nothing(name: &str, n: u32) {
+    let mut engine = load(
+        name,
+        &EngineOptions {
+            max_sequences: 2,
+            context: Some(128),
+            ..exact()
+        },
+    );
+    let loaded = created(&engine.counters());
+    assert!(loaded.iter().all(|n| *n > 0));
+    let mut sessions = [engine.new_session().unwrap(), engine.new_session().unwrap()];
+    for session in &mut sessions {
+        let done = generate(&mut engine, session, &greedy(&prompt(name), n));
+        assert_eq!(done.tokens.len(), n as usize);
+        assert_eq!(
+            created(&engine.counters()),
+            loaded,
+            "buffers, bind groups, pipelines, bytes"
+        );
+    }
+    let [mut session, other] = sessions;
+    other.close(&mut engine);
+    session.rewind(&mut engine, 3);
+    let mut request = greedy(&prompt(name), 2);
+    request.sampling.repeat_penalty = 1.1;
+    generate(&mut engine, &mut session, &request);
+    assert_eq!(
+        created(&engine.counters()),
+        loaded,
+        "neither does the CPU sampler"
+    );
+}
+
+#[test]
+fn tiny_decode_creates_no_buffer_bind_group_or_pipeline_on_both() {
+    decode_creates_nothing(TINY, 50);
+}
+
+#[test]
+fn smollm2_decode_creates_no_buffer_bind_group_or_pipeline() {
+    decode_creates_nothing(SMOL, 50);
+}
+
+/// What `n` tokens after the first cost.
+fn cost(engine: &mut Engine, session: &mut Session, prompt: &[u32], n: u32) -> Counters {
+    let mut run = |tokens| {
+        session.clear(engine);
+        let before = engine.counters();
+        generate(engine, session, &greedy(prompt, tokens));
+        let after = engine.counters();
+        Counters {
+            dispatches: after.dispatches - before.dispatches,
+            submits: after.submits - before.submits,
+            weight_bytes: after.weight_bytes - before.weight_bytes,
+            kv_bytes: after.kv_bytes - before.kv_bytes,
+            readback_bytes: after.readback_bytes - before.readback_bytes,
+            ..Counters::default()
+        }
+    };
+    let (first, all) = (run(1), run(1 + n));
+    Counters {
+        dispatches: all.dispatches - first.dispatches,
+        submits: all.submits - first.submits,
+        weight_bytes: all.weight_bytes - first.weight_bytes,
+        kv_bytes: all.kv_bytes - first.kv_bytes,
+        readback_bytes: all.readback_bytes - first.readback_bytes,
+        ..Counters::default()
+    }
+}
+
+fn static_plan(name: &str) -> (Plan, Config) {
+    let source = model(name);
+    let mut parser = Parser::new(Limits::default()).with_file_len(source.len());
+    let directory = match parser.feed(&source.0).unwrap() {
+        Progress::Ready(directory) => directory,
+        _ => parser.finish().unwrap(),
+    };
+    let config = Config::from_directory(&directory).unwrap();
+    let options = GraphOptions {
+        kv: KvType::F32,
+        exact: true,
+        seq_pages: 4,
+        sink_pages: 0,
+        pages: 4,
+        sequences: 1,
+        chunk: 32,
+        cols: PREFILL_COLS,
+        layout: Layout::RowPerThread,
+        attention_threads: 32,
+        eog: 1,
+        positions: 128,
+        taps: false,
+    };
+    (plan(&directory, &config, &options).unwrap(), config)
+}
+
+fn a_token_costs(name: &str, n: u32) {
+    let (plan, config) = static_plan(name);
+    // Every matrix once, less the embedding where the head has its own; of the embedding one row.
+    let bytes = |s: &chord_model::Segment| {
+        4 * (plan.buffers[s.quants].words + plan.buffers[s.scales].words)
+    };
+    let embedding = &plan.segments[0];
+    assert_eq!(embedding.parts[0].name, "token_embd.weight");
+    let unread = if config.tied { 0 } else { bytes(embedding) };
+    let row = bytes(embedding) / u64::from(config.n_vocab);
+    let weights = plan.segments.iter().map(bytes).sum::<u64>() - unread + row;
+    let slot = u64::from(2 * config.n_layers * config.n_kv_heads * config.head_dim);
+    let prompt = prompt(name);
+    for (per_submit, readback) in [(1, 36), (8, 64), (16, 96)] {
+        let options = EngineOptions {
+            tokens_per_submit: Some(per_submit),
+            context: Some(128),
+            ..exact()
+        };
+        let mut engine = load(name, &options);
+        assert_eq!(engine.dispatches_per_layer(), 5);
+        let mut session = engine.new_session().unwrap();
+        let cost = cost(&mut engine, &mut session, &prompt, n);
+        let submits = u64::from(n / per_submit);
+        assert_eq!(
+            cost.dispatches,
+            u64::from(n * (5 * config.n_layers + 3)),
+            "embed, 5 a layer, head, sample"
+        );
+        assert_eq!(cost.submits, submits);
+        assert_eq!(
+            cost.readback_bytes,
+            submits * readback,
+            "the chosen ids and 8 control words"
+        );
+        assert_eq!(
+            cost.weight_bytes,
+            u64::from(n) * weights,
+            "the weights are read once"
+        );
+        let first = prompt.len() as u64;
+        let slots: u64 = (first..first + u64::from(n))
+            .map(|position| position + 1)
+            .sum();
+        assert_eq!(
+            cost.kv_bytes,
+            slots * slot * 4,
+            "f32 keys and values of every position so far"
+        );
+    }
+}
+
+#[test]
+fn tiny_a_token_costs_five_dispatches_a_layer_and_one_pass_over_the_weights_on_both() {
+    a_token_costs(TINY, 48);
+}
+
+#[test]
+fn smollm2_a_token_costs_five_dispatches_a_layer_and_one_pass_over_the_weights() {
+    a_token_costs(SMOL, 16);
+}
