@@ -189,7 +189,7 @@ fn tiny_system_prompt_is_computed_once_for_ten_conversations_on_both() {
 fn smollm2_system_prompt_is_computed_once_for_ten_conversations() {
     // The second page is shared with one token in it.
     let system = &prompt(SMOL, "long")[..33];
-    system_prompt_computed_once(SMOL, system, |i| vec![1000 + i], 1, 4);
+    system_prompt_computed_once(SMOL, system, |i| vec![1000 + i], 1, 9);
 }
 
 #[test]

@@ -37,8 +37,10 @@ fn sampled(prompt: &[u32], n: u32, sampling: Sampling) -> GenerateRequest {
     }
 }
 
+const SEEDS: [u64; 3] = [1, 2, u64::MAX];
+
 /// Greedy, and drawn with every filter, with other seeds and with none of the filters.
-fn requests(prompt: &[u32], n: u32) -> Vec<GenerateRequest> {
+fn requests(prompt: &[u32], n: u32, seeds: &[u64]) -> Vec<GenerateRequest> {
     let filters = Sampling {
         temperature: 1.5,
         top_k: 50,
@@ -54,25 +56,25 @@ fn requests(prompt: &[u32], n: u32) -> Vec<GenerateRequest> {
         ..filters
     };
     let mut all = vec![greedy(prompt, n)];
-    for seed in [1, 2, u64::MAX] {
+    for seed in seeds {
+        let seed = *seed;
         all.push(sampled(prompt, n, Sampling { seed, ..filters }));
         all.push(sampled(prompt, n, Sampling { seed, ..plain }));
     }
     all
 }
 
-fn submits_change_nothing(name: &str, prompt: &[u32], n: u32, others: &[Option<u32>]) {
-    let requests = requests(prompt, n);
+fn submits_change_nothing(name: &str, requests: &[GenerateRequest], others: &[Option<u32>]) {
     let one = answers(
         name,
         &EngineOptions {
             tokens_per_submit: Some(1),
             ..exact()
         },
-        &requests,
+        requests,
     );
     for (i, a) in one.iter().enumerate() {
-        assert_eq!(a.len(), n as usize);
+        assert_eq!(a.len() as u32, requests[i].max_tokens.unwrap());
         assert!(
             one[..i].iter().all(|b| a != b),
             "each setting and seed gives another answer"
@@ -84,7 +86,7 @@ fn submits_change_nothing(name: &str, prompt: &[u32], n: u32, others: &[Option<u
             ..exact()
         };
         assert_eq!(
-            answers(name, &options, &requests),
+            answers(name, &options, requests),
             one,
             "{tokens_per_submit:?} tokens per submit"
         );
@@ -95,15 +97,15 @@ fn submits_change_nothing(name: &str, prompt: &[u32], n: u32, others: &[Option<u
 fn tiny_any_number_of_tokens_per_submit_gives_the_same_ids_on_both() {
     submits_change_nothing(
         TINY,
-        &prompt(TINY, "code").prompt_ids,
-        40,
+        &requests(&prompt(TINY, "code").prompt_ids, 40, &SEEDS),
         &[Some(1), Some(4), Some(16), None],
     );
 }
 
 #[test]
 fn smollm2_any_number_of_tokens_per_submit_gives_the_same_ids() {
-    submits_change_nothing(SMOL, &prompt(SMOL, "capital").prompt_ids, 6, &[Some(4)]);
+    let requests = requests(&prompt(SMOL, "capital").prompt_ids, 6, &SEEDS[..1]);
+    submits_change_nothing(SMOL, &requests, &[Some(4)]);
 }
 
 /// The default precision repeats as well, from load to load and in one engine.
@@ -114,31 +116,40 @@ fn tiny_a_seeded_run_repeats_bit_for_bit_on_both() {
         precision: Precision::Fast,
         ..exact()
     };
-    let twice: Vec<_> = [requests(&p.prompt_ids, 40), requests(&p.prompt_ids, 40)].concat();
+    let twice: Vec<_> = [
+        requests(&p.prompt_ids, 40, &SEEDS),
+        requests(&p.prompt_ids, 40, &SEEDS),
+    ]
+    .concat();
     let first = answers(TINY, &fast, &twice);
     assert_eq!(first[..twice.len() / 2], first[twice.len() / 2..]);
     assert_eq!(answers(TINY, &fast, &twice), first);
 }
 
 /// A penalty too small to move any f32 logit sends the choice through the CPU sampler.
-fn cpu_sampler_equals_gpu_sampler(name: &str, prompt: &[u32], n: u32) {
-    let gpu = requests(prompt, n);
-    let mut cpu = gpu.clone();
+fn cpu_sampler_equals_gpu_sampler(name: &str, gpu: &[GenerateRequest]) {
+    let mut cpu = gpu.to_vec();
     for request in &mut cpu {
         request.sampling.presence_penalty = 1e-30;
         assert!(request.sampling.needs_cpu());
     }
-    assert_eq!(answers(name, &exact(), &cpu), answers(name, &exact(), &gpu));
+    assert_eq!(answers(name, &exact(), &cpu), answers(name, &exact(), gpu));
 }
 
 #[test]
 fn tiny_the_cpu_sampler_chooses_what_the_gpu_chooses_on_both() {
-    cpu_sampler_equals_gpu_sampler(TINY, &prompt(TINY, "unicode").prompt_ids, 40);
+    cpu_sampler_equals_gpu_sampler(
+        TINY,
+        &requests(&prompt(TINY, "unicode").prompt_ids, 40, &SEEDS),
+    );
 }
 
 #[test]
 fn smollm2_the_cpu_sampler_chooses_what_the_gpu_chooses() {
-    cpu_sampler_equals_gpu_sampler(SMOL, &prompt(SMOL, "capital").prompt_ids, 4);
+    cpu_sampler_equals_gpu_sampler(
+        SMOL,
+        &requests(&prompt(SMOL, "capital").prompt_ids, 4, &SEEDS[..1]),
+    );
 }
 
 #[test]

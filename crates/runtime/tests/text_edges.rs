@@ -207,8 +207,8 @@ fn streamed_text_is_the_decoded_text_however_the_bytes_fall_on_both() {
 fn smollm2_emoji_and_cjk_split_across_tokens_come_whole() {
     let (mut engine, mut session) = open(SMOL, &with(256, None));
     for (text, character) in [
-        ("🦀 🦀 🦀 🦀 🦀 🦀 🦀 🦀 🦀 🦀 🦀 🦀", "🦀"),
-        ("猫 猫 猫 猫 猫 猫 猫 猫 猫 猫 猫 猫", "猫"),
+        ("🦀 🦀 🦀 🦀 🦀 🦀 🦀 🦀 🦀 🦀", "🦀"),
+        ("猫 猫 猫 猫 猫 猫 猫 猫 猫 猫", "猫"),
     ] {
         let ids = engine.tokenizer().encode(
             text,
@@ -217,16 +217,13 @@ fn smollm2_emoji_and_cjk_split_across_tokens_come_whole() {
                 parse_special: false,
             },
         );
-        let (done, texts) = streamed(&mut engine, &mut session, &greedy(&ids, 12));
+        let (done, texts) = streamed(&mut engine, &mut session, &greedy(&ids, 8));
         println!("{texts:?}");
-        assert!(done.text.matches(character).count() >= 2, "{:?}", done.text);
+        assert!(done.text.contains(character), "{:?}", done.text);
         assert!(texts.iter().any(String::is_empty), "no character was cut");
-        let whole = |t: &&String| !t.contains('\u{fffd}');
-        assert_eq!(
-            texts[..texts.len() - 1].iter().filter(whole).count(),
-            texts.len() - 1,
-            "{texts:?}"
-        );
+        // The last one may have been cut by the end of the answer.
+        let broken = |t: &String| t.contains('\u{fffd}');
+        assert!(!texts[..texts.len() - 1].iter().any(broken), "{texts:?}");
         assert_eq!(texts.concat(), done.text);
         assert_eq!(done.text, engine.tokenizer().decode(&done.tokens, false));
     }
