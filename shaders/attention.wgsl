@@ -15,7 +15,8 @@
 @group(0) @binding(4) var<storage, read> rope: array<vec2<f32>>;
 @group(0) @binding(5) var<storage, read> rows: array<vec4<u32>>; // (token, position, table base, valid)
 @group(0) @binding(6) var<storage, read> table: array<u32>; // [sequence, seq_pages] -> page
-@group(0) @binding(7) var<storage, read_write> act_out: array<u32>; // [row, act_blocks] blocks
+// [row, act_blocks] blocks; OUT_F32: [row, act_blocks] bits of f32, where a group does not fill whole blocks.
+@group(0) @binding(7) var<storage, read_write> act_out: array<u32>;
 #if TAP
 // Per row: n_heads * head_dim rotated queries, then n_heads * (row sum, maximum, entropy) of the weights.
 @group(0) @binding(8) var<storage, read_write> tap: array<f32>;
@@ -34,6 +35,7 @@ var<workgroup> weight: array<f32, ${S_LEN}>; // [GROUP, 32] exp(score - maximum 
 var<workgroup> top: array<f32, ${GROUP}>; // maximum so far
 var<workgroup> fade: array<f32, ${GROUP}>; // exp(old maximum - new maximum)
 
+#if !OUT_F32
 fn act_value(t: u32, j: u32) -> vec4<f32> {
     return q[t + j];
 }
@@ -42,6 +44,7 @@ fn act_source_ssq(t: u32) -> f32 {
     return 0.0;
 }
 #import act_out
+#endif
 
 // Valid slots of the i-th table entry for a row at `pos`.
 fn slots(i: u32, pos: u32) -> u32 {
@@ -185,8 +188,19 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     }
 #endfor
     workgroupBarrier();
+#if OUT_F32
+    for (var i = lid; i < GROUP * HEAD_QUADS; i += WG) {
+        let o = r * p.act_blocks + (head0 * HEAD_QUADS + i) * 4u;
+        let u = bitcast<vec4<u32>>(q[i]);
+        act_out[o] = u.x;
+        act_out[o + 1u] = u.y;
+        act_out[o + 2u] = u.z;
+        act_out[o + 3u] = u.w;
+    }
+#else
     let blk0 = r * p.act_blocks + head0 * HEAD_QUADS / 8u;
     for (var i = lid; i < GROUP * HEAD_QUADS; i += WG) {
         act_emit(blk0 + i / 8u, (i / 8u) * 8u, i % 8u);
     }
+#endif
 }

@@ -14,8 +14,8 @@ pub struct Attention {
     pub shape: KvShape,
     /// Write the row's own K and V first (rows of different sequences only).
     pub fused: bool,
-    /// Stored form of the output.
-    pub act_out: ActKind,
+    /// Stored form of the output; None: plain f32 rows, padded to whole blocks (see [`Attention::fills_blocks`]).
+    pub act_out: Option<ActKind>,
     /// Threads per workgroup; at least a page.
     pub wg: u32,
     /// Also write rotated queries and statistics of the weights.
@@ -27,8 +27,20 @@ impl Attention {
         self.shape.n_heads / self.shape.n_kv_heads
     }
 
-    fn act_blocks(&self) -> u32 {
-        self.shape.n_heads * self.shape.head_dim / BLOCK as u32
+    /// Whether the heads that share a KV head fill whole activation blocks; else the output must stay f32.
+    #[must_use]
+    pub fn fills_blocks(shape: &KvShape) -> bool {
+        (shape.n_heads / shape.n_kv_heads * shape.head_dim).is_multiple_of(BLOCK as u32)
+    }
+
+    /// Blocks per row of the output, or f32 where it is plain.
+    fn out_stride(&self) -> u32 {
+        let blocks = (self.shape.n_heads * self.shape.head_dim).div_ceil(BLOCK as u32);
+        if self.act_out.is_some() {
+            blocks
+        } else {
+            blocks * BLOCK as u32
+        }
     }
 
     /// f32 per row of the tap buffer: the rotated queries, then (row sum, maximum, entropy) per head.
@@ -123,16 +135,20 @@ impl Attention {
             }
         }
         let mut out = mem.write(7);
-        let words = self.act_out.words();
-        let first = r * self.act_blocks() as usize + kv_head as usize * output.len() / BLOCK;
-        for (i, values) in output.chunks_exact(BLOCK).enumerate() {
-            let values = std::array::from_fn(|j| values[j]);
-            act::encode(
-                self.act_out,
-                &values,
-                0.0,
-                &mut out[(first + i) * words..][..words],
-            );
+        let first = kv_head as usize * output.len();
+        let row = r * self.out_stride() as usize;
+        match self.act_out {
+            None => {
+                for (o, v) in out[row + first..].iter_mut().zip(&output) {
+                    *o = v.to_bits();
+                }
+            }
+            Some(kind) => {
+                for (i, values) in output.as_chunks::<BLOCK>().0.iter().enumerate() {
+                    let at = (row + first / BLOCK + i) * kind.words();
+                    act::encode(kind, values, 0.0, &mut out[at..at + kind.words()]);
+                }
+            }
         }
     }
 }
@@ -143,7 +159,8 @@ impl Kernel for Attention {
         let mut defines = self.shape.defines();
         defines.extend([
             flag("FUSED", self.fused),
-            flag("OUT_Q8", self.act_out == ActKind::Q8),
+            flag("OUT_Q8", self.act_out == Some(ActKind::Q8)),
+            flag("OUT_F32", self.act_out.is_none()),
             flag("TAP", self.tap),
             define("WG", &self.wg),
             define("GROUP", &self.group()),
@@ -185,7 +202,7 @@ impl Kernel for Attention {
         bytemuck::bytes_of(
             &self
                 .shape
-                .params(self.scale(), self.act_blocks(), tap_stride),
+                .params(self.scale(), self.out_stride(), tap_stride),
         )
         .to_vec()
     }

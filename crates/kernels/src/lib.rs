@@ -4,6 +4,7 @@
 //! truth the GPU is tested against. [`op::Kernel`] joins the two; [`gpu`] and [`cpu`] execute the same steps.
 
 pub mod act;
+pub mod activate;
 pub mod attention;
 pub mod cpu;
 pub mod embed;

@@ -25,6 +25,7 @@ macro_rules! sources {
 
 sources! {
     "matmul" => "matmul.wgsl",
+    "activate" => "activate.wgsl",
     "embed" => "embed.wgsl",
     "kv_write" => "kv_write.wgsl",
     "attention" => "attention.wgsl",

@@ -1,6 +1,7 @@
 //! Every shader permutation the engine can ask for: what validation runs over.
 
 use crate::act::ActKind;
+use crate::activate::Activate;
 use crate::attention::Attention;
 use crate::embed::Embed;
 use crate::kv::{KvShape, KvType};
@@ -64,7 +65,7 @@ pub fn all() -> BTreeSet<Shader> {
                 let shape = shape(n_heads, n_kv_heads, head_dim, neox, kv);
                 for wg in [32, 64] {
                     shaders.insert(KvWrite { shape, wg }.shader());
-                    for act_out in [ActKind::F32, ActKind::Q8] {
+                    for act_out in [Some(ActKind::F32), Some(ActKind::Q8), None] {
                         for (fused, tap) in [(true, false), (false, false), (false, true)] {
                             shaders.insert(
                                 Attention {
@@ -81,6 +82,16 @@ pub fn all() -> BTreeSet<Shader> {
                 }
             }
         }
+    }
+    for act_out in [ActKind::F32, ActKind::Q8] {
+        shaders.insert(
+            Activate {
+                n_values: 40,
+                stride: 64,
+                act_out,
+            }
+            .shader(),
+        );
     }
     shaders.insert(crate::sample::shader());
     shaders

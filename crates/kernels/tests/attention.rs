@@ -3,6 +3,7 @@
 mod common;
 
 use chord_kernels::act::ActKind;
+use chord_kernels::activate::Activate;
 use chord_kernels::attention::Attention;
 use chord_kernels::kv_write::KvWrite;
 use chord_kernels::{KvShape, KvType, PAGE, rope_table};
@@ -94,7 +95,16 @@ fn kv_floats(shape: &KvShape, words: &[u32]) -> Vec<f32> {
         .collect()
 }
 
-const HEADS: [(u32, u32, u32); 5] = [(9, 3, 64), (4, 4, 32), (8, 1, 80), (16, 2, 128), (6, 3, 48)];
+const HEADS: [(u32, u32, u32); 7] = [
+    // The last two do not fill whole activation blocks.
+    (9, 3, 64),
+    (4, 4, 32),
+    (8, 1, 80),
+    (16, 2, 128),
+    (6, 3, 48),
+    (4, 2, 8),
+    (3, 3, 80),
+];
 
 /// Rows at the end of each sequence's range: (position, sequence), with `lengths` slots filled before.
 #[expect(clippy::too_many_arguments, reason = "a test's table row")]
@@ -118,14 +128,16 @@ fn check_attention(
     let rows: Vec<u32> = (0..2u32)
         .flat_map(|i| [0, positions[i as usize], i * s.shape.seq_pages, 1])
         .collect();
+    let out = Attention::fills_blocks(&s.shape).then_some(act_out);
     let kernel = Attention {
         shape: s.shape,
         fused,
-        act_out,
+        act_out: out,
         wg,
         tap,
     };
-    let blocks = 2 * heads.0 * heads.2 / 32;
+    let row = (heads.0 * heads.2).next_multiple_of(32) as usize;
+    let words = out.map_or(row, |kind| row / 32 * kind.words());
     let (k, v) = (store(&mut rng, &s, lengths), store(&mut rng, &s, lengths));
     let mut buffers = vec![
         (1, rng.floats(2 * s.shape.qkv_stride as usize)),
@@ -134,7 +146,7 @@ fn check_attention(
         (4, s.rope.clone()),
         (5, rows),
         (6, s.table.clone()),
-        (7, vec![NAN; blocks as usize * act_out.words()]),
+        (7, vec![NAN; 2 * words]),
     ];
     if tap {
         buffers.push((8, vec![NAN; 2 * kernel.tap_stride() as usize]));
@@ -160,6 +172,20 @@ fn check_attention(
                 &kv_floats(&s.shape, &want),
                 if f16 { 1e-8 } else { 1e-11 },
             ),
+            7 if out.is_none() => {
+                let n = (heads.0 * heads.2) as usize;
+                let valid = |v: &[u32]| {
+                    v.chunks_exact(row)
+                        .flat_map(|r| as_floats(&r[..n]))
+                        .collect::<Vec<_>>()
+                };
+                assert_close(
+                    &name,
+                    &valid(&got),
+                    &valid(&want),
+                    if f16 { 1e-7 } else { 1e-10 },
+                );
+            }
             7 => assert_close(
                 &name,
                 &act_values(act_out, &got),
@@ -286,6 +312,40 @@ fn kv_writer_matches_its_twin_and_skips_invalid_rows() {
                         if kv == KvType::F16 { 1e-8 } else { 1e-12 },
                     );
                 }
+            }
+        }
+    }
+}
+
+#[test]
+fn plain_rows_become_activation_blocks_as_in_the_twin() {
+    let (gpu, mut rng) = (gpu(), Rng::new(9));
+    for act_out in [ActKind::F32, ActKind::Q8] {
+        let kernel = Activate {
+            n_values: 80,
+            stride: 96,
+            act_out,
+        };
+        // What pads a row may hold anything.
+        let mut x = rng.floats(3 * 96);
+        for row in x.chunks_exact_mut(96) {
+            row[80..].fill(NAN);
+        }
+        let buffers = vec![(1, x), (2, vec![NAN; 3 * 3 * act_out.words()])];
+        let case = Case {
+            name: "activate".into(),
+            kernel: Box::new(kernel),
+            buffers,
+            rows: 3,
+        };
+        for (binding, got, want) in run_both(&gpu, case) {
+            if binding == 2 {
+                assert_close(
+                    "activate",
+                    &act_values(act_out, &got),
+                    &act_values(act_out, &want),
+                    1e-6,
+                );
             }
         }
     }

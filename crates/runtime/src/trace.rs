@@ -248,14 +248,14 @@ impl Tracer<'_> {
                 let stride = ids.tap_strides[0] as usize;
                 let q = self.floats(t_attn, stride, 0, heads * dim).await?;
                 let stats = self.floats(t_attn, stride, heads * dim, heads * 3).await?;
+                self.dump.add(name("q_rope"), &[heads, dim], q);
+                self.dump.add(name("attn_stats"), &[heads, 3], stats);
+            }
+            "attn_out" => {
                 let out = self
                     .blocks(ids.act_attn, kinds[1], heads * dim, None)
                     .await?;
-                self.dump.add(name("q_rope"), &[heads, dim], q);
-                self.dump.add(name("attn_stats"), &[heads, 3], stats);
                 self.dump.add(name("attn_out"), &[heads, dim], out);
-            }
-            "attn_out" => {
                 let projection = self.floats(t_proj, padded, 0, model).await?;
                 let x = self.floats(ids.x, padded, 0, model).await?;
                 let norm = self.blocks(ids.act, kinds[2], model, Some(model)).await?;

@@ -63,6 +63,8 @@ pub struct Ids {
     pub act: BufId,
     /// Attention output.
     pub act_attn: BufId,
+    /// Attention output as plain rows, where a KV head's group does not fill whole blocks.
+    pub attn_rows: Option<BufId>,
     /// FFN inner activation.
     pub act_ff: BufId,
     /// The head's input, one row.
@@ -182,12 +184,10 @@ impl Builder<'_> {
 /// # Errors
 /// `E_MODEL_DATA` for shapes the kernels cannot take.
 pub fn plan(d: &Directory, c: &Config, o: &GraphOptions) -> Result<Plan> {
-    let group_values = c.n_heads / c.n_kv_heads * c.head_dim;
-    if !c.head_dim.is_multiple_of(4) || !group_values.is_multiple_of(32) {
+    if !c.head_dim.is_multiple_of(4) {
         let what = format!(
-            "heads of {} values in groups of {} do not fill whole activation blocks",
-            c.head_dim,
-            c.n_heads / c.n_kv_heads
+            "heads of {} values; the kernels need a multiple of 4",
+            c.head_dim
         );
         return Err(Error::ModelData { what });
     }
@@ -248,7 +248,7 @@ impl Builder<'_> {
         let attention = Attention {
             shape,
             fused: false,
-            act_out: ActKind::F32,
+            act_out: None,
             wg: o.attention_threads,
             tap: o.taps,
         };
@@ -277,6 +277,12 @@ impl Builder<'_> {
                 u64::from(o.chunk) * u64::from(blocks(c.d_model)) * 32,
             ),
             act: self.buffer("act", act_words(c.d_model, first)),
+            attn_rows: (!Attention::fills_blocks(&shape)).then(|| {
+                self.buffer(
+                    "attention rows",
+                    u64::from(o.chunk) * u64::from(blocks(c.n_heads * c.head_dim)) * 32,
+                )
+            }),
             act_attn: self.buffer(
                 "act attention",
                 act_words(c.n_heads * c.head_dim, widest(1)),

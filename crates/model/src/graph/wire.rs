@@ -6,6 +6,7 @@ use crate::config::Config;
 use crate::weights::Segment;
 use chord_kernels::KvShape;
 use chord_kernels::act::ActKind;
+use chord_kernels::activate::Activate;
 use chord_kernels::attention::Attention;
 use chord_kernels::embed::Embed;
 use chord_kernels::kv_write::KvWrite;
@@ -146,16 +147,26 @@ impl Wiring<'_> {
             ));
         }
         let taps = ids.taps.filter(|_| batch);
-        bind.push((7, ids.act_attn));
+        bind.push((7, ids.attn_rows.unwrap_or(ids.act_attn)));
         bind.extend(taps.map(|t| (8, t[0])));
         let kernel = Attention {
             shape,
             fused: !batch,
-            act_out: attn_kind,
+            act_out: ids.attn_rows.is_none().then_some(attn_kind),
             wg: self.options.attention_threads,
             tap: taps.is_some(),
         };
         steps.push(Step::new(format!("layer{n}.attention"), kernel, bind));
+        if let Some(rows) = ids.attn_rows {
+            let n_values = shape.n_heads * shape.head_dim;
+            let kernel = Activate {
+                n_values,
+                stride: n_values.next_multiple_of(32),
+                act_out: attn_kind,
+            };
+            let bind = vec![(1, rows), (2, ids.act_attn)];
+            steps.push(Step::new(format!("layer{n}.activate"), kernel, bind));
+        }
         let projection = Residual {
             name: format!("layer{n}.attn_out"),
             segment: layer.attn_out,
