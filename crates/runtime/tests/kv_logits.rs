@@ -50,7 +50,7 @@ fn decode_equals_prefill(name: &str, tokens: &[u32]) {
 }
 
 #[test]
-fn tiny_prefill_in_chunks_equals_whole_on_both() {
+fn tiny_prefill_in_chunks_equals_whole() {
     chunks_equal_whole(TINY, &sequence(TINY, "code")[..67], &[1, 7, 32, 33]);
 }
 
@@ -106,7 +106,7 @@ fn cache_off_equals_cache_on(name: &str, prompt: &[u32], n: u32) {
 }
 
 #[test]
-fn tiny_cache_off_equals_cache_on_on_both() {
+fn tiny_cache_off_equals_cache_on() {
     cache_off_equals_cache_on(TINY, &sequence(TINY, "single")[..3], 40);
 }
 

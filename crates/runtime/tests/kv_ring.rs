@@ -38,7 +38,7 @@ fn next_logits(engine: &mut Engine, session: &mut Session, prompt: &[u32]) -> Ve
 }
 
 #[test]
-fn tiny_without_overflow_equals_a_dense_model_in_f64_on_both() {
+fn tiny_without_overflow_equals_a_dense_model_in_f64() {
     let tokens = tokens(TINY, 100);
     let dense = Dense::new(&model(TINY).0).logits(&tokens, 0..100, |_, _| true);
     let ours = eval(&mut load(TINY, &exact()), &tokens, 32);
@@ -133,7 +133,7 @@ fn tiny_never_reads_an_unwritten_slot() {
 }
 
 #[test]
-fn tiny_ring_never_reads_a_recycled_slot_on_both() {
+fn tiny_ring_never_reads_a_recycled_slot() {
     for (kv, tokens_per_submit) in [(KvType::F32, None), (KvType::F16, Some(16))] {
         let options = EngineOptions {
             kv,

@@ -100,7 +100,7 @@ fn second_turn_in_a_half_filled_page(name: &str, first: &[u32], more: &[u32], n:
 }
 
 #[test]
-fn tiny_second_turn_starts_inside_a_half_filled_page_on_both() {
+fn tiny_second_turn_starts_inside_a_half_filled_page() {
     let more = prompt(TINY, "chat");
     // Ends of the first turn all over a page.
     for n in [5, 10, 15, 20, 23, 24] {
@@ -173,7 +173,7 @@ fn system_prompt_computed_once(
 }
 
 #[test]
-fn tiny_system_prompt_is_computed_once_for_ten_conversations_on_both() {
+fn tiny_system_prompt_is_computed_once_for_ten_conversations() {
     let (system, ids) = (prompt(TINY, "chat"), prompt(TINY, "long"));
     // 54 tokens: the second page is shared half full. Questions differ from their first token on.
     system_prompt_computed_once(

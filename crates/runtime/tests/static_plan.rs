@@ -171,7 +171,7 @@ fn a_token_costs(name: &str, n: u32) {
 }
 
 #[test]
-fn tiny_a_token_costs_five_dispatches_a_layer_and_one_pass_over_the_weights_on_both() {
+fn tiny_a_token_costs_five_dispatches_a_layer_and_one_pass_over_the_weights() {
     a_token_costs(TINY, 48);
 }
 

@@ -83,7 +83,7 @@ fn smollm2_one_token_is_a_prompt() {
 }
 
 #[test]
-fn a_full_context_ends_with_length_and_never_overflows_on_both() {
+fn a_full_context_ends_with_length_and_never_overflows() {
     let ids = prompt(TINY, "capital");
     let long = prompt(TINY, "long").prompt_ids;
     for submit in SUBMITS {
@@ -174,7 +174,7 @@ fn no_tokens_asked_for_is_no_answer_and_a_computed_prompt() {
 }
 
 #[test]
-fn streamed_text_is_the_decoded_text_however_the_bytes_fall_on_both() {
+fn streamed_text_is_the_decoded_text_however_the_bytes_fall() {
     // Nearly uniform draws from the vocabulary: most of its byte tokens, whole and broken characters.
     let (mut engine, mut session) = open(TINY, &with(256, Some(16)));
     let (mut held_back, mut broken) = (0, 0);
@@ -327,7 +327,7 @@ fn end_of_generation_first(name: &str, which: &str, submits: &[Option<u32>]) {
 }
 
 #[test]
-fn end_of_generation_first_is_an_empty_answer_on_both() {
+fn end_of_generation_first_is_an_empty_answer() {
     end_of_generation_first("v2k-llama-e288-Q4_K_M", "code", &SUBMITS);
 }
 
