@@ -12,7 +12,7 @@ use chord_gguf::{Directory, Value};
 use crate::error::{Error, Result};
 
 pub use rope::{Rope, RopePairing, RopeScaling};
-pub use sampling::SamplingDefaults;
+pub use sampling::{SamplingDefaults, SamplingRange};
 pub use tensors::{MATRIX_TYPES, VECTOR_TYPES};
 
 /// Immutable facts of one model.
@@ -30,14 +30,16 @@ pub struct Config {
     pub n_heads: u32,
     /// Key and value heads.
     pub n_kv_heads: u32,
-    /// Width of one head, for queries, keys and values alike.
+    /// Width of one head, for queries, keys and values alike; a multiple of 4. All heads together are at most 2^20 wide.
     pub head_dim: u32,
     /// Width of the feed-forward layer.
     pub d_ff: u32,
     /// Tokens in the vocabulary.
     pub n_vocab: u32,
-    /// Positions the model was trained for, cut at the reader's limit.
+    /// Positions that can be used: those the model was trained for, cut at the reader's limit.
     pub context_length: u32,
+    /// Positions the model was trained for.
+    pub trained_context: u32,
     /// Epsilon of the RMS norms, finite and not negative.
     pub rms_eps: f32,
     /// Rotary position embedding.
@@ -141,7 +143,8 @@ impl Keys<'_> {
     }
 }
 
-/// Largest width taken: far above any model, and small enough that products of two fit 64 bits with room.
+/// Largest width taken, of all heads together too: far above any model, and small enough that the kernels' offsets, a few
+/// such rows or 32 of them, fit 32 bits.
 const MAX_WIDTH: u32 = 1 << 20;
 
 impl Config {
@@ -206,6 +209,7 @@ impl Config {
             d_ff,
             n_vocab,
             context_length,
+            trained_context,
             rms_eps,
             rope,
             tied: false,
@@ -227,7 +231,8 @@ fn clamp_context(trained: u32, limit: u32) -> u32 {
     trained.min(limit)
 }
 
-/// `attention.key_length`, or the width shared evenly. Values must be as wide as keys.
+/// `attention.key_length`, or the width shared evenly. Values must be as wide as keys. KV heads are at most as many as
+/// heads, so one bound on the width of all heads holds for queries, keys and values.
 fn head_dim(keys: &Keys<'_>, d_model: u32, n_heads: u32) -> Result<u32> {
     let shared = (d_model.checked_rem(n_heads) == Some(0))
         .then(|| d_model.checked_div(n_heads))
@@ -241,6 +246,26 @@ fn head_dim(keys: &Keys<'_>, d_model: u32, n_heads: u32) -> Result<u32> {
             keys.range_error("attention.head_count", &n_heads, want)
         })?,
     };
+    // The key that decides the width: an error has to point at something that is in the file.
+    let (name, found) = match keys.d.get(&keys.key("attention.key_length")) {
+        Some(_) => ("attention.key_length", head_dim),
+        None => ("attention.head_count", n_heads),
+    };
+    if head_dim.checked_rem(4) != Some(0) {
+        let want = format!(
+            "such that a head's width, {head_dim}, is a multiple of 4, as the kernels need"
+        );
+        return Err(keys.range_error(name, &found, want));
+    }
+    if n_heads
+        .checked_mul(head_dim)
+        .is_none_or(|width| width > MAX_WIDTH)
+    {
+        let want = format!(
+            "such that {n_heads} heads of {head_dim} are at most {MAX_WIDTH} wide together"
+        );
+        return Err(keys.range_error(name, &found, want));
+    }
     let value_name = "attention.value_length";
     match (keys.opt_int(value_name, 1, MAX_WIDTH)?, shared) {
         (Some(found), _) if found != head_dim => Err(keys.range_error(

@@ -42,8 +42,10 @@ pub enum Error {
         found: TensorType,
         supported: &'static [TensorType],
     },
-    #[error("{what} needs {need} B, {have} B are there")]
-    Fit { what: String, need: u64, have: u64 },
+    #[error("{}", reasons.join("; "))]
+    Fit { reasons: Vec<String> },
+    #[error("a context of {asked} tokens was asked for, this model has {max}")]
+    ContextTooLong { asked: u32, max: u32 },
     #[error("the model's data is unusable: {what}")]
     ModelData { what: String },
 }
@@ -71,6 +73,7 @@ impl Error {
             Self::Shape { .. } => "E_SHAPE",
             Self::TensorUnsupported { .. } => "E_TENSOR_UNSUPPORTED",
             Self::Fit { .. } => "E_FIT",
+            Self::ContextTooLong { .. } => "E_CTX",
             Self::ModelData { .. } => "E_MODEL_DATA",
         }
     }
@@ -105,6 +108,7 @@ impl Error {
                  use the device."
                     .to_owned()
             }
+            Self::ContextTooLong { max, .. } => format!("Use --ctx {max} or less, or leave it out."),
             Self::ModelData { .. } => "Download the file again and compare its SHA-256 with the publisher's.".to_owned(),
         }
     }
@@ -118,7 +122,10 @@ impl Error {
             | Self::UnexpectedTensor { at, .. }
             | Self::Shape { at, .. }
             | Self::TensorUnsupported { at, .. } => Some(*at),
-            Self::MissingTensor { .. } | Self::Fit { .. } | Self::ModelData { .. } => None,
+            Self::MissingTensor { .. }
+            | Self::Fit { .. }
+            | Self::ContextTooLong { .. }
+            | Self::ModelData { .. } => None,
         }
     }
 }

@@ -1,10 +1,11 @@
 //! What a model needs on a device, from the header alone.
 
 use crate::config::Config;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::graph::{GraphOptions, Plan, plan};
 use chord_gguf::Directory;
 use chord_kernels::matmul::Layout;
+use chord_kernels::op::BufDesc;
 use chord_kernels::{KvType, PAGE};
 
 /// The limits of a device that decide whether a model fits.
@@ -50,14 +51,23 @@ pub struct FitPlan {
 
 /// Bytes of K (or V) of one layer per token.
 fn kv_bytes_per_token(c: &Config, kv: KvType) -> u64 {
-    4 * kv.words(u64::from(c.n_kv_heads) * u64::from(c.head_dim))
+    let values = u64::from(c.n_kv_heads).saturating_mul(u64::from(c.head_dim));
+    kv.words(values).saturating_mul(4)
+}
+
+fn bytes(buffer: &BufDesc) -> u64 {
+    buffer.words.saturating_mul(4)
+}
+
+fn sum(bytes: impl Iterator<Item = u64>) -> u64 {
+    bytes.fold(0, u64::saturating_add)
 }
 
 impl FitPlan {
     /// Plans for `context` tokens, or for the most that is allowed.
     ///
     /// # Errors
-    /// What [`plan`] finds wrong with the model.
+    /// `E_CTX` for more than the model's context, and what [`plan`] finds wrong with the model.
     pub fn from_header(
         d: &Directory,
         c: &Config,
@@ -65,31 +75,33 @@ impl FitPlan {
         context: Option<u32>,
         limits: Option<&DeviceLimits>,
     ) -> Result<Self> {
-        let page_bytes = kv_bytes_per_token(c, kv) * u64::from(PAGE);
+        if let Some(asked) = context
+            && asked > c.context_length
+        {
+            let max = c.context_length;
+            return Err(Error::ContextTooLong { asked, max });
+        }
+        let page_bytes = kv_bytes_per_token(c, kv).saturating_mul(u64::from(PAGE));
         let buffer_limit = limits.map(|l| l.max_binding.min(l.max_buffer));
-        let pages_max = buffer_limit.map_or(u64::MAX, |limit| limit / page_bytes);
+        let pages_max =
+            buffer_limit.map_or(u64::MAX, |limit| limit.checked_div(page_bytes).unwrap_or(0));
         let by_pages = u32::try_from(pages_max.saturating_mul(u64::from(PAGE))).unwrap_or(u32::MAX);
         let context_max = c.context_length.min(by_pages).max(1);
         let context = context.unwrap_or(context_max).max(1);
         let plan = plan(d, c, &Self::options(kv, context))?;
         let mut fit = Self::of(&plan, context, context_max, limits.copied());
         if context > context_max {
-            let why = if context > c.context_length {
-                format!("the model was made for {} tokens", c.context_length)
-            } else {
-                "its KV store would pass the device's binding limit".into()
-            };
             fit.verdict.reasons.push(format!(
-                "a context of {context} tokens is more than {context_max}: {why}"
+                "a context of {context} tokens is more than {context_max}: its KV store would pass the device's binding limit"
             ));
         }
         if let Some(limit) = buffer_limit {
-            let large = plan.buffers.iter().filter(|b| b.words * 4 > limit);
+            let large = plan.buffers.iter().filter(|b| bytes(b) > limit);
             fit.verdict.reasons.extend(large.map(|b| {
                 format!(
                     "\"{}\" needs {} bytes in one binding, the device allows {limit}",
                     b.label,
-                    b.words * 4
+                    bytes(b)
                 )
             }));
         }
@@ -98,15 +110,12 @@ impl FitPlan {
     }
 
     fn of(plan: &Plan, context: u32, context_max: u32, limits: Option<DeviceLimits>) -> Self {
-        let bytes = |id: usize| plan.buffers[id].words * 4;
-        let weights: u64 = plan
-            .segments
-            .iter()
-            .map(|s| bytes(s.quants) + bytes(s.scales))
-            .sum::<u64>()
-            + plan.vectors.iter().map(|v| bytes(v.buffer)).sum::<u64>();
-        let kv: u64 = plan.ids.kv.iter().map(|(k, v)| bytes(*k) + bytes(*v)).sum();
-        let total: u64 = plan.buffers.iter().map(|b| b.words * 4).sum();
+        let bytes = |id: usize| plan.buffers.get(id).map_or(0, bytes);
+        let segments = plan.segments.iter().flat_map(|s| [s.quants, s.scales]);
+        let vectors = plan.vectors.iter().map(|v| v.buffer);
+        let weights = sum(segments.chain(vectors).map(bytes));
+        let kv = sum(plan.ids.kv.iter().flat_map(|(k, v)| [*k, *v]).map(bytes));
+        let total = sum((0..plan.buffers.len()).map(bytes));
         let verdict = Verdict {
             fits: true,
             reasons: Vec::new(),
@@ -114,8 +123,8 @@ impl FitPlan {
         Self {
             weights_bytes: weights,
             kv_bytes: kv,
-            kv_page_bytes: plan.ids.page_words * 4,
-            scratch_bytes: total - weights - kv,
+            kv_page_bytes: plan.ids.page_words.saturating_mul(4),
+            scratch_bytes: total.saturating_sub(weights).saturating_sub(kv),
             total_bytes: total,
             context,
             context_max,

@@ -68,6 +68,7 @@ fn tiny_llama_and_its_sampling_defaults() {
     spec.set("general.sampling.temp", WriteValue::F32(0.6));
     spec.set("general.sampling.top_k", WriteValue::I32(20));
     spec.set("general.sampling.top_p", WriteValue::U32(1));
+    spec.set("general.sampling.penalty_last_n", WriteValue::I32(-1));
     let config = Config::from_directory(&Directory::parse_file(&spec.to_bytes()).unwrap()).unwrap();
     assert_eq!(
         (
@@ -85,9 +86,10 @@ fn tiny_llama_and_its_sampling_defaults() {
             sampling.temp,
             sampling.top_k,
             sampling.top_p,
-            sampling.min_p
+            sampling.min_p,
+            sampling.penalty_last_n
         ),
-        (Some(0.6), Some(20), Some(1.0), None)
+        (Some(0.6), Some(20), Some(1.0), None, Some(u32::MAX))
     );
 }
 

@@ -112,6 +112,7 @@ impl Error {
     pub fn exit_class(&self) -> ExitClass {
         match self {
             Self::Model(chord_model::Error::Fit { .. }) => ExitClass::Device,
+            Self::Model(chord_model::Error::ContextTooLong { .. }) => ExitClass::Usage,
             Self::Model(_) | Self::Text(_) | Self::Read { .. } | Self::NonFinite { .. } => {
                 ExitClass::Model
             }

@@ -108,11 +108,9 @@ impl Engine {
         let mut wanted = opts.context;
         let (fit, plan, buffers) = loop {
             let fit = FitPlan::from_header(&directory, &config, opts.kv, wanted, Some(&limits))?;
-            if let Some(reason) = fit.verdict.reasons.first() {
+            if !fit.verdict.fits {
                 return Err(chord_model::Error::Fit {
-                    what: reason.clone(),
-                    need: fit.total_bytes,
-                    have: limits.max_buffer,
+                    reasons: fit.verdict.reasons,
                 }
                 .into());
             }

@@ -120,6 +120,7 @@ fn twins_that_must_be_accepted() {
         accept("70 ctx_2_32", &long),
         Config {
             context_length: 1 << 20,
+            trained_context: u32::MAX,
             ..plain
         }
     );

@@ -1,6 +1,6 @@
 //! Rows 61 to 72: keys, RoPE and other numbers.
 
-use chord_gguf::write::WriteValue;
+use chord_gguf::write::{FileSpec, WriteValue};
 
 use crate::{Case, case, value};
 
@@ -29,6 +29,17 @@ const FLOATS: [&str; 2] = [
     "llama.attention.layer_norm_rms_epsilon",
     "llama.rope.freq_base",
 ];
+
+/// Sets the width of keys and values alike.
+fn head_width(spec: &mut FileSpec, width: u32) {
+    for key in [
+        "attention.key_length",
+        "attention.value_length",
+        "rope.dimension_count",
+    ] {
+        spec.set(&format!("llama.{key}"), WriteValue::U32(width));
+    }
+}
 
 pub fn keys() -> Vec<Case> {
     let mut cases = vec![
@@ -181,6 +192,42 @@ pub fn keys() -> Vec<Case> {
             "llama.attention.key_length",
             WriteValue::U32(16),
         ),
+        case(
+            "67 head_dim_6",
+            "E_META_RANGE",
+            "a head's width, 6, is a multiple of 4",
+            |spec| head_width(spec, 6),
+        ),
+        // The width is that of embedding_length / head_count, so head_count is to blame.
+        value(
+            "67 head_dim_2",
+            "E_META_RANGE",
+            "a head's width, 2, is a multiple of 4",
+            heads,
+            WriteValue::U32(16),
+        ),
+        case(
+            "67 heads_too_wide",
+            "E_META_RANGE",
+            "4 heads of 262148 are at most 1048576 wide",
+            |spec| head_width(spec, (1 << 18) + 4),
+        ),
+        case(
+            "67 heads_width_2_32",
+            "E_META_RANGE",
+            "1048576 heads of 4096 are at most 1048576 wide",
+            |spec| {
+                spec.set(heads, WriteValue::U32(1 << 20));
+                head_width(spec, 4096);
+            },
+        ),
+        value(
+            "67 ffn_too_wide",
+            "E_META_RANGE",
+            "1 to 1048576",
+            "llama.feed_forward_length",
+            WriteValue::U32((1 << 20) + 1),
+        ),
         value(
             "68 layers_513",
             "E_META_RANGE",
@@ -245,15 +292,13 @@ pub fn rope() -> Vec<Case> {
             "llama.rope.dimension_count",
             WriteValue::U32(4),
         ),
-        case("71 rope_dim_odd", range, "and even", |spec| {
-            for key in [
-                "attention.key_length",
-                "attention.value_length",
-                "rope.dimension_count",
-            ] {
-                spec.set(&format!("llama.{key}"), WriteValue::U32(7));
-            }
-        }),
+        value(
+            "71 rope_dim_odd",
+            range,
+            "and even",
+            "llama.rope.dimension_count",
+            WriteValue::U32(7),
+        ),
         scaling(
             "scaling_unknown",
             range,
@@ -332,12 +377,23 @@ pub fn rope() -> Vec<Case> {
             WriteValue::F32(bad),
         ));
     }
+    for (name, code, key, bad) in [
+        ("temp_101", range, "temp", WriteValue::I32(101)),
+        ("temp_bool", "E_META_TYPE", "temp", WriteValue::Bool(true)),
+        ("last_n_-2", range, "penalty_last_n", WriteValue::I32(-2)),
+    ] {
+        let key = format!("general.sampling.{key}");
+        cases.push(value(&format!("72 {name}"), code, &key, &key, bad));
+    }
     for (key, bad) in [
         ("temp", -0.1),
         ("temp", f32::NAN),
+        ("temp", 100.5),
         ("top_p", 1.5),
         ("min_p", -0.5),
         ("penalty_repeat", 0.0),
+        ("penalty_repeat", 0.005),
+        ("penalty_repeat", 101.0),
     ] {
         let key = format!("general.sampling.{key}");
         cases.push(value(
