@@ -1,13 +1,11 @@
 //! Sampling settings of a request, and the CPU sampler: llama.cpp's penalties, then the sampling kernel's own twin.
 //!
-//! Order: penalties over the last [`REPEAT_LAST_N`] tokens, top-k, top-p (untempered), min-p, temperature, draw.
+//! Order: penalties over the last [`Sampling::repeat_last_n`] tokens, top-k, top-p (untempered), min-p, temperature, draw.
 
 use std::collections::HashMap;
 
 use chord_kernels::sample::{self, SampleError, SampleParams};
-
-/// Tokens of history that penalties look at.
-pub const REPEAT_LAST_N: usize = 64;
+use chord_model::config::SamplingRange;
 
 /// How the next token is chosen. The default is llama.cpp's.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -20,6 +18,8 @@ pub struct Sampling {
     pub top_p: f32,
     /// Keep tokens at least this fraction as likely as the most likely one; 0 = off.
     pub min_p: f32,
+    /// Tokens of history that the penalties look at, prompt included; 0 = none, `u32::MAX` = all.
+    pub repeat_last_n: u32,
     /// Divides positive and multiplies negative logits of tokens seen lately; 1 = off.
     pub repeat_penalty: f32,
     /// Subtracted from the logit of every token seen lately; 0 = off.
@@ -37,6 +37,7 @@ impl Default for Sampling {
             top_k: 40,
             top_p: 0.95,
             min_p: 0.05,
+            repeat_last_n: 64,
             repeat_penalty: 1.0,
             presence_penalty: 0.0,
             frequency_penalty: 0.0,
@@ -89,16 +90,16 @@ impl Sampling {
     /// The first setting that is outside its range or no number.
     pub fn validate(&self) -> Result<(), InvalidSampling> {
         let ranges = [
-            ("temperature", self.temperature, 0.0, 100.0),
-            ("top_p", self.top_p, 0.0, 1.0),
-            ("min_p", self.min_p, 0.0, 1.0),
-            ("repeat_penalty", self.repeat_penalty, 0.01, 100.0),
-            ("presence_penalty", self.presence_penalty, -100.0, 100.0),
-            ("frequency_penalty", self.frequency_penalty, -100.0, 100.0),
+            (SamplingRange::TEMPERATURE, self.temperature),
+            (SamplingRange::TOP_P, self.top_p),
+            (SamplingRange::MIN_P, self.min_p),
+            (SamplingRange::REPEAT_PENALTY, self.repeat_penalty),
+            (SamplingRange::PRESENCE_PENALTY, self.presence_penalty),
+            (SamplingRange::FREQUENCY_PENALTY, self.frequency_penalty),
         ];
-        for (name, value, min, max) in ranges {
-            // A NaN is in no range.
-            if !(min..=max).contains(&value) {
+        for (range, value) in ranges {
+            if !range.contains(value) {
+                let SamplingRange { name, min, max } = range;
                 return Err(InvalidSampling {
                     name,
                     value,
@@ -112,7 +113,10 @@ impl Sampling {
 
     /// Whether the CPU has to sample: penalties need the history, which the GPU's sampler does not see.
     pub fn needs_cpu(&self) -> bool {
-        self.repeat_penalty != 1.0 || self.presence_penalty != 0.0 || self.frequency_penalty != 0.0
+        let neutral = self.repeat_penalty == 1.0
+            && self.presence_penalty == 0.0
+            && self.frequency_penalty == 0.0;
+        !neutral && self.repeat_last_n > 0
     }
 
     /// The sampling kernel's parameters for a vocabulary and a list of end-of-generation ids of these lengths.
@@ -128,10 +132,12 @@ impl Sampling {
     }
 }
 
-/// Applies the penalties to the logits, `[n_vocab]`, for the tokens in the last [`REPEAT_LAST_N`] of `history`.
-/// Ids beyond the logits are passed over.
+/// Applies the penalties to the logits, `[n_vocab]`, for the last [`Sampling::repeat_last_n`] tokens of
+/// `history`. Ids beyond the logits are passed over.
 pub fn penalize(logits: &mut [f32], history: &[u32], s: &Sampling) {
-    let recent = &history[history.len().saturating_sub(REPEAT_LAST_N)..];
+    let looked_at = usize::try_from(s.repeat_last_n).unwrap_or(usize::MAX);
+    let first = history.len().saturating_sub(looked_at);
+    let recent = history.get(first..).unwrap_or_default();
     let mut counts: HashMap<u32, f32> = HashMap::new();
     for id in recent {
         *counts.entry(*id).or_default() += 1.0;

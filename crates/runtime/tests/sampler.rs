@@ -1,6 +1,7 @@
 //! Sampling settings: ranges, penalties by llama.cpp's formulas, and the whole chain on the CPU.
 
-use chord_runtime::sampler::{REPEAT_LAST_N, Sampling, penalize, sample};
+use chord_model::config::SamplingRange;
+use chord_runtime::sampler::{Sampling, penalize, sample};
 
 #[test]
 fn defaults_are_valid_and_need_no_cpu() {
@@ -32,6 +33,45 @@ fn defaults_are_valid_and_need_no_cpu() {
         }
         .needs_cpu()
     );
+    // Penalties that look at nothing leave the device its work.
+    assert!(
+        !Sampling {
+            repeat_penalty: 1.1,
+            repeat_last_n: 0,
+            ..s
+        }
+        .needs_cpu()
+    );
+}
+
+/// Whatever the header of a file or a flag may hold is a valid request, and nothing more.
+#[test]
+fn a_request_takes_exactly_the_range_of_files_and_flags() {
+    type Set = fn(&mut Sampling, f32);
+    let settings: [(SamplingRange, Set); 4] = [
+        (SamplingRange::TEMPERATURE, |s, v| s.temperature = v),
+        (SamplingRange::TOP_P, |s, v| s.top_p = v),
+        (SamplingRange::MIN_P, |s, v| s.min_p = v),
+        (SamplingRange::REPEAT_PENALTY, |s, v| s.repeat_penalty = v),
+    ];
+    for (range, set) in settings {
+        for value in [
+            range.min,
+            range.max,
+            range.min.next_down(),
+            range.max.next_up(),
+            f32::NAN,
+        ] {
+            let mut s = Sampling::default();
+            set(&mut s, value);
+            assert_eq!(
+                s.validate().is_ok(),
+                range.contains(value),
+                "{} {value}",
+                range.name
+            );
+        }
+    }
 }
 
 #[test]
@@ -113,16 +153,26 @@ fn only_the_last_tokens_count() {
         ..Sampling::default()
     };
     let mut history = vec![0];
-    history.extend(std::iter::repeat_n(1, REPEAT_LAST_N));
+    history.extend(std::iter::repeat_n(1, 64));
     let mut logits = [5.0, 5.0, 5.0];
     penalize(&mut logits, &history, &s);
     assert_eq!(logits, [5.0, 4.0, 5.0]);
     let mut logits = [5.0, 5.0, 5.0];
-    penalize(&mut logits, &history[..REPEAT_LAST_N], &s);
+    penalize(&mut logits, &history[..64], &s);
     assert_eq!(logits, [4.0, 4.0, 5.0]);
     let mut logits = [5.0, 5.0, 5.0];
     penalize(&mut logits, &[], &s);
     assert_eq!(logits, [5.0; 3]);
+    for (repeat_last_n, want) in [
+        (0, [5.0; 3]),
+        (3, [5.0, 4.0, 5.0]),
+        (65, [4.0, 4.0, 5.0]),
+        (u32::MAX, [4.0, 4.0, 5.0]),
+    ] {
+        let mut logits = [5.0; 3];
+        penalize(&mut logits, &history, &Sampling { repeat_last_n, ..s });
+        assert_eq!(logits, want, "the last {repeat_last_n}");
+    }
 }
 
 #[test]
