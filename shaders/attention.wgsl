@@ -1,5 +1,5 @@
-// Causal attention of one row and one KV head's group of query heads over the sequence's pages, with online softmax.
-// K and V are read once per group (GQA). One page of 32 slots a step; slots beyond the length are never read.
+// Causal attention of one row and GROUP query heads of one KV head over the sequence's pages, with online softmax.
+// K and V are read once per group (GQA); a KV head whose queries do not fit workgroup memory has SUBS workgroups. One page of 32 slots a step; slots beyond the length are never read.
 // FUSED (decode): the workgroup also writes its head's new K and V first: rows are then of different sequences.
 #import kv_params
 
@@ -23,7 +23,8 @@
 #endif
 
 const WG = ${WG}u;
-const GROUP = ${GROUP}u; // query heads per KV head
+const GROUP = ${GROUP}u; // query heads per workgroup
+const SUBS = ${SUBS}u; // workgroups per KV head
 const HEAD_QUADS = ${HEAD_QUADS}u;
 const LOWEST = -3.0e38; // finite: arithmetic on infinities is not dependable in WGSL
 
@@ -72,12 +73,12 @@ fn score_page(page: u32, n_slots: u32, kv_head: u32, lid: u32) {
 
 @compute @workgroup_size(${WG})
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
-    let kv_head = wid.x;
+    let kv_head = wid.x / SUBS;
     let r = wid.y;
     let row = rows[r];
     let pos = row.y;
     let n_pages = min(pos / PAGE + 1u, p.seq_pages);
-    let head0 = kv_head * GROUP;
+    let head0 = wid.x * GROUP;
     let base = r * p.qkv_stride;
 
 #if FUSED
@@ -148,6 +149,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
 #endfor
     }
 #if TAP
+    // Some threads may still read `fade` of the last page.
+    workgroupBarrier();
     // A second pass with the final maximum: sum, largest and entropy of the weights as they were used.
 #for n in ITEMS
     if (lid + ${n}u * WG < GROUP * HEAD_QUADS && (lid + ${n}u * WG) % HEAD_QUADS == 0u) {

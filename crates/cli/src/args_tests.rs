@@ -29,6 +29,8 @@ fn every_run_flag_of_the_manual_parses() {
         "0.1",
         "--repeat-penalty",
         "1.1",
+        "--repeat-last-n",
+        "-1",
         "--presence-penalty",
         "-0.5",
         "--frequency-penalty",
@@ -57,6 +59,7 @@ fn every_run_flag_of_the_manual_parses() {
     assert_eq!(run.stop, ["a", "b"]);
     assert_eq!(run.sampling.seed, Some(u64::MAX));
     assert_eq!(run.sampling.presence_penalty, Some(-0.5));
+    assert_eq!(run.sampling.repeat_last_n, Some(u32::MAX));
     assert_eq!(run.engine.kv, Some(Kv::F32));
     assert!(run.json);
 }
@@ -68,7 +71,14 @@ fn bad_numbers_are_refused() {
         ["--top-p", "NaN"],
         ["--temperature", "-1"],
         ["--temperature", "inf"],
+        ["--temperature", "100.5"],
         ["--repeat-penalty", "0"],
+        ["--repeat-penalty", "0.009"],
+        ["--presence-penalty", "NaN"],
+        ["--presence-penalty", "-101"],
+        ["--frequency-penalty", "101"],
+        ["--repeat-last-n", "-2"],
+        ["--repeat-last-n", "4294967296"],
         ["--ctx", "0"],
         ["--stop", ""],
         ["--kv", "q8"],
@@ -76,4 +86,27 @@ fn bad_numbers_are_refused() {
         let parsed = Cli::try_parse_from(["wasm-chord", "run", "m.gguf", "hi", flags[0], flags[1]]);
         assert!(parsed.is_err(), "{flags:?} must be refused");
     }
+}
+
+#[test]
+fn a_chunk_is_at_most_what_the_engine_computes_at_once() {
+    let parsed = |chunk| {
+        let eval = [
+            "wasm-chord",
+            "eval",
+            "m.gguf",
+            "--perplexity",
+            "t",
+            "--chunk",
+        ];
+        Cli::try_parse_from(eval.into_iter().chain([chunk]))
+    };
+    for good in ["1", "32"] {
+        assert!(parsed(good).is_ok(), "{good}");
+    }
+    for bad in ["0", "33", "-1", "many"] {
+        assert!(parsed(bad).is_err(), "{bad}");
+    }
+    let said = parsed("64").expect_err("refused").to_string();
+    assert!(said.contains("at most 32 tokens at a time"), "{said}");
 }

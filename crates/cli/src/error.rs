@@ -167,7 +167,8 @@ impl Error {
             | Error::File { .. }
             | Error::FileContent { .. }
             | Error::Stdio { .. }
-            | Error::Context { .. } => exit::USAGE,
+            | Error::Context { .. }
+            | Error::Model(chord_model::Error::ContextTooLong { .. }) => exit::USAGE,
             Error::ModelFile { .. }
             | Error::ModelHash { .. }
             | Error::Download(_)
@@ -187,5 +188,44 @@ impl Error {
     /// The line that `--json` puts on standard output.
     pub fn to_json(&self) -> serde_json::Value {
         serde_json::json!({"event": "error", "code": self.code(), "message": self.to_string(), "help": self.help()})
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chord_kernels::Error as Gpu;
+
+    fn exit_code(e: impl Into<chord_runtime::Error>) -> (u8, &'static str) {
+        let error = Error::Engine(e.into());
+        assert_eq!(error.to_json()["code"], error.code());
+        assert!(!error.help().is_empty(), "{error}");
+        (error.exit_code(), error.code())
+    }
+
+    #[test]
+    fn a_device_that_fails_is_5_and_one_that_is_not_there_is_4() {
+        assert_eq!(exit_code(Gpu::Lost("gone".into())), (5, "E_DEVICE_LOST"));
+        let full = Gpu::OutOfMemory {
+            what: "K 0".into(),
+            bytes: 1 << 30,
+        };
+        assert_eq!(exit_code(full), (5, "E_GPU_OOM"));
+        assert_eq!(exit_code(Gpu::Timeout { seconds: 9 }), (5, "E_GPU_TIMEOUT"));
+        let reasons = vec!["too large".into()];
+        assert_eq!(exit_code(chord_model::Error::Fit { reasons }), (5, "E_FIT"));
+        let none = Gpu::NoAdapter {
+            wanted: None,
+            found: Vec::new(),
+        };
+        assert_eq!(exit_code(none), (4, "E_NO_ADAPTER"));
+    }
+
+    #[test]
+    fn too_long_a_context_is_a_wrong_request_wherever_it_is_found() {
+        let (asked, max) = (65, 64);
+        let error = || chord_model::Error::ContextTooLong { asked, max };
+        assert_eq!(exit_code(error()), (2, "E_CTX"));
+        assert_eq!(Error::Model(error()).exit_code(), 2);
     }
 }

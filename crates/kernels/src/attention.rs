@@ -23,14 +23,27 @@ pub struct Attention {
 }
 
 impl Attention {
-    fn group(&self) -> u32 {
-        self.shape.n_heads / self.shape.n_kv_heads
+    /// Query heads a workgroup handles: the largest divisor of a KV head's queries that leaves workgroup memory within the
+    /// WebGPU default of 16 KiB.
+    #[must_use]
+    pub fn group(shape: &KvShape) -> u32 {
+        let ratio = shape.n_heads / shape.n_kv_heads;
+        // Rotated queries, scores, weights, and two figures per head, in f32.
+        let bytes = |group: u32| 4 * group * (shape.head_dim + 2 * PAGE + 2);
+        let fits = |group: &u32| ratio.is_multiple_of(*group) && bytes(*group) <= 16 << 10;
+        (1..=ratio.min(16)).rev().find(fits).unwrap_or(1)
     }
 
-    /// Whether the heads that share a KV head fill whole activation blocks; else the output must stay f32.
+    /// Workgroups per KV head. More than one cannot write K and V for each other: [`Attention::fused`] needs one.
+    #[must_use]
+    pub fn subgroups(shape: &KvShape) -> u32 {
+        shape.n_heads / shape.n_kv_heads / Self::group(shape)
+    }
+
+    /// Whether a workgroup's heads fill whole activation blocks; else the output must stay f32.
     #[must_use]
     pub fn fills_blocks(shape: &KvShape) -> bool {
-        (shape.n_heads / shape.n_kv_heads * shape.head_dim).is_multiple_of(BLOCK as u32)
+        (Self::group(shape) * shape.head_dim).is_multiple_of(BLOCK as u32)
     }
 
     /// Blocks per row of the output, or f32 where it is plain.
@@ -49,12 +62,6 @@ impl Attention {
         self.shape.n_heads * (self.shape.head_dim + 3)
     }
 
-    /// Bytes of workgroup memory the shader declares.
-    #[must_use]
-    pub fn workgroup_bytes(&self) -> u32 {
-        4 * self.group() * (self.shape.head_dim + 2 * PAGE + 2)
-    }
-
     fn scale(&self) -> f32 {
         1.0 / (self.shape.head_dim as f32).sqrt()
     }
@@ -62,7 +69,7 @@ impl Attention {
     fn attend(
         &self,
         r: usize,
-        kv_head: u32,
+        tile: u32,
         row: &[u32],
         mem: &CpuBindings<'_>,
         k: &[u32],
@@ -71,6 +78,8 @@ impl Attention {
         let (qkv, rope, table) = (mem.read(1), mem.read(4), mem.read(6));
         let (shape, pos) = (&self.shape, row[1]);
         let dim = shape.head_dim as usize;
+        let group = Self::group(shape);
+        let kv_head = tile / Self::subgroups(shape);
         // (page, valid slots) the row sees.
         let current = shape.ring_index(pos / PAGE);
         let pages: Vec<(u32, u32)> = (0..(pos / PAGE + 1).min(shape.seq_pages))
@@ -81,9 +90,9 @@ impl Attention {
                 )
             })
             .collect();
-        let mut output = vec![0.0f32; self.group() as usize * dim];
-        for h in 0..self.group() {
-            let head = kv_head * self.group() + h;
+        let mut output = vec![0.0f32; group as usize * dim];
+        for h in 0..group {
+            let head = tile * group + h;
             let base = r * shape.qkv_stride as usize + head as usize * dim;
             let q: Vec<f64> = (0..shape.head_dim)
                 .map(|d| shape.rotated(&qkv, &rope, base, d, pos))
@@ -135,7 +144,7 @@ impl Attention {
             }
         }
         let mut out = mem.write(7);
-        let first = kv_head as usize * output.len();
+        let first = tile as usize * output.len();
         let row = r * self.out_stride() as usize;
         match self.act_out {
             None => {
@@ -156,6 +165,7 @@ impl Attention {
 impl Kernel for Attention {
     fn shader(&self) -> Shader {
         let quads = self.shape.head_dim / 4;
+        let group = Self::group(&self.shape);
         let mut defines = self.shape.defines();
         defines.extend([
             flag("FUSED", self.fused),
@@ -163,11 +173,12 @@ impl Kernel for Attention {
             flag("OUT_F32", self.act_out.is_none()),
             flag("TAP", self.tap),
             define("WG", &self.wg),
-            define("GROUP", &self.group()),
+            define("GROUP", &group),
+            define("SUBS", &Self::subgroups(&self.shape)),
             define("HEAD_QUADS", &quads),
-            define("Q_LEN", &(self.group() * quads)),
-            define("S_LEN", &(self.group() * PAGE)),
-            define("ITEMS", &(self.group() * quads).div_ceil(self.wg)),
+            define("Q_LEN", &(group * quads)),
+            define("S_LEN", &(group * PAGE)),
+            define("ITEMS", &(group * quads).div_ceil(self.wg)),
         ]);
         Shader {
             kernel: "attention",
@@ -209,7 +220,7 @@ impl Kernel for Attention {
 
     fn grid(&self) -> Grid {
         Grid {
-            tiles: self.shape.n_kv_heads,
+            tiles: self.shape.n_heads / Self::group(&self.shape),
             rows_per_group: 1,
         }
     }
@@ -235,7 +246,10 @@ impl Kernel for Attention {
                         &mut v,
                     );
                 }
-                self.attend(r, kv_head, row, mem, &mem.read(2), &mem.read(3));
+                let subs = Self::subgroups(&self.shape);
+                for tile in kv_head * subs..(kv_head + 1) * subs {
+                    self.attend(r, tile, row, mem, &mem.read(2), &mem.read(3));
+                }
             }
         }
     }

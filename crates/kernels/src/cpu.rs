@@ -59,12 +59,6 @@ impl<'a> CpuBindings<'a> {
             .1
     }
 
-    /// Whether a binding is there.
-    #[must_use]
-    pub fn has(&self, binding: u32) -> bool {
-        self.bind.iter().any(|(b, _)| *b == binding)
-    }
-
     /// Words of a binding.
     #[must_use]
     pub fn read(&self, binding: u32) -> Ref<'a, Vec<u32>> {

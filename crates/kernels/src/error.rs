@@ -35,11 +35,11 @@ pub enum Error {
     #[error("the GPU device was lost: {0}")]
     Lost(String),
     /// An allocation failed.
-    #[error("the GPU has no room for {what} ({bytes} bytes)")]
+    #[error("the GPU has no room for {what}{}", if *bytes > 0 { format!(" ({bytes} bytes)") } else { String::new() })]
     OutOfMemory {
         /// Buffer label.
         what: String,
-        /// Size asked for.
+        /// Size asked for; 0 where the driver does not say.
         bytes: u64,
     },
     /// The GPU did not answer in time.

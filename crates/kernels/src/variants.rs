@@ -59,7 +59,13 @@ pub fn all() -> BTreeSet<Shader> {
             );
         }
     }
-    for (n_heads, n_kv_heads, head_dim) in [(9, 3, 64), (4, 4, 32), (32, 8, 128), (8, 1, 80)] {
+    for (n_heads, n_kv_heads, head_dim) in [
+        (9, 3, 64),
+        (4, 4, 32),
+        (32, 8, 128),
+        (8, 1, 80),
+        (64, 2, 128),
+    ] {
         for kv in [KvType::F16, KvType::F32] {
             for neox in [false, true] {
                 let shape = shape(n_heads, n_kv_heads, head_dim, neox, kv);

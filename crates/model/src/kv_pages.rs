@@ -344,12 +344,6 @@ impl KvPages {
         }
         held
     }
-
-    /// Tokens a sequence can hold before it is full (or, in a ring, before it wraps).
-    #[must_use]
-    pub fn capacity(&self) -> u32 {
-        self.capacity
-    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! next one, chain several decode steps in one submit.
 
 use crate::Error;
+use crate::eval::EveryRow;
 use crate::options::{CHUNK, EngineOptions, Overflow, Precision, RING_POSITIONS};
 use chord_kernels::gpu::{
     AdapterInfo, BoundStep, Buffer, Copy, Counters as GpuCounters, Gpu, GpuPlan, Staging,
@@ -65,6 +66,8 @@ pub struct Engine {
     /// Tokens whose K and V each sequence's pages hold.
     pub(crate) logs: HashMap<SeqId, Vec<u32>>,
     prefilled_tokens: u64,
+    /// The head over a whole batch, once it has been needed.
+    pub(crate) every_row: Option<EveryRow>,
 }
 
 impl std::fmt::Debug for Engine {
@@ -100,6 +103,7 @@ impl Engine {
             p,
             logs: HashMap::new(),
             prefilled_tokens: 0,
+            every_row: None,
         }
     }
 
@@ -137,6 +141,11 @@ impl Engine {
     #[must_use]
     pub fn fit(&self) -> &FitPlan {
         &self.p.fit
+    }
+
+    /// Destroys the device under the engine, as a driver reset would: every later call fails with `E_DEVICE_LOST`.
+    pub fn destroy_device(&self) {
+        self.p.gpu.destroy();
     }
 
     /// Milliseconds [`Engine::load`] took.
@@ -210,6 +219,7 @@ impl Engine {
         push("layout", format!("{:?}", self.p.plan.head_kernel.layout));
         push("context", self.p.fit.context.to_string());
         push("overflow", format!("{:?}", o.overflow));
+        push("sequences", o.max_sequences.to_string());
         push("tokenizer", self.p.tokenizer.describe());
         rows
     }
@@ -290,19 +300,14 @@ impl Engine {
             .write(self.buffer(self.p.plan.ids.rows), 0, &rows);
     }
 
-    /// Computes the next tokens of a sequence, at most a chunk; `each` runs after every submitted group of steps.
-    /// Returns how many were taken.
+    /// Computes the next tokens of a sequence, at most a chunk. Returns how many were taken.
     pub(crate) async fn append(
         &mut self,
         id: SeqId,
         tokens: &[u32],
         max: u32,
     ) -> Result<u32, Error> {
-        let want = (tokens.len() as u32).min(max).min(CHUNK);
-        let first = self.p.kv.length(id);
-        let n = self.p.kv.batch(id, want);
-        let edits = self.p.kv.reserve(id, n.max(1))?;
-        self.apply(&edits);
+        let (first, n) = self.prepare(id, tokens, max)?;
         let taken = &tokens[..n as usize];
         self.write_rows(id, first, taken);
         for group in self.groups(n) {
@@ -315,19 +320,23 @@ impl Engine {
         Ok(n)
     }
 
-    /// Prepares a batch and counts it as computed without running it: the tracer runs the steps one by one.
-    pub(crate) async fn append_for_trace(
-        &mut self,
-        id: SeqId,
-        tokens: &[u32],
-    ) -> Result<u32, Error> {
-        let first = self.p.kv.length(id);
-        let n = tokens.len() as u32;
-        let edits = self.p.kv.reserve(id, n)?;
-        self.apply(&edits);
-        self.write_rows(id, first, tokens);
-        self.commit(id, tokens);
+    /// Prepares a batch and counts it as computed without running it: the tracer runs the steps one by one. Returns how many
+    /// tokens were taken.
+    pub(crate) fn append_for_trace(&mut self, id: SeqId, tokens: &[u32]) -> Result<u32, Error> {
+        let (first, n) = self.prepare(id, tokens, CHUNK)?;
+        self.write_rows(id, first, &tokens[..n as usize]);
+        self.commit(id, &tokens[..n as usize]);
         Ok(n)
+    }
+
+    /// Makes room for a batch: its first position and how many of the tokens it takes.
+    fn prepare(&mut self, id: SeqId, tokens: &[u32], max: u32) -> Result<(u32, u32), Error> {
+        let want = (tokens.len() as u32).min(max).min(CHUNK);
+        let n = self.p.kv.batch(id, want);
+        // No room at all: let the pages say why.
+        let edits = self.p.kv.reserve(id, n.max(1))?;
+        self.apply(&edits);
+        Ok((self.p.kv.length(id), n))
     }
 
     /// Cuts the prefill steps into submits that no watchdog minds: by the work they hold.
@@ -379,7 +388,8 @@ impl Engine {
         );
     }
 
-    /// Up to `k` tokens in one submit. The sequence's pages then hold every token but the last.
+    /// Tokens in one submit: the first of an answer, or up to `k` after a token. The sequence's pages then hold every
+    /// token but the last.
     pub(crate) async fn chain(
         &mut self,
         id: SeqId,
@@ -389,7 +399,7 @@ impl Engine {
     ) -> Result<Chain, Error> {
         let length = self.p.kv.length(id);
         let decodes = match start {
-            Start::Head => k - 1,
+            Start::Head => 0,
             Start::Token(_) => k,
         };
         let edits = self.p.kv.reserve(id, decodes)?;
@@ -400,7 +410,6 @@ impl Engine {
         control[ctl::SEED_HIGH] = (seed >> 32) as u32;
         self.p.gpu.write(self.buffer(ctl_id), 0, &control);
         let choose = [&self.p.head, &self.p.sample];
-        let one = || self.p.decode.iter().chain(choose);
         let words = (ctl::LOG + k as usize) as u64;
         let copy = [self
             .p
@@ -410,12 +419,12 @@ impl Engine {
             Start::Head => {
                 // The sampler goes on from the position of the last computed token.
                 self.write_rows(id, length.saturating_sub(1), &[0]);
-                let all = choose.into_iter().chain((0..decodes).flat_map(|_| one()));
-                self.p.gpu.run(all, 1, &copy);
+                self.p.gpu.run(choose.into_iter(), 1, &copy);
             }
             Start::Token(token) => {
                 self.write_rows(id, length, &[token]);
-                self.p.gpu.run((0..decodes).flat_map(|_| one()), 1, &copy);
+                let chained = (0..decodes).flat_map(|_| self.p.decode.iter().chain(choose));
+                self.p.gpu.run(chained, 1, &copy);
             }
         }
         self.count_kv(length..length + decodes);
@@ -463,10 +472,12 @@ impl Engine {
                 )];
                 self.p.gpu.run(self.p.decode.iter().chain(head), 1, &copy);
                 self.count_kv(length..length + 1);
-                self.commit(id, &[token]);
             }
         }
         let words = self.p.gpu.map(&self.p.staging, words).await?;
+        if let Start::Token(token) = start {
+            self.commit(id, &[token]);
+        }
         Ok(words.into_iter().map(f32::from_bits).collect())
     }
 

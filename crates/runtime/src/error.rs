@@ -52,6 +52,14 @@ pub enum Error {
         /// Position of the token that was to be chosen.
         position: u32,
     },
+    /// The ring would have no page beside its sinks.
+    #[error("{sink_pages} sink pages leave no room in a context of {pages} pages of 32 tokens")]
+    SinkPages {
+        /// Pages asked to be kept.
+        sink_pages: u32,
+        /// Pages of the context.
+        pages: u32,
+    },
     /// Taps were asked for on an engine loaded without them.
     #[error("the engine was loaded without taps")]
     NoTaps,
@@ -85,6 +93,7 @@ impl Error {
             Self::EmptyPrompt => "E_EMPTY_PROMPT",
             Self::TokenId { .. } => "E_TOKEN_ID",
             Self::NonFinite { .. } => "E_NONFINITE",
+            Self::SinkPages { .. } => "E_SINK_PAGES",
             Self::NoTaps => "E_NO_TAPS",
         }
     }
@@ -99,10 +108,12 @@ impl Error {
             Self::Sampling(e) => e.help(),
             Self::Read { .. } => "check that the file is complete and readable".into(),
             Self::Context { .. } => "shorten the prompt, or raise --ctx if the model allows more".into(),
+            Self::KvFull(Full::Sequences { .. }) => "close a conversation first".into(),
             Self::KvFull(_) => "clear a conversation, or raise --ctx".into(),
             Self::EmptyPrompt => "give a prompt".into(),
             Self::TokenId { .. } => "use ids from `wasm-chord tokenize` with the same model".into(),
-            Self::NonFinite { .. } => "the weights hold NaN or infinity, or a kernel is wrong on this device: `wasm-chord trace` names the first step where it appears; compare the file's SHA-256 with the publisher's".into(),
+            Self::NonFinite { .. } => "keys or values may pass the range of f16: try --kv f32; else the weights hold NaN or infinity, or a kernel is wrong on this device: `wasm-chord trace` names the first step where it appears".into(),
+            Self::SinkPages { .. } => "keep fewer pages, or take a longer context".into(),
             Self::NoTaps => "load with taps".into(),
         }
     }
@@ -127,6 +138,7 @@ impl Error {
             | Self::KvFull(_)
             | Self::EmptyPrompt
             | Self::TokenId { .. }
+            | Self::SinkPages { .. }
             | Self::NoTaps => ExitClass::Usage,
         }
     }

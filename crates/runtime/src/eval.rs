@@ -8,7 +8,7 @@ use chord_kernels::matmul::MatMul;
 use chord_kernels::op::{BufDesc, BufId, Role, Step};
 
 /// The head over every row of a batch: made on first use, outside the static plan.
-struct EveryRow {
+pub(crate) struct EveryRow {
     step: BoundStep,
     logits: BufId,
     /// f32 per row of the logits.
@@ -27,6 +27,26 @@ impl Engine {
         chunk: u32,
         on_row: &mut dyn FnMut(usize, &[f32]),
     ) -> Result<(), Error> {
+        self.check_tokens(tokens)?;
+        let session = self.new_session()?;
+        let head = match self.every_row.take() {
+            Some(head) => Ok(head),
+            None => self.make_every_row().await,
+        };
+        let result = match head {
+            Ok(head) => {
+                let result = self.eval_rows(&head, &session, tokens, chunk, on_row).await;
+                self.every_row = Some(head);
+                result
+            }
+            Err(e) => Err(e),
+        };
+        session.close(self);
+        result
+    }
+
+    /// Refuses tokens outside the vocabulary, and more than the context holds.
+    pub(crate) fn check_tokens(&self, tokens: &[u32]) -> Result<(), Error> {
         let n_vocab = self.config().n_vocab;
         if let Some(id) = tokens.iter().find(|id| **id >= n_vocab) {
             return Err(Error::TokenId { id: *id, n_vocab });
@@ -37,13 +57,7 @@ impl Engine {
                 context: self.position_limit(),
             });
         }
-        let every_row = self.every_row().await?;
-        let session = self.new_session()?;
-        let result = self
-            .eval_rows(&every_row, &session, tokens, chunk, on_row)
-            .await;
-        session.close(self);
-        result
+        Ok(())
     }
 
     async fn eval_rows(
@@ -75,7 +89,7 @@ impl Engine {
         Ok(())
     }
 
-    async fn every_row(&mut self) -> Result<EveryRow, Error> {
+    async fn make_every_row(&mut self) -> Result<EveryRow, Error> {
         let plan = &self.p.plan;
         let kernel = MatMul {
             cols: plan.prefill_cols,

@@ -6,7 +6,7 @@ use crate::{Error, options};
 use chord_gguf::{Directory, Limits, Parser, Progress};
 use chord_kernels::gpu::{BoundStep, Gpu, GpuPlan};
 use chord_kernels::op::Step;
-use chord_kernels::rope_table;
+use chord_kernels::{PAGE, rope_table};
 use chord_model::{Config, DeviceLimits, FitPlan, KvPages, Plan, plan};
 use chord_text::{ChatTemplate, Tokenizer};
 use std::time::Instant;
@@ -99,6 +99,13 @@ impl Engine {
         let config = Config::from_directory(&directory)?;
         let tokenizer = Tokenizer::from_directory(&directory)?;
         let template = ChatTemplate::from_directory(&directory)?;
+        // Everything the header can say, before a device is opened.
+        let fit = FitPlan::from_header(&directory, &config, opts.kv, opts.context, None)?;
+        let pages = fit.context.div_ceil(PAGE);
+        if opts.sink_pages() >= pages {
+            let sink_pages = opts.sink_pages();
+            return Err(Error::SinkPages { sink_pages, pages });
+        }
         progress(LoadProgress::Device);
         let gpu = Gpu::open(opts.adapter.as_deref()).await?;
         let limits = DeviceLimits {

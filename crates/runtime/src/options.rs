@@ -9,7 +9,7 @@ use chord_model::{FitPlan, GraphOptions};
 /// Numeric mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Precision {
-    /// Activations may be int8 per 32-value block, as llama.cpp's are.
+    /// Activations may be int8, with a scale per 16 values.
     #[default]
     Fast,
     /// Every operand f32.

@@ -34,7 +34,8 @@ pub enum Event {
         /// In all.
         total: u32,
     },
-    /// A token, with the text that is certain now: empty inside a character or a possible stop string.
+    /// A token, with the text that became certain with it: empty inside a character or a possible stop string. One event
+    /// per token; the texts joined are the answer.
     Token {
         /// The token.
         id: u32,
@@ -122,6 +123,10 @@ const _: () = assert!(MAX_CHAIN as usize <= ctl::LOG_LENGTH);
 
 /// What the loop carries from token to token.
 struct Answer {
+    /// A token some of whose text is held back: its event waits for the next token or the end.
+    waiting: Option<(u32, String)>,
+    /// Bytes of text decoded so far.
+    decoded: usize,
     tokens: Vec<u32>,
     text: String,
     decoder: StreamDecoder,
@@ -131,18 +136,44 @@ struct Answer {
 }
 
 impl Answer {
+    fn send_waiting(&mut self, on_event: &mut dyn FnMut(Event)) {
+        if let Some((id, text)) = self.waiting.take() {
+            on_event(Event::Token { id, text });
+        }
+    }
+
+    /// Lets go of what was held back; true if it completes a stop string.
+    fn finish(&mut self, stopped: bool, on_event: &mut dyn FnMut(Event)) -> bool {
+        let rest = self.decoder.finish();
+        let tail = self.stops.push(&rest);
+        let mut text = tail.emit;
+        if !stopped && !tail.stopped {
+            text.push_str(&self.stops.finish());
+        }
+        self.text.push_str(&text);
+        if let Some((_, waiting)) = &mut self.waiting {
+            waiting.push_str(&text);
+        }
+        self.send_waiting(on_event);
+        tail.stopped
+    }
+
     /// Takes one token; true if a stop string is complete.
     fn push(&mut self, id: u32, on_event: &mut dyn FnMut(Event)) -> bool {
         self.last = Instant::now();
         self.first.get_or_insert(self.last);
         self.tokens.push(id);
-        let text = self.decoder.push(id).unwrap_or_default();
+        self.send_waiting(on_event);
+        let text = self.decoder.push(id);
+        let whole = text.is_some();
+        let text = text.unwrap_or_default();
+        self.decoded += text.len();
         let event = self.stops.push(&text);
         self.text.push_str(&event.emit);
-        on_event(Event::Token {
-            id,
-            text: event.emit,
-        });
+        self.waiting = Some((id, event.emit));
+        if event.stopped || (whole && self.decoded == self.text.len()) {
+            self.send_waiting(on_event);
+        }
         event.stopped
     }
 }
@@ -172,8 +203,8 @@ impl Session {
 
     /// Cuts the conversation to its first `length` tokens; the next request goes on from there.
     pub fn rewind(&mut self, engine: &mut Engine, length: u32) {
-        let length = length.min(engine.p.kv.length(self.id));
-        engine.rewind(self.id, length);
+        // The last token of an answer has not been through the layers: the pages may hold one less.
+        engine.rewind(self.id, length.min(engine.p.kv.length(self.id)));
         self.tokens.truncate(length as usize);
     }
 
@@ -186,7 +217,8 @@ impl Session {
     /// Computes what is new of the prompt, then generates.
     ///
     /// # Errors
-    /// `E_CONTEXT`, `E_EMPTY_PROMPT`, `E_TOKEN_ID`, `E_SAMPLING`, `E_NONFINITE`, `E_KV_FULL` and the device's. The session stays usable.
+    /// `E_CONTEXT`, `E_EMPTY_PROMPT`, `E_TOKEN_ID`, `E_SAMPLING`, `E_NONFINITE`, `E_KV_FULL`: the session stays usable. The
+    /// device's errors: load the engine again.
     pub async fn generate(
         &mut self,
         engine: &mut Engine,
@@ -207,6 +239,8 @@ impl Session {
             ..Timings::default()
         };
         let mut answer = Answer {
+            waiting: None,
+            decoded: 0,
             tokens: Vec::new(),
             text: String::new(),
             decoder: StreamDecoder::new(engine.tokenizer()),
@@ -240,18 +274,9 @@ impl Session {
             );
         }
 
-        let rest = answer.decoder.finish();
-        let tail = answer.stops.push(&rest);
         let mut finish = finish.unwrap_or(FinishReason::Cancelled);
-        let mut text = tail.emit;
-        if tail.stopped {
+        if answer.finish(finish == FinishReason::StopString, on_event) {
             finish = FinishReason::StopString;
-        } else if finish != FinishReason::StopString {
-            text.push_str(&answer.stops.finish());
-        }
-        if let (false, Some(id)) = (text.is_empty(), answer.tokens.last()) {
-            answer.text.push_str(&text);
-            on_event(Event::Token { id: *id, text });
         }
         self.tokens.extend(&answer.tokens);
         let decoded = answer.tokens.len().saturating_sub(1) as f64;
@@ -326,7 +351,13 @@ impl Session {
             let n = k
                 .min(budget - answer.tokens.len() as u32)
                 .clamp(1, MAX_CHAIN);
-            let chain = self.next_tokens(engine, req, start, n).await?;
+            let chain = match self.next_tokens(engine, req, start, n).await {
+                // Other conversations hold the rest of the store.
+                Err(Error::KvFull(_)) if !answer.tokens.is_empty() => {
+                    return Ok(FinishReason::Length);
+                }
+                chain => chain?,
+            };
             for (i, id) in chain.tokens.iter().enumerate() {
                 if eog.contains(id) {
                     return Ok(FinishReason::Stop);
@@ -372,7 +403,12 @@ impl Session {
                 Start::Head => 1,
                 Start::Token(_) => engine.p.kv.batch(self.id, n).max(1),
             };
-            return engine.chain(self.id, start, n, req.sampling.seed).await;
+            let seed = req.sampling.seed;
+            return match engine.chain(self.id, start, n, seed).await {
+                // The store has no page left for the whole chain: one token may still fit its page.
+                Err(Error::KvFull(_)) if n > 1 => engine.chain(self.id, start, 1, seed).await,
+                chain => chain,
+            };
         }
         let mut logits = engine.logits(self.id, start).await?;
         let position = engine.p.kv.length(self.id);
@@ -395,15 +431,6 @@ fn checked_prompt(engine: &Engine, prompt: &[u32]) -> Result<Vec<u32>, Error> {
         (true, Some(bos)) => vec![bos],
         (true, None) => return Err(Error::EmptyPrompt),
     };
-    let n_vocab = engine.config().n_vocab;
-    if let Some(id) = prompt.iter().find(|id| **id >= n_vocab) {
-        return Err(Error::TokenId { id: *id, n_vocab });
-    }
-    if prompt.len() as u64 > u64::from(engine.position_limit()) {
-        return Err(Error::Context {
-            tokens: prompt.len(),
-            context: engine.position_limit(),
-        });
-    }
+    engine.check_tokens(&prompt)?;
     Ok(prompt)
 }

@@ -52,7 +52,7 @@ impl TraceDump {
 
 struct Tracer<'a> {
     engine: &'a Engine,
-    staging: Staging,
+    staging: &'a Staging,
     id: SeqId,
     first: u32,
     rows: u32,
@@ -68,31 +68,39 @@ impl Engine {
         if self.p.plan.ids.taps.is_none() {
             return Err(Error::NoTaps);
         }
-        let mut dump = TraceDump::default();
-        let mut logits = Vec::new();
+        self.check_tokens(tokens)?;
         let session = self.new_session()?;
-        for chunk in tokens.chunks(CHUNK as usize) {
-            let first = session.held_tokens(self);
-            let rows = self.append_for_trace(session.id(), chunk).await?;
-            let staging = self.p.gpu.staging(self.widest_tap()).await?;
-            let engine = &*self;
-            let mut tracer = Tracer {
-                engine,
-                staging,
-                id: session.id(),
-                first,
-                rows,
-                dump: &mut dump,
-            };
-            for at in 0..engine.p.prefill.len() {
-                tracer.step(at).await?;
-            }
-        }
+        let result = self.trace_batches(session.id(), tokens).await;
         session.close(self);
+        let mut dump = result?;
+        let mut logits = Vec::new();
         self.eval(tokens, CHUNK, &mut |_, row| logits.extend_from_slice(row))
             .await?;
         let n_vocab = self.config().n_vocab as usize;
         dump.add("result_output".into(), &[n_vocab], logits);
+        Ok(dump)
+    }
+
+    async fn trace_batches(&mut self, id: SeqId, tokens: &[u32]) -> Result<TraceDump, Error> {
+        let mut dump = TraceDump::default();
+        let staging = self.p.gpu.staging(self.widest_tap()).await?;
+        let mut done = 0;
+        while done < tokens.len() {
+            let first = self.p.kv.length(id);
+            let rows = self.append_for_trace(id, &tokens[done..])?;
+            done += rows as usize;
+            let mut tracer = Tracer {
+                engine: self,
+                staging: &staging,
+                id,
+                first,
+                rows,
+                dump: &mut dump,
+            };
+            for at in 0..tracer.engine.p.prefill.len() {
+                tracer.step(at).await?;
+            }
+        }
         Ok(dump)
     }
 
@@ -116,7 +124,7 @@ impl Tracer<'_> {
             .engine
             .p
             .gpu
-            .read(&self.staging, self.engine.buffer(id), 0, n as u64)
+            .read(self.staging, self.engine.buffer(id), 0, n as u64)
             .await?)
     }
 
@@ -185,7 +193,7 @@ impl Tracer<'_> {
                     self.engine
                         .p
                         .gpu
-                        .read(&self.staging, store, u64::from(page) * words, words)
+                        .read(self.staging, store, u64::from(page) * words, words)
                         .await?,
                 ));
             }

@@ -25,20 +25,22 @@ fn refusals_come_before_any_device() {
     type Change = fn(&mut FileSpec);
     let cases: [(&str, Change); 6] = [
         ("E_ARCH", |s| {
-            _ = s.set("general.architecture", WriteValue::str("foo"))
+            s.set("general.architecture", WriteValue::str("foo"));
         }),
-        ("E_META_MISSING", |s| _ = s.remove("llama.block_count")),
+        ("E_META_MISSING", |s| {
+            s.remove("llama.block_count");
+        }),
         ("E_MISSING_TENSOR", |s| {
-            _ = s.remove_tensor("blk.0.ffn_up.weight")
+            s.remove_tensor("blk.0.ffn_up.weight");
         }),
         ("E_PRETOKENIZER", |s| {
-            _ = s.set("tokenizer.ggml.pre", WriteValue::str("zzz"))
+            s.set("tokenizer.ggml.pre", WriteValue::str("zzz"));
         }),
         ("E_MERGES", |s| {
-            _ = s.set("tokenizer.ggml.merges", WriteValue::strs(&["nospace"]))
+            s.set("tokenizer.ggml.merges", WriteValue::strs(&["nospace"]));
         }),
         ("E_TEMPLATE_SYNTAX", |s| {
-            _ = s.set("tokenizer.chat_template", WriteValue::str("{% if %}"))
+            s.set("tokenizer.chat_template", WriteValue::str("{% if %}"));
         }),
     ];
     for (code, change) in cases {
@@ -110,4 +112,35 @@ fn weights_that_are_not_numbers_end_with_e_nonfinite() {
         .unwrap_err();
         assert_eq!(error.code(), "E_NONFINITE", "{name}");
     }
+}
+
+#[test]
+fn a_lost_device_is_an_error_and_not_a_panic() {
+    let mut engine = load(TINY, &exact());
+    let mut session = engine.new_session().unwrap();
+    generate(&mut engine, &mut session, &greedy(&[5, 6, 7], 3));
+    engine.destroy_device();
+    let request = greedy(&[5, 6, 7, 8], 3);
+    let error = pollster::block_on(session.generate(
+        &mut engine,
+        &request,
+        &AtomicBool::new(false),
+        &mut |_| {},
+    ))
+    .unwrap_err();
+    assert_eq!(error.code(), "E_DEVICE_LOST", "{error}");
+    assert_eq!(error.exit_class(), chord_runtime::ExitClass::Device);
+}
+
+#[test]
+fn sinks_that_fill_the_context_are_refused() {
+    let options = EngineOptions {
+        context: Some(64),
+        overflow: chord_runtime::Overflow::Ring { sink_pages: 2 },
+        ..without_a_device()
+    };
+    assert_eq!(
+        load_spec(&tiny_llama(), &options).unwrap_err().code(),
+        "E_SINK_PAGES"
+    );
 }

@@ -83,13 +83,12 @@ impl Chat {
         let (engine, session) = (&mut self.engine, &mut self.session);
         let done = interrupt::answering(|cancel: &AtomicBool| {
             let mut on_event = |event: Event| {
-                let Event::Token { id, text } = event else {
-                    return;
-                };
-                let sent = if json {
-                    out.json(&json!({"event": "token", "id": id, "text": text}))
-                } else {
-                    out.model_text(&text)
+                let sent = match event {
+                    Event::Prefill { .. } => Ok(()),
+                    Event::Token { id, text } if json => {
+                        out.json(&json!({"event": "token", "id": id, "text": text}))
+                    }
+                    Event::Token { text, .. } => out.model_text(&text),
                 };
                 if let Err(e) = sent {
                     // Nobody reads on: no use in computing on.
@@ -151,16 +150,26 @@ pub fn prompt_ids(
     Ok(ids)
 }
 
-/// Flags before the model's own values before llama.cpp's defaults. Without `--seed` every run differs.
+/// Flags before the model's own values before the defaults. Without `--seed` every run differs.
 pub fn sampling(flags: &SamplingArgs, model: &chord_model::config::SamplingDefaults) -> Sampling {
+    let default = Sampling::default();
+    let pick = |flag: Option<f32>, model: Option<f32>, default| flag.or(model).unwrap_or(default);
     Sampling {
-        temperature: flags.temperature.or(model.temp).unwrap_or(0.8),
-        top_k: flags.top_k.or(model.top_k).unwrap_or(40),
-        top_p: flags.top_p.or(model.top_p).unwrap_or(0.95),
-        min_p: flags.min_p.or(model.min_p).unwrap_or(0.05),
-        repeat_penalty: flags.repeat_penalty.or(model.penalty_repeat).unwrap_or(1.0),
-        presence_penalty: flags.presence_penalty.unwrap_or(0.0),
-        frequency_penalty: flags.frequency_penalty.unwrap_or(0.0),
+        temperature: pick(flags.temperature, model.temp, default.temperature),
+        top_k: flags.top_k.or(model.top_k).unwrap_or(default.top_k),
+        top_p: pick(flags.top_p, model.top_p, default.top_p),
+        min_p: pick(flags.min_p, model.min_p, default.min_p),
+        repeat_last_n: flags
+            .repeat_last_n
+            .or(model.penalty_last_n)
+            .unwrap_or(default.repeat_last_n),
+        repeat_penalty: pick(
+            flags.repeat_penalty,
+            model.penalty_repeat,
+            default.repeat_penalty,
+        ),
+        presence_penalty: pick(flags.presence_penalty, None, default.presence_penalty),
+        frequency_penalty: pick(flags.frequency_penalty, None, default.frequency_penalty),
         seed: flags.seed.unwrap_or_else(random_seed),
     }
 }
@@ -256,6 +265,7 @@ mod tests {
         let model = chord_model::config::SamplingDefaults {
             temp: Some(0.3),
             top_k: Some(7),
+            penalty_last_n: Some(u32::MAX),
             ..Default::default()
         };
         let flags = SamplingArgs {
@@ -268,6 +278,16 @@ mod tests {
             (s.temperature, s.top_k, s.top_p, s.min_p, s.seed),
             (0.0, 7, 0.95, 0.05, 5)
         );
+        let last_n = |flag| {
+            let flags = SamplingArgs {
+                repeat_last_n: flag,
+                ..Default::default()
+            };
+            sampling(&flags, &model).repeat_last_n
+        };
+        assert_eq!((last_n(None), last_n(Some(0))), (u32::MAX, 0));
+        let plain = sampling(&SamplingArgs::default(), &Default::default());
+        assert_eq!(plain.repeat_last_n, 64);
         assert_ne!(
             sampling(&SamplingArgs::default(), &model).seed,
             sampling(&SamplingArgs::default(), &model).seed

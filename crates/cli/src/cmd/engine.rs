@@ -6,6 +6,7 @@ use crate::args::{EngineArgs, Kv, ModelArgs, PrecisionArg};
 use crate::error::Error;
 use crate::model_file::{self, Mapped};
 use crate::out::dim;
+use chord_model::Config;
 use chord_runtime::{Engine, EngineOptions, KvType, LoadProgress, Precision};
 
 /// What a subcommand asks of the engine beyond its flags.
@@ -58,7 +59,7 @@ pub fn load(model: &ModelArgs, args: &EngineArgs, needs: Needs) -> Result<Engine
     dim(&context_line(
         engine.context_length(),
         args.ctx,
-        engine.config().context_length,
+        engine.config(),
     ));
     for (key, value) in engine.describe() {
         tracing::info!("{key}: {value}");
@@ -67,12 +68,22 @@ pub fn load(model: &ModelArgs, args: &EngineArgs, needs: Needs) -> Result<Engine
 }
 
 /// The context in tokens and where the figure comes from.
-fn context_line(context: u32, asked: Option<u32>, trained: u32) -> String {
+fn context_line(context: u32, asked: Option<u32>, model: &Config) -> String {
+    let Config {
+        context_length: usable,
+        trained_context: trained,
+        ..
+    } = *model;
     let why = match asked {
         Some(asked) if asked == context => "as asked with --ctx".to_owned(),
         Some(asked) => format!("{asked} asked with --ctx, the rest does not fit"),
-        None if context >= trained => "the model's own".to_owned(),
-        None => format!("the model has {trained}, the device has room for this much"),
+        None if context < usable => {
+            format!("the model has {trained}, the device has room for this much")
+        }
+        None if usable < trained => {
+            format!("the engine's limit; the model was trained for {trained}")
+        }
+        None => "the model's own".to_owned(),
     };
     format!("context: {context} tokens ({why})")
 }
@@ -135,14 +146,27 @@ mod tests {
 
     #[test]
     fn the_context_figure_says_where_it_comes_from() {
+        use chord_gguf::write::{WriteValue, tiny_llama};
+        let line = |context, asked, trained| {
+            let mut spec = tiny_llama();
+            spec.set("llama.context_length", WriteValue::U32(trained));
+            let directory =
+                chord_gguf::Directory::parse_file(&spec.to_bytes()).expect("a written file");
+            let model = Config::from_directory(&directory).expect("a written model");
+            context_line(context, asked, &model)
+        };
         assert_eq!(
-            context_line(64, Some(64), 1024),
+            line(64, Some(64), 1024),
             "context: 64 tokens (as asked with --ctx)"
         );
         assert_eq!(
-            context_line(1024, None, 1024),
+            line(1024, None, 1024),
             "context: 1024 tokens (the model's own)"
         );
-        assert!(context_line(512, None, 1024).contains("the model has 1024"));
+        assert!(line(512, None, 1024).contains("the model has 1024, the device has room"));
+        assert_eq!(
+            line(1 << 20, None, 10_000_000),
+            "context: 1048576 tokens (the engine's limit; the model was trained for 10000000)"
+        );
     }
 }

@@ -37,6 +37,11 @@ pub fn plan(directory: &Directory, config: &Config, args: &InspectArgs) -> Resul
     )?)
 }
 
+/// None where no limits are known that it could be checked against.
+fn fits(plan: &FitPlan) -> Option<bool> {
+    plan.limits.map(|_| plan.verdict.fits)
+}
+
 /// For people.
 pub fn words(plan: &FitPlan) -> String {
     let rows = vec![
@@ -48,15 +53,21 @@ pub fn words(plan: &FitPlan) -> String {
         vec!["scratch".to_owned(), bytes(plan.scratch_bytes)],
         vec!["total".to_owned(), bytes(plan.total_bytes)],
     ];
-    let verdict = if plan.verdict.fits {
-        "fits"
-    } else {
-        "does not fit"
+    let mut text = table(&["GPU memory", ""], &rows, &[1]);
+    if let Some(limits) = plan.limits {
+        text.push_str(&format!(
+            "\nlimits: {} a binding, {} a buffer; context of at most {} tokens",
+            bytes(limits.max_binding),
+            bytes(limits.max_buffer),
+            plan.context_max
+        ));
+    }
+    let verdict = match fits(plan) {
+        None => "not checked (give --adapter)",
+        Some(true) => "fits",
+        Some(false) => "does not fit",
     };
-    let mut text = format!(
-        "{}\nverdict: {verdict}",
-        table(&["GPU memory", ""], &rows, &[1])
-    );
+    text.push_str(&format!("\nverdict: {verdict}"));
     for reason in &plan.verdict.reasons {
         text.push_str(&format!("\n  {reason}"));
     }
@@ -73,6 +84,6 @@ pub fn to_json(plan: &FitPlan) -> Value {
         "context": plan.context,
         "context_max": plan.context_max,
         "limits": plan.limits.map(|l| json!({"max_binding": l.max_binding, "max_buffer": l.max_buffer})),
-        "verdict": {"fits": plan.verdict.fits, "reasons": plan.verdict.reasons},
+        "verdict": {"fits": fits(plan), "reasons": plan.verdict.reasons},
     })
 }

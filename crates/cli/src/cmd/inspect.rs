@@ -122,9 +122,14 @@ fn people(
     }
     let Ok(judged) = judged else { return Ok(()) };
     let c = &judged.config;
+    let cut = if c.context_length < c.trained_context {
+        format!(" (at most {} are used)", c.context_length)
+    } else {
+        String::new()
+    };
     out.line(&format!(
-        "\n{}: {} layers, width {}, {} heads over {} key-value heads of {}, feed-forward {}, trained on {} tokens",
-        c.arch.name(), c.n_layers, c.d_model, c.n_heads, c.n_kv_heads, c.head_dim, c.d_ff, c.context_length
+        "\n{}: {} layers, width {}, {} heads over {} key-value heads of {}, feed-forward {}, trained for {} tokens{cut}",
+        c.arch.name(), c.n_layers, c.d_model, c.n_heads, c.n_kv_heads, c.head_dim, c.d_ff, c.trained_context
     ))?;
     let template = if judged.template { "yes" } else { "none" };
     out.line(&format!(
@@ -236,7 +241,7 @@ fn to_json(
             json!({
                 "arch": c.arch.name(), "name": c.name, "n_layers": c.n_layers, "d_model": c.d_model, "n_heads": c.n_heads,
                 "n_kv_heads": c.n_kv_heads, "head_dim": c.head_dim, "d_ff": c.d_ff, "n_vocab": c.n_vocab,
-                "context_length": c.context_length, "tied": c.tied,
+                "context_length": c.context_length, "trained_context": c.trained_context, "tied": c.tied,
             }),
         );
         map.insert("tokenizer".into(), json!(judged.tokenizer));

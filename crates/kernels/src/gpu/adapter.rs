@@ -72,6 +72,8 @@ pub struct Caps {
 const STORAGE_BUFFERS: u32 = 8;
 /// Threads of the widest workgroup.
 const INVOCATIONS: u32 = 256;
+/// Workgroup memory of the widest kernel: the WebGPU default.
+const WORKGROUP_BYTES: u32 = 16 << 10;
 
 impl Caps {
     pub(super) fn of(adapter: &wgpu::Adapter, info: &AdapterInfo) -> Self {
@@ -112,6 +114,11 @@ impl Caps {
                 self.invocations,
                 INVOCATIONS,
             ),
+            (
+                "maxComputeWorkgroupStorageSize",
+                self.workgroup_bytes,
+                WORKGROUP_BYTES,
+            ),
         ];
         match limits.into_iter().find(|(_, have, need)| have < need) {
             Some((what, have, need)) => Err(Error::Limit {
@@ -148,14 +155,14 @@ pub async fn list_adapters() -> Vec<AdapterInfo> {
 pub(super) async fn choose(wanted: Option<&str>) -> Result<(wgpu::Adapter, AdapterInfo), Error> {
     let found = adapters().await;
     let names = found.iter().map(|(_, i)| i.name.clone()).collect();
-    let matches = |(at, info): (usize, &AdapterInfo)| match wanted {
-        None => true,
-        Some(w) => w.parse() == Ok(at) || info.name.to_lowercase().contains(&w.to_lowercase()),
+    // A number is a place in the list and nothing else: "1" is not part of "GTX 1080".
+    let at = match wanted.map(|w| (w, w.parse::<usize>())) {
+        None => (!found.is_empty()).then_some(0),
+        Some((_, Ok(at))) => Some(at),
+        Some((name, Err(_))) => found
+            .iter()
+            .position(|(_, info)| info.name.to_lowercase().contains(&name.to_lowercase())),
     };
-    let at = found
-        .iter()
-        .enumerate()
-        .position(|(i, (_, info))| matches((i, info)));
     match at.and_then(|at| found.into_iter().nth(at)) {
         Some(chosen) => Ok(chosen),
         None => Err(Error::NoAdapter {

@@ -55,7 +55,7 @@ pub struct Gpu {
     caps: Caps,
     counters: Arc<Counters>,
     lost: Arc<OnceLock<String>>,
-    fault: Arc<OnceLock<String>>,
+    fault: Arc<OnceLock<Error>>,
     pipelines: Mutex<HashMap<Shader, Arc<Pipeline>>>,
 }
 
@@ -111,16 +111,22 @@ impl Gpu {
         let lost = Arc::new(OnceLock::new());
         let fault = Arc::new(OnceLock::new());
         let (on_lost, on_error) = (lost.clone(), fault.clone());
-        device.set_device_lost_callback(move |reason, message| {
-            // Our own destroy() on drop is no loss.
-            if reason != wgpu::DeviceLostReason::Destroyed {
-                let _ = on_lost.set(message);
-            }
+        device.set_device_lost_callback(move |_, message| {
+            let _ = on_lost.set(message);
         });
         // wgpu's default handler panics.
         device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
             tracing::error!("uncaptured GPU error: {error}");
-            let _ = on_error.set(error.to_string());
+            let _ = on_error.set(match error {
+                wgpu::Error::OutOfMemory { .. } => Error::OutOfMemory {
+                    what: "a transfer".into(),
+                    bytes: 0,
+                },
+                other => Error::Refused {
+                    what: "a command".into(),
+                    why: other.to_string(),
+                },
+            });
         }));
         tracing::debug!(?info, ?caps, "device open");
         Ok(Self {
@@ -153,6 +159,11 @@ impl Gpu {
         &self.counters
     }
 
+    /// Destroys the device: every later use fails with `E_DEVICE_LOST`, as after a driver reset.
+    pub fn destroy(&self) {
+        self.device.destroy();
+    }
+
     /// Fails when the device has been lost or has reported an error nobody caught.
     ///
     /// # Errors
@@ -161,13 +172,7 @@ impl Gpu {
         if let Some(why) = self.lost.get() {
             return Err(Error::Lost(why.clone()));
         }
-        match self.fault.get() {
-            Some(why) => Err(Error::Refused {
-                what: "a command".into(),
-                why: why.clone(),
-            }),
-            None => Ok(()),
-        }
+        self.fault.get().map_or(Ok(()), |error| Err(error.clone()))
     }
 
     /// A zeroed buffer of `words` 4-byte words.

@@ -4,6 +4,7 @@ use super::execute::Copy;
 use super::{Buffer, Counters, Gpu};
 use crate::Error;
 use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Poll, Waker};
 
@@ -43,11 +44,20 @@ impl Gpu {
             submission_index: None,
             timeout: Some(std::time::Duration::from_secs(DEADLINE_SECONDS)),
         };
-        let done = self.device.poll(poll);
+        // wgpu panics on a device lost while waiting, after it has called the lost handler: an error here.
+        let done = catch_unwind(AssertUnwindSafe(|| self.device.poll(poll)));
         self.check()?;
-        done.map(|_| ()).map_err(|_| Error::Timeout {
-            seconds: DEADLINE_SECONDS,
-        })
+        match done {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) => {
+                // What is still running may write where the next submit reads: nothing may follow.
+                let _ = self.lost.set("it did not answer in time".into());
+                Err(Error::Timeout {
+                    seconds: DEADLINE_SECONDS,
+                })
+            }
+            Err(_) => Err(Error::Lost("the driver failed while waiting".into())),
+        }
     }
 
     /// The copy of `words` words from a buffer into staging, to append to a submit; [`Gpu::map`] reads it.

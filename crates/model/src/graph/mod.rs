@@ -120,7 +120,7 @@ pub struct Plan {
     pub pages: u32,
     /// Tokens per workgroup of a batch.
     pub prefill_cols: u32,
-    /// Form of the activations each layer's products take: (attention, FFN), then the head's.
+    /// Form of the inputs of each layer's q|k|v, attention output, gate|up and down; then the head's.
     pub act_kinds: Vec<[ActKind; 4]>,
 }
 

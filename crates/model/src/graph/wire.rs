@@ -138,7 +138,8 @@ impl Wiring<'_> {
             (5, ids.rows),
             (6, ids.table),
         ];
-        if batch {
+        let fused = !batch && Attention::subgroups(&shape) == 1;
+        if !fused {
             let kernel = KvWrite { shape, wg: 32 };
             steps.push(Step::new(
                 format!("layer{n}.kv_write"),
@@ -151,7 +152,7 @@ impl Wiring<'_> {
         bind.extend(taps.map(|t| (8, t[0])));
         let kernel = Attention {
             shape,
-            fused: !batch,
+            fused,
             act_out: ids.attn_rows.is_none().then_some(attn_kind),
             wg: self.options.attention_threads,
             tap: taps.is_some(),
