@@ -35,21 +35,23 @@ for_test() {
 
 # A software driver only where no driver offers a device. The stamp holds until a driver comes or goes.
 for_device() {
-    local binary="$1" stamp="$cache/device-found" folder fresh=yes code=0
+    local binary="$1" stamp="$cache/device-found" folder fresh=yes code=0 said
     [ "$(uname -s)" = Linux ] || return 0
     for folder in {/usr,/usr/local}/share/vulkan/icd.d /etc/vulkan/icd.d "$HOME/.local/share/vulkan/icd.d"; do
         if [ "$folder" -nt "$stamp" ]; then fresh=no; fi
     done
     if [ -e "$stamp" ] && [ $fresh = yes ]; then return 0; fi
-    "$binary" adapters </dev/null >/dev/null || code=$?
+    # Its message only where it is not the expected "no adapter".
+    said="$("$binary" adapters </dev/null 2>&1 >/dev/null)" || code=$?
     if [ "$code" = 4 ]; then
         if [ -n "${VK_DRIVER_FILES:-}${VK_ICD_FILENAMES:-}" ]; then
             die "VK_DRIVER_FILES or VK_ICD_FILENAMES is set, and the driver it names offers no device" 4
         fi
         install_packages "a software Vulkan driver (no GPU driver was found)" mesa-vulkan-drivers
         code=0
-        "$binary" adapters </dev/null >/dev/null || code=$?
+        said="$("$binary" adapters </dev/null 2>&1 >/dev/null)" || code=$?
     fi
+    [ "$code" = 0 ] || printf '%s\n' "$said" >&2
     [ "$code" = 0 ] || die "'$binary adapters' failed with exit code $code: see its message above" "$code"
     mkdir -p "$cache" && touch "$stamp"
 }

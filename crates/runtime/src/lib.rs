@@ -4,6 +4,7 @@
 //! conversation: it keeps the token log (the source of truth) and computes only what its KV pages do not hold yet.
 #![forbid(unsafe_code)]
 
+mod answer;
 mod engine;
 mod error;
 mod eval;

@@ -1,11 +1,11 @@
 //! A conversation: the generate loop over one sequence.
 
+use crate::answer::Answer;
 use crate::engine::{Chain, Engine, Start};
 use crate::sampler::{self, Sampling};
 use crate::{Error, options::CHUNK};
 use chord_kernels::sample::ctl;
 use chord_model::SeqId;
-use chord_text::{StopStrings, StreamDecoder};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -121,63 +121,6 @@ const SUBMIT_TARGET: Duration = Duration::from_millis(60);
 const MAX_CHAIN: u32 = 16;
 const _: () = assert!(MAX_CHAIN as usize <= ctl::LOG_LENGTH);
 
-/// What the loop carries from token to token.
-struct Answer {
-    /// A token some of whose text is held back: its event waits for the next token or the end.
-    waiting: Option<(u32, String)>,
-    /// Bytes of text decoded so far.
-    decoded: usize,
-    tokens: Vec<u32>,
-    text: String,
-    decoder: StreamDecoder,
-    stops: StopStrings,
-    first: Option<Instant>,
-    last: Instant,
-}
-
-impl Answer {
-    fn send_waiting(&mut self, on_event: &mut dyn FnMut(Event)) {
-        if let Some((id, text)) = self.waiting.take() {
-            on_event(Event::Token { id, text });
-        }
-    }
-
-    /// Lets go of what was held back; true if it completes a stop string.
-    fn finish(&mut self, stopped: bool, on_event: &mut dyn FnMut(Event)) -> bool {
-        let rest = self.decoder.finish();
-        let tail = self.stops.push(&rest);
-        let mut text = tail.emit;
-        if !stopped && !tail.stopped {
-            text.push_str(&self.stops.finish());
-        }
-        self.text.push_str(&text);
-        if let Some((_, waiting)) = &mut self.waiting {
-            waiting.push_str(&text);
-        }
-        self.send_waiting(on_event);
-        tail.stopped
-    }
-
-    /// Takes one token; true if a stop string is complete.
-    fn push(&mut self, id: u32, on_event: &mut dyn FnMut(Event)) -> bool {
-        self.last = Instant::now();
-        self.first.get_or_insert(self.last);
-        self.tokens.push(id);
-        self.send_waiting(on_event);
-        let text = self.decoder.push(id);
-        let whole = text.is_some();
-        let text = text.unwrap_or_default();
-        self.decoded += text.len();
-        let event = self.stops.push(&text);
-        self.text.push_str(&event.emit);
-        self.waiting = Some((id, event.emit));
-        if event.stopped || (whole && self.decoded == self.text.len()) {
-            self.send_waiting(on_event);
-        }
-        event.stopped
-    }
-}
-
 impl Session {
     /// The token log of the last generation: prompt and answer.
     #[must_use]
@@ -238,16 +181,7 @@ impl Session {
             reused_tokens: reused,
             ..Timings::default()
         };
-        let mut answer = Answer {
-            waiting: None,
-            decoded: 0,
-            tokens: Vec::new(),
-            text: String::new(),
-            decoder: StreamDecoder::new(engine.tokenizer()),
-            stops: StopStrings::new(req.stop.iter().cloned()),
-            first: None,
-            last: started,
-        };
+        let mut answer = Answer::new(engine.tokenizer(), &req.stop, started);
 
         let total = prompt.len() as u32 - reused;
         let mut done = 0;

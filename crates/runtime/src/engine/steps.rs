@@ -1,0 +1,247 @@
+//! Computing: append tokens to a sequence, choose the next one, chain several decode steps in one submit.
+
+use super::Engine;
+use crate::Error;
+use crate::options::CHUNK;
+use chord_kernels::PAGE;
+use chord_kernels::gpu::{Copy, Counters};
+use chord_kernels::sample::{SampleParams, ctl};
+use chord_model::SeqId;
+
+/// Where a decode chain starts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Start {
+    /// The head's input of the last prefilled token is ready.
+    Head,
+    /// This token comes next.
+    Token(u32),
+}
+
+/// What a chain produced.
+#[derive(Debug)]
+pub(crate) struct Chain {
+    /// Tokens, in order; an end-of-generation id is the last.
+    pub tokens: Vec<u32>,
+    /// A logit was NaN or infinite.
+    pub fault: bool,
+}
+
+impl Engine {
+    /// Bytes of K and V that rows at `positions` read.
+    fn count_kv(&self, positions: std::ops::Range<u32>) {
+        let s = &self.p.plan.kv_shape;
+        let slot = 2
+            * 4
+            * s.kv.words(u64::from(s.n_kv_heads * s.head_dim))
+            * u64::from(self.p.config.n_layers);
+        let ring = s.seq_pages * PAGE;
+        let slots = |pos: u32| {
+            if pos < ring {
+                pos + 1
+            } else {
+                ring - PAGE + pos % PAGE + 1
+            }
+        };
+        let total: u64 = positions.map(|pos| u64::from(slots(pos))).sum();
+        Counters::add(&self.p.gpu.counters().kv_bytes, total * slot);
+    }
+
+    /// Writes `tokens` as batch rows of a sequence from position `first` on; rows up to whole groups are marked invalid.
+    fn write_rows(&self, id: SeqId, first: u32, tokens: &[u32]) {
+        let base = self.p.kv.table_base(id);
+        let mut rows: Vec<u32> = tokens
+            .iter()
+            .zip(first..)
+            .flat_map(|(t, pos)| [*t, pos, base, 1])
+            .collect();
+        let padded = tokens
+            .len()
+            .next_multiple_of(self.p.plan.prefill_cols as usize)
+            .min(CHUNK as usize);
+        rows.resize(4 * padded, 0);
+        self.p
+            .gpu
+            .write(self.buffer(self.p.plan.ids.rows), 0, &rows);
+    }
+
+    /// Computes the next tokens of a sequence, at most a chunk. Returns how many were taken.
+    pub(crate) async fn append(
+        &mut self,
+        id: SeqId,
+        tokens: &[u32],
+        max: u32,
+    ) -> Result<u32, Error> {
+        let (first, n) = self.prepare(id, tokens, max)?;
+        let taken = &tokens[..n as usize];
+        self.write_rows(id, first, taken);
+        for group in self.groups(n) {
+            self.p.gpu.run(self.p.prefill[group].iter(), n, &[]);
+            self.p.gpu.wait()?;
+        }
+        self.count_kv(first..first + n);
+        self.commit(id, taken);
+        self.prefilled_tokens += u64::from(n);
+        Ok(n)
+    }
+
+    /// Prepares a batch and counts it as computed without running it: the tracer runs the steps one by one. Returns how many
+    /// tokens were taken.
+    pub(crate) fn append_for_trace(&mut self, id: SeqId, tokens: &[u32]) -> Result<u32, Error> {
+        let (first, n) = self.prepare(id, tokens, CHUNK)?;
+        self.write_rows(id, first, &tokens[..n as usize]);
+        self.commit(id, &tokens[..n as usize]);
+        Ok(n)
+    }
+
+    /// Makes room for a batch: its first position and how many of the tokens it takes.
+    fn prepare(&mut self, id: SeqId, tokens: &[u32], max: u32) -> Result<(u32, u32), Error> {
+        let want = (tokens.len() as u32).min(max).min(CHUNK);
+        let n = self.p.kv.batch(id, want);
+        // No room at all: let the pages say why.
+        let edits = self.p.kv.reserve(id, n.max(1))?;
+        self.apply(&edits);
+        Ok((self.p.kv.length(id), n))
+    }
+
+    /// Cuts the prefill steps into submits that no watchdog minds: by the work they hold.
+    fn groups(&self, rows: u32) -> Vec<std::ops::Range<usize>> {
+        // Weight bytes times rows: about 0.1 s of work.
+        let budget = if self.p.gpu.caps().software {
+            1 << 27
+        } else {
+            1 << 38
+        };
+        let mut groups = Vec::new();
+        let (mut start, mut work) = (0, 0);
+        for (i, step) in self.p.prefill.iter().enumerate() {
+            work += step.weight_bytes(1) * u64::from(rows);
+            if work > budget {
+                groups.push(start..i + 1);
+                (start, work) = (i + 1, 0);
+            }
+        }
+        groups.push(start..self.p.prefill.len());
+        groups
+    }
+
+    fn commit(&mut self, id: SeqId, tokens: &[u32]) {
+        self.p.kv.commit(id, tokens.len() as u32);
+        self.logs.entry(id).or_default().extend(tokens);
+    }
+
+    /// Makes the last of the `n` rows just appended the head's input.
+    pub(crate) fn select_last(&self, n: u32) {
+        let ids = &self.p.plan.ids;
+        let words = u64::from(ids.act_head_words);
+        let copy = Copy::new(
+            self.buffer(ids.act),
+            u64::from(n - 1) * words,
+            self.buffer(ids.act_head),
+            0,
+            words,
+        );
+        self.p.gpu.run(std::iter::empty(), 0, &[copy]);
+    }
+
+    /// Sets the sampler for a request.
+    pub(crate) fn set_sampler(&self, params: &SampleParams) {
+        self.p.gpu.write(
+            self.buffer(self.p.plan.ids.sampler[0]),
+            0,
+            bytemuck::cast_slice(bytemuck::bytes_of(params)),
+        );
+    }
+
+    /// Tokens in one submit: the first of an answer, or up to `k` after a token. The sequence's pages then hold every
+    /// token but the last.
+    pub(crate) async fn chain(
+        &mut self,
+        id: SeqId,
+        start: Start,
+        k: u32,
+        seed: u64,
+    ) -> Result<Chain, Error> {
+        let length = self.p.kv.length(id);
+        let decodes = match start {
+            Start::Head => 0,
+            Start::Token(_) => k,
+        };
+        let edits = self.p.kv.reserve(id, decodes)?;
+        self.apply(&edits);
+        let [_, ctl_id, _] = self.p.plan.ids.sampler;
+        let mut control = [0; ctl::WORDS];
+        control[ctl::SEED_LOW] = seed as u32;
+        control[ctl::SEED_HIGH] = (seed >> 32) as u32;
+        self.p.gpu.write(self.buffer(ctl_id), 0, &control);
+        let choose = [&self.p.head, &self.p.sample];
+        let words = (ctl::LOG + k as usize) as u64;
+        let copy = [self
+            .p
+            .gpu
+            .stage(&self.p.staging, self.buffer(ctl_id), 0, words)];
+        match start {
+            Start::Head => {
+                // The sampler goes on from the position of the last computed token.
+                self.write_rows(id, length.saturating_sub(1), &[0]);
+                self.p.gpu.run(choose.into_iter(), 1, &copy);
+            }
+            Start::Token(token) => {
+                self.write_rows(id, length, &[token]);
+                let chained = (0..decodes).flat_map(|_| self.p.decode.iter().chain(choose));
+                self.p.gpu.run(chained, 1, &copy);
+            }
+        }
+        self.count_kv(length..length + decodes);
+        let words = self.p.gpu.map(&self.p.staging, words).await?;
+        let made = (words[ctl::STEP] as usize).min(k as usize);
+        let tokens = words[ctl::LOG..ctl::LOG + made].to_vec();
+        let fed: Vec<u32> = match start {
+            Start::Head => tokens.clone(),
+            Start::Token(token) => std::iter::once(token)
+                .chain(tokens.iter().copied())
+                .collect(),
+        };
+        // The last token chosen has not been through the layers yet.
+        let held = if made == 0 { 0 } else { fed.len() - 1 };
+        self.commit(id, &fed[..held]);
+        Ok(Chain {
+            tokens,
+            fault: words[ctl::FAULT] != 0,
+        })
+    }
+
+    /// The logits after the last appended token, or after `token`.
+    pub(crate) async fn logits(&mut self, id: SeqId, start: Start) -> Result<Vec<f32>, Error> {
+        let ids = &self.p.plan.ids;
+        let words = u64::from(self.p.config.n_vocab);
+        let head = std::iter::once(&self.p.head);
+        match start {
+            Start::Head => {
+                let copy = [self
+                    .p
+                    .gpu
+                    .stage(&self.p.staging, self.buffer(ids.logits), 0, words)];
+                self.p.gpu.run(head, 1, &copy);
+            }
+            Start::Token(token) => {
+                let length = self.p.kv.length(id);
+                let edits = self.p.kv.reserve(id, 1)?;
+                self.apply(&edits);
+                self.write_rows(id, length, &[token]);
+                let copy = [self.p.gpu.stage(
+                    &self.p.staging,
+                    self.buffer(self.p.plan.ids.logits),
+                    0,
+                    words,
+                )];
+                self.p.gpu.run(self.p.decode.iter().chain(head), 1, &copy);
+                self.count_kv(length..length + 1);
+            }
+        }
+        let words = self.p.gpu.map(&self.p.staging, words).await?;
+        if let Start::Token(token) = start {
+            self.commit(id, &[token]);
+        }
+        Ok(words.into_iter().map(f32::from_bits).collect())
+    }
+}
