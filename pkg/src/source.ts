@@ -1,0 +1,18 @@
+/** The bytes of a model as the engine reads them: opened once, read forwards. */
+
+export interface OpenedSource {
+  /** Bytes of the whole file. */
+  readonly size: number;
+  /**
+   * Exactly `length` bytes from `offset`, in a buffer of their own. Calls come one at a time and go forwards; only the header's
+   * reader may have read up to 1 MiB beyond where the next read begins.
+   */
+  read(offset: number, length: number): Promise<Uint8Array>;
+  /** After the last read: takes what was skipped, checks length and SHA-256, and closes the cache entry as complete. */
+  finish(): Promise<void>;
+  /** At any time: stops the download, keeps what is verified for the next attempt, releases locks. */
+  close(): Promise<void>;
+  /** Bytes that came over the network, and from the cache. */
+  readonly networkBytes: number;
+  readonly cachedBytes: number;
+}

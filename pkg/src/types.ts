@@ -1,0 +1,233 @@
+/** Public types of the package. OpenAI-shaped parts follow the `openai` package's names. */
+
+/** Where a model comes from. A `ReadableStream` can be read once: it cannot be planned first, cached or resumed. */
+export type ModelSource = string | URL | Blob | ArrayBuffer | Uint8Array | ReadableStream<Uint8Array>;
+
+/** How K and V are stored. */
+export type KvType = "f16" | "f32";
+
+export interface RequestOptions {
+  /** Headers sent with every request for a URL source (authorisation, for example). */
+  headers?: Record<string, string>;
+  signal?: AbortSignal;
+}
+
+export interface PlanOptions extends RequestOptions {
+  /** Context in tokens; without it, the most that model and device allow. */
+  contextLength?: number;
+  kv?: KvType;
+}
+
+export interface LoadOptions extends PlanOptions {
+  /** `fast` may round activations to int8; `exact` keeps every operand in f32. Default `fast`. */
+  precision?: "fast" | "exact";
+  /** Expected SHA-256 of the whole file, 64 hexadecimal digits. */
+  sha256?: string;
+  /** Keep the file in the origin's private file system, and resume from there. Default `opfs` for URLs, else `none`. */
+  cache?: "opfs" | "none";
+  onProgress?: (progress: Progress) => void;
+  /** Address of the package's worker script, where the bundler's own is not wanted. */
+  workerUrl?: string | URL;
+}
+
+/** Loading, stage by stage. Weights are uploaded while they download; kernels compile meanwhile. */
+export type Progress =
+  | { stage: "header" }
+  /** Bytes of the file that have arrived; `cached` of them from the cache. */
+  | { stage: "download"; loaded: number; total: number; cached: number; bytesPerSecond: number }
+  /** Bytes of weights on the GPU. */
+  | { stage: "upload"; loaded: number; total: number }
+  /** Kernels ready. */
+  | { stage: "compile"; loaded: number; total: number }
+  | { stage: "ready" };
+
+export interface AdapterInfo {
+  name: string;
+  backend: string;
+  type: string;
+  driver: string;
+}
+
+/** What the header says about a model. */
+export interface ModelInfo {
+  architecture: string;
+  name: string | null;
+  layers: number;
+  width: number;
+  heads: number;
+  kvHeads: number;
+  headDim: number;
+  vocabulary: number;
+  trainedContext: number;
+  tokenizer: string;
+  chatTemplate: boolean;
+}
+
+/** What a model needs, from its header alone. */
+export interface Plan {
+  /** Whether it can be loaded here; null where no adapter is to be had to ask. */
+  fits: boolean | null;
+  /** Why not, in words. */
+  reasons: string[];
+  /** Context planned for. */
+  contextLength: number;
+  /** Largest context that model and device allow. */
+  contextLengthMax: number;
+  /** Bytes: of the file, and on the GPU by part. */
+  bytes: { file: number; weights: number; kv: number; scratch: number; total: number };
+  model: ModelInfo;
+  adapter: AdapterInfo | null;
+}
+
+/** A loaded model. */
+export interface ChordInfo {
+  model: ModelInfo;
+  adapter: AdapterInfo;
+  contextLength: number;
+  kv: KvType;
+  precision: "fast" | "exact";
+  /** Everything that changes the output, besides the request. */
+  describe: Record<string, string>;
+}
+
+/** Counters and readings. Byte and token counts are totals since loading. */
+export interface Stats {
+  dispatches: number;
+  submits: number;
+  weightBytes: number;
+  kvBytes: number;
+  readbackBytes: number;
+  gpuBytes: number;
+  pipelines: number;
+  /** Prompt tokens computed; those found in the KV cache are not. */
+  prefilledTokens: number;
+  /** Tokens in the KV cache now. */
+  heldTokens: number;
+  contextLength: number;
+  wasmBytes: number;
+  loadMs: number;
+  /** Bytes of the model that came over the network. */
+  networkBytes: number;
+  /** Bytes of the model that came from the cache. */
+  cachedBytes: number;
+  /** Times the device was lost and the engine came back. */
+  recoveries: number;
+}
+
+export interface ChatMessage {
+  role: "system" | "user" | "assistant" | "developer";
+  content: string | { type: "text"; text: string }[];
+  name?: string;
+}
+
+export interface SamplingParams {
+  temperature?: number | null;
+  top_p?: number | null;
+  top_k?: number | null;
+  min_p?: number | null;
+  repetition_penalty?: number | null;
+  presence_penalty?: number | null;
+  frequency_penalty?: number | null;
+  seed?: number | null;
+  stop?: string | string[] | null;
+  max_tokens?: number | null;
+}
+
+export interface ChatCompletionParams extends SamplingParams {
+  messages: ChatMessage[];
+  max_completion_tokens?: number | null;
+  stream?: boolean | null;
+  stream_options?: { include_usage?: boolean } | null;
+  logprobs?: boolean | null;
+  top_logprobs?: number | null;
+  model?: string;
+  n?: 1 | null;
+  signal?: AbortSignal;
+}
+
+export interface CompletionParams extends SamplingParams {
+  /** A text, or token ids that are used as they are. */
+  prompt: string | number[];
+  stream?: boolean | null;
+  stream_options?: { include_usage?: boolean } | null;
+  /** 0 to 20: as many alternatives per token. */
+  logprobs?: number | null;
+  model?: string;
+  signal?: AbortSignal;
+}
+
+export type FinishReason = "stop" | "length";
+
+export interface Usage {
+  prompt_tokens: number;
+  completion_tokens: number;
+  total_tokens: number;
+  prompt_tokens_details: { cached_tokens: number };
+}
+
+/** Beyond OpenAI: where the time went, and the ids. */
+export interface Timings {
+  prefill_ms: number;
+  prefill_tok_s: number;
+  ttft_ms: number;
+  decode_ms: number;
+  decode_tok_s: number;
+  /** Prompt tokens computed; the others were in the KV cache. */
+  prefilled_tokens: number;
+}
+
+export interface TokenLogprob {
+  token: string;
+  logprob: number;
+  bytes: number[] | null;
+  top_logprobs: { token: string; logprob: number; bytes: number[] | null }[];
+}
+
+export interface ChatCompletion {
+  id: string;
+  object: "chat.completion";
+  created: number;
+  model: string;
+  choices: {
+    index: 0;
+    message: { role: "assistant"; content: string; refusal: null };
+    finish_reason: FinishReason;
+    logprobs: { content: TokenLogprob[]; refusal: null } | null;
+  }[];
+  usage: Usage;
+  timings: Timings;
+  /** Ids of prompt and answer. */
+  tokens: { prompt: number[]; completion: number[] };
+}
+
+export interface ChatCompletionChunk {
+  id: string;
+  object: "chat.completion.chunk";
+  created: number;
+  model: string;
+  choices: {
+    index: 0;
+    delta: { role?: "assistant"; content?: string };
+    finish_reason: FinishReason | null;
+    logprobs?: { content: TokenLogprob[]; refusal: null } | null;
+  }[];
+  usage?: Usage | null;
+  /** With the last choice. */
+  timings?: Timings;
+}
+
+export interface Completion {
+  id: string;
+  object: "text_completion";
+  created: number;
+  model: string;
+  choices: {
+    index: 0;
+    text: string;
+    finish_reason: FinishReason | null;
+    logprobs: { tokens: string[]; token_logprobs: number[]; top_logprobs: Record<string, number>[]; text_offset: number[] } | null;
+  }[];
+  usage?: Usage;
+  timings?: Timings;
+  tokens?: { prompt: number[]; completion: number[] };
+}
