@@ -1,8 +1,8 @@
 /** The bytes of a model as the engine reads them: opened once, read forwards. */
 
 export interface OpenedSource {
-  /** Bytes of the whole file. */
-  readonly size: number;
+  /** Bytes of the whole file; null while nobody knows them: a stream, or a transfer that the server compresses, before its end. */
+  readonly size: number | null;
   /**
    * Exactly `length` bytes from `offset`, in a buffer of their own. Calls come one at a time and go forwards; only the header's
    * reader may have read up to 1 MiB beyond where the next read begins.
@@ -15,4 +15,6 @@ export interface OpenedSource {
   /** Bytes that came over the network, and from the cache. */
   readonly networkBytes: number;
   readonly cachedBytes: number;
+  /** Why nothing is kept although a cache was asked for (no space, another tab writes, no private file system); else null. */
+  readonly cacheFailed: string | null;
 }

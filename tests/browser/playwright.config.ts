@@ -1,0 +1,32 @@
+import { defineConfig } from "@playwright/test";
+
+/** Debian's Chromium with WebGPU on SwiftShader; root needs --no-sandbox. Persistent contexts take these too. */
+export const chromium = {
+  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+  args: [
+    "--no-sandbox",
+    "--enable-unsafe-webgpu",
+    "--use-webgpu-adapter=swiftshader",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+  ],
+};
+
+export default defineConfig({
+  testDir: ".",
+  outputDir: "output",
+  // One at a time: SwiftShader and the servers share two cores, and counters of bytes must not mix.
+  workers: 1,
+  fullyParallel: false,
+  forbidOnly: true,
+  retries: 0,
+  // A token takes up to a second on SwiftShader.
+  timeout: 300_000,
+  expect: { timeout: 60_000 },
+  reporter: "list",
+  use: { launchOptions: chromium, trace: "off", screenshot: "off", video: "off" },
+  projects: [{ name: "chromium" }],
+});
