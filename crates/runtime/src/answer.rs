@@ -2,7 +2,7 @@
 
 use crate::session::Event;
 use chord_text::{StopStrings, StreamDecoder, Tokenizer};
-use std::time::Instant;
+use web_time::Instant;
 
 /// What the loop carries from token to token.
 pub(crate) struct Answer {

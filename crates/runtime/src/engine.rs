@@ -41,14 +41,19 @@ pub struct Counters {
     pub prefilled_tokens: u64,
 }
 
-pub(crate) struct Parts {
-    pub gpu: Gpu,
-    pub buffers: GpuPlan,
-    pub plan: Plan,
+/// The plan's steps, ready to dispatch.
+pub(crate) struct Steps {
     pub prefill: Vec<BoundStep>,
     pub decode: Vec<BoundStep>,
     pub head: BoundStep,
     pub sample: BoundStep,
+}
+
+pub(crate) struct Parts {
+    pub gpu: Gpu,
+    pub buffers: GpuPlan,
+    pub plan: Plan,
+    pub steps: Steps,
     pub staging: Staging,
     pub kv: KvPages,
     pub config: Config,
@@ -140,6 +145,7 @@ impl Engine {
     #[must_use]
     pub fn dispatches_per_layer(&self) -> usize {
         self.p
+            .steps
             .decode
             .iter()
             .filter(|s| s.name.starts_with("layer0."))

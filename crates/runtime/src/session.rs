@@ -7,7 +7,7 @@ use crate::{Error, options::CHUNK};
 use chord_kernels::sample::ctl;
 use chord_model::SeqId;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use web_time::{Duration, Instant};
 
 /// What to generate.
 #[derive(Clone, Debug)]

@@ -97,7 +97,7 @@ impl Engine {
                 rows,
                 dump: &mut dump,
             };
-            for at in 0..tracer.engine.p.prefill.len() {
+            for at in 0..tracer.engine.p.steps.prefill.len() {
                 tracer.step(at).await?;
             }
         }
@@ -210,7 +210,7 @@ impl Tracer<'_> {
     /// Runs one step and reads what it wrote.
     async fn step(&mut self, at: usize) -> Result<(), Error> {
         let p = &self.engine.p;
-        let step = &p.prefill[at];
+        let step = &p.steps.prefill[at];
         p.gpu.run(std::iter::once(step), self.rows, &[]);
         let (c, ids) = (&p.config, &p.plan.ids);
         let s = &p.plan.kv_shape;

@@ -36,7 +36,7 @@ impl chord_runtime::ModelSource for Mapped {
         u64::try_from(self.map.len()).unwrap_or(u64::MAX)
     }
 
-    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+    async fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
         let start = usize::try_from(offset).map_err(|_| io::ErrorKind::UnexpectedEof)?;
         let end = start
             .checked_add(buf.len())

@@ -1,6 +1,7 @@
 //! The device layer: adapters and capabilities, buffers, pipelines, execution and readback on wgpu.
 
 mod adapter;
+mod arrival;
 mod execute;
 mod pipeline;
 mod readback;
@@ -236,9 +237,9 @@ impl Gpu {
     ///
     /// # Errors
     /// `E_DEVICE_LOST`, `E_GPU_TIMEOUT`.
-    pub fn flush(&self) -> Result<(), Error> {
+    pub async fn flush(&self) -> Result<(), Error> {
         self.queue.submit([]);
-        self.wait()
+        self.wait().await
     }
 
     pub(crate) fn submit(&self, encoder: wgpu::CommandEncoder) {

@@ -1,12 +1,9 @@
 //! Waiting for the device and reading from it.
 
+use super::arrival::Arrival;
 use super::execute::Copy;
 use super::{Buffer, Counters, Gpu};
 use crate::Error;
-use std::future::poll_fn;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Poll, Waker};
 
 /// No wait is without a deadline. Generous: a software adapter may take a while over one submit.
 const DEADLINE_SECONDS: u64 = 300;
@@ -15,12 +12,6 @@ const DEADLINE_SECONDS: u64 = 300;
 #[derive(Debug)]
 pub struct Staging {
     buffer: Buffer,
-}
-
-#[derive(Default)]
-struct Mapped {
-    result: Option<Result<(), wgpu::BufferAsyncError>>,
-    waker: Option<Waker>,
 }
 
 impl Gpu {
@@ -39,7 +30,25 @@ impl Gpu {
     ///
     /// # Errors
     /// `E_DEVICE_LOST`, `E_GPU_TIMEOUT`.
-    pub fn wait(&self) -> Result<(), Error> {
+    pub async fn wait(&self) -> Result<(), Error> {
+        let done = Arrival::new();
+        let arrive = done.callback();
+        self.queue.on_submitted_work_done(move || arrive(()));
+        self.arrived(&done).await
+    }
+
+    /// What a callback of the device brings. Natively it runs inside the poll here; in a browser, on the event loop.
+    async fn arrived<T: Send + 'static>(&self, arrival: &Arrival<T>) -> Result<T, Error> {
+        #[cfg(not(target_arch = "wasm32"))]
+        self.poll()?;
+        let value = arrival.take(DEADLINE_SECONDS).await;
+        self.check()?;
+        value.ok_or_else(|| self.timed_out())
+    }
+
+    #[cfg(not(target_arch = "wasm32"))]
+    fn poll(&self) -> Result<(), Error> {
+        use std::panic::{AssertUnwindSafe, catch_unwind};
         let poll = wgpu::PollType::Wait {
             submission_index: None,
             timeout: Some(std::time::Duration::from_secs(DEADLINE_SECONDS)),
@@ -49,14 +58,16 @@ impl Gpu {
         self.check()?;
         match done {
             Ok(Ok(_)) => Ok(()),
-            Ok(Err(_)) => {
-                // What is still running may write where the next submit reads: nothing may follow.
-                let _ = self.lost.set("it did not answer in time".into());
-                Err(Error::Timeout {
-                    seconds: DEADLINE_SECONDS,
-                })
-            }
+            Ok(Err(_)) => Err(self.timed_out()),
             Err(_) => Err(Error::Lost("the driver failed while waiting".into())),
+        }
+    }
+
+    /// What is still running may write where the next submit reads: nothing may follow.
+    fn timed_out(&self) -> Error {
+        let _ = self.lost.set("it did not answer in time".into());
+        Error::Timeout {
+            seconds: DEADLINE_SECONDS,
         }
     }
 
@@ -83,33 +94,13 @@ impl Gpu {
     /// # Errors
     /// `E_DEVICE_LOST`, `E_GPU_TIMEOUT`.
     pub async fn map(&self, staging: &Staging, words: u64) -> Result<Vec<u32>, Error> {
-        let state = Arc::new(Mutex::new(Mapped::default()));
-        let shared = state.clone();
         let range = 0..words * 4;
+        let mapped = Arrival::new();
         staging
             .buffer
             .raw
-            .map_async(wgpu::MapMode::Read, range.clone(), move |result| {
-                let mut mapped = shared.lock().unwrap_or_else(PoisonError::into_inner);
-                mapped.result = Some(result);
-                if let Some(waker) = mapped.waker.take() {
-                    waker.wake();
-                }
-            });
-        // Natively the callback runs inside this call; in a browser the promise resolves by itself.
-        self.wait()?;
-        let result = poll_fn(|context| {
-            let mut mapped = state.lock().unwrap_or_else(PoisonError::into_inner);
-            match mapped.result.take() {
-                Some(result) => Poll::Ready(result),
-                None => {
-                    mapped.waker = Some(context.waker().clone());
-                    Poll::Pending
-                }
-            }
-        })
-        .await;
-        self.check()?;
+            .map_async(wgpu::MapMode::Read, range.clone(), mapped.callback());
+        let result = self.arrived(&mapped).await?;
         result.map_err(|e| Error::Lost(e.to_string()))?;
         let lost = |e: &dyn std::fmt::Display| Error::Lost(e.to_string());
         let view = staging

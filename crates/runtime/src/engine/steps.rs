@@ -75,8 +75,8 @@ impl Engine {
         let taken = &tokens[..n as usize];
         self.write_rows(id, first, taken);
         for group in self.groups(n) {
-            self.p.gpu.run(self.p.prefill[group].iter(), n, &[]);
-            self.p.gpu.wait()?;
+            self.p.gpu.run(self.p.steps.prefill[group].iter(), n, &[]);
+            self.p.gpu.wait().await?;
         }
         self.count_kv(first..first + n);
         self.commit(id, taken);
@@ -113,14 +113,14 @@ impl Engine {
         };
         let mut groups = Vec::new();
         let (mut start, mut work) = (0, 0);
-        for (i, step) in self.p.prefill.iter().enumerate() {
+        for (i, step) in self.p.steps.prefill.iter().enumerate() {
             work += step.weight_bytes(1) * u64::from(rows);
             if work > budget {
                 groups.push(start..i + 1);
                 (start, work) = (i + 1, 0);
             }
         }
-        groups.push(start..self.p.prefill.len());
+        groups.push(start..self.p.steps.prefill.len());
         groups
     }
 
@@ -173,7 +173,7 @@ impl Engine {
         control[ctl::SEED_LOW] = seed as u32;
         control[ctl::SEED_HIGH] = (seed >> 32) as u32;
         self.p.gpu.write(self.buffer(ctl_id), 0, &control);
-        let choose = [&self.p.head, &self.p.sample];
+        let choose = [&self.p.steps.head, &self.p.steps.sample];
         let words = (ctl::LOG + k as usize) as u64;
         let copy = [self
             .p
@@ -187,7 +187,7 @@ impl Engine {
             }
             Start::Token(token) => {
                 self.write_rows(id, length, &[token]);
-                let chained = (0..decodes).flat_map(|_| self.p.decode.iter().chain(choose));
+                let chained = (0..decodes).flat_map(|_| self.p.steps.decode.iter().chain(choose));
                 self.p.gpu.run(chained, 1, &copy);
             }
         }
@@ -214,7 +214,7 @@ impl Engine {
     pub(crate) async fn logits(&mut self, id: SeqId, start: Start) -> Result<Vec<f32>, Error> {
         let ids = &self.p.plan.ids;
         let words = u64::from(self.p.config.n_vocab);
-        let head = std::iter::once(&self.p.head);
+        let head = std::iter::once(&self.p.steps.head);
         match start {
             Start::Head => {
                 let copy = [self
@@ -234,7 +234,9 @@ impl Engine {
                     0,
                     words,
                 )];
-                self.p.gpu.run(self.p.decode.iter().chain(head), 1, &copy);
+                self.p
+                    .gpu
+                    .run(self.p.steps.decode.iter().chain(head), 1, &copy);
                 self.count_kv(length..length + 1);
             }
         }

@@ -15,7 +15,7 @@ impl ModelSource for Bytes {
         self.0.len() as u64
     }
 
-    fn read_at(&self, offset: u64, buf: &mut [u8]) -> std::io::Result<()> {
+    async fn read_at(&self, offset: u64, buf: &mut [u8]) -> std::io::Result<()> {
         let at = usize::try_from(offset).unwrap();
         let from = self
             .0

@@ -1,0 +1,124 @@
+//! Weights from the file to the device: in the order of the file, a bounded slice at a time.
+
+use crate::source::{ModelSource, read};
+use crate::{Error, LoadProgress};
+use chord_gguf::Directory;
+use chord_kernels::gpu::{Gpu, GpuPlan};
+use chord_model::{Plan, Slice};
+use std::cell::RefCell;
+
+/// Bytes of the file read and repacked at once.
+const SLICE_BYTES: usize = 4 << 20;
+/// Bytes handed to the device before waiting for it to take them.
+const FLUSH_BYTES: usize = 32 << 20;
+
+/// What a read is for.
+enum Target {
+    /// A slice of the segment of this index.
+    Slice(usize, Slice),
+    /// The vector of this index.
+    Vector(usize),
+    /// `rope_freqs.weight`, for the host.
+    RopeFactors,
+}
+
+struct Read {
+    offset: u64,
+    bytes: usize,
+    target: Target,
+}
+
+/// What uploading leaves behind.
+pub(crate) struct Uploaded {
+    /// `rope_freqs.weight`, where the file has it.
+    pub rope_factors: Option<Vec<f32>>,
+    /// Most host bytes held at once.
+    pub peak_host_bytes: u64,
+}
+
+/// Every read of a plan, in the order of the file.
+fn reads(d: &Directory, plan: &Plan) -> Result<Vec<Read>, Error> {
+    let mut reads = Vec::new();
+    for (i, segment) in plan.segments.iter().enumerate() {
+        for slice in segment.slices(SLICE_BYTES)? {
+            reads.push(Read {
+                offset: slice.offset,
+                bytes: slice.bytes,
+                target: Target::Slice(i, slice),
+            });
+        }
+    }
+    for (i, vector) in plan.vectors.iter().enumerate() {
+        reads.push(Read {
+            offset: vector.offset,
+            bytes: 4 * vector.len,
+            target: Target::Vector(i),
+        });
+    }
+    if let Some(t) = d.tensor("rope_freqs.weight") {
+        reads.push(Read {
+            offset: t.offset,
+            bytes: 4 * usize::try_from(t.elements()).unwrap_or(0),
+            target: Target::RopeFactors,
+        });
+    }
+    reads.sort_by_key(|read| read.offset);
+    Ok(reads)
+}
+
+/// Streams every weight through a bounded slice to the device.
+pub(crate) async fn upload(
+    source: &impl ModelSource,
+    d: &Directory,
+    gpu: &Gpu,
+    plan: &Plan,
+    buffers: &GpuPlan,
+    progress: &RefCell<&mut dyn FnMut(LoadProgress)>,
+) -> Result<Uploaded, Error> {
+    let reads = reads(d, plan)?;
+    let total = reads.iter().map(|read| read.bytes as u64).sum();
+    let say = |done| (*progress.borrow_mut())(LoadProgress::Weights { done, total });
+    let (mut done, mut pending, mut peak) = (0, 0, 0);
+    let (mut bytes, mut quants, mut scales) = (Vec::new(), Vec::new(), Vec::new());
+    let mut rope_factors = None;
+    say(0);
+    for Read {
+        offset,
+        bytes: length,
+        target,
+    } in reads
+    {
+        bytes.resize(length, 0);
+        read(source, offset, &mut bytes).await?;
+        let floats = || bytes.chunks_exact(4).map(|b| [b[0], b[1], b[2], b[3]]);
+        match target {
+            Target::Slice(i, slice) => {
+                let segment = &plan.segments[i];
+                quants.resize(slice.quants.1, 0);
+                scales.resize(slice.scales.1, 0);
+                segment.repack(&bytes, &mut quants, &mut scales)?;
+                gpu.write(buffers.buffer(segment.quants), slice.quants.0, &quants);
+                gpu.write(buffers.buffer(segment.scales), slice.scales.0, &scales);
+                pending += 4 * (quants.len() + scales.len());
+            }
+            Target::Vector(i) => {
+                let words: Vec<u32> = floats().map(u32::from_le_bytes).collect();
+                gpu.write(buffers.buffer(plan.vectors[i].buffer), 0, &words);
+                pending += 4 * words.len();
+            }
+            Target::RopeFactors => rope_factors = Some(floats().map(f32::from_le_bytes).collect()),
+        }
+        peak = peak.max(bytes.len() + 4 * (quants.len() + scales.len()) + pending);
+        if pending >= FLUSH_BYTES {
+            gpu.flush().await?;
+            pending = 0;
+        }
+        done += length as u64;
+        say(done);
+    }
+    gpu.flush().await?;
+    Ok(Uploaded {
+        rope_factors,
+        peak_host_bytes: peak as u64,
+    })
+}
