@@ -3,12 +3,12 @@ import type { WireError } from "./protocol.js";
 
 /** `message` says what went wrong and where, `help` what to do about it. `code` stays the same across versions. */
 export class ChordError extends Error {
+  override readonly name: string = "ChordError";
   readonly code: string;
   readonly help: string;
 
   constructor(code: string, message: string, help: string, options?: ErrorOptions) {
     super(message, options);
-    this.name = "ChordError";
     this.code = code;
     this.help = help;
   }
@@ -16,82 +16,66 @@ export class ChordError extends Error {
 
 /** Stopped by an AbortSignal. Named "AbortError", as `fetch` names its own, so existing checks by name hold. */
 export class AbortError extends ChordError {
-  constructor(code: string, message: string, help: string, options?: ErrorOptions) {
-    super(code, message, help, options);
-    this.name = "AbortError";
-  }
+  override readonly name: string = "AbortError";
 }
 
 /** The bytes of a model did not arrive, or not as announced: network, server, cache, check sum. */
 export class DownloadError extends ChordError {
-  constructor(code: string, message: string, help: string, options?: ErrorOptions) {
-    super(code, message, help, options);
-    this.name = "DownloadError";
-  }
+  override readonly name: string = "DownloadError";
 }
 
 /** The file is not a model that the engine runs. */
 export class ModelError extends ChordError {
-  constructor(code: string, message: string, help: string, options?: ErrorOptions) {
-    super(code, message, help, options);
-    this.name = "ModelError";
-  }
+  override readonly name: string = "ModelError";
 }
 
 /** The browser, the adapter or the worker cannot go on: no WebGPU, too little memory, device lost. */
 export class DeviceError extends ChordError {
-  constructor(code: string, message: string, help: string, options?: ErrorOptions) {
-    super(code, message, help, options);
-    this.name = "DeviceError";
-  }
+  override readonly name: string = "DeviceError";
 }
 
 /** The call itself is wrong: a parameter, an order of calls. */
 export class UsageError extends ChordError {
-  constructor(code: string, message: string, help: string, options?: ErrorOptions) {
-    super(code, message, help, options);
-    this.name = "UsageError";
-  }
+  override readonly name: string = "UsageError";
 }
 
 type ErrorClass = new (code: string, message: string, help: string, options?: ErrorOptions) => ChordError;
 
-/** Class by the beginning of the code; the first that fits. Codes of the engine and of the storage keep to these. */
-const CLASSES: [prefix: string, kind: ErrorClass][] = [
-  ["E_ABORTED", AbortError],
-  ["E_DOWNLOAD", DownloadError],
-  ["E_HTTP", DownloadError],
-  ["E_NETWORK", DownloadError],
-  ["E_CORS", DownloadError],
-  ["E_RANGE", DownloadError],
-  ["E_LENGTH", DownloadError],
-  ["E_CHANGED", DownloadError],
-  ["E_SHA256", DownloadError],
-  ["E_NOT_A_MODEL", DownloadError],
-  ["E_CACHE", DownloadError],
-  ["E_QUOTA", DownloadError],
-  ["E_SOURCE", DownloadError],
-  ["E_MODEL", ModelError],
-  ["E_GGUF", ModelError],
-  ["E_TOKENIZER", ModelError],
-  ["E_TEMPLATE", ModelError],
-  ["E_DEVICE", DeviceError],
-  ["E_NO_WEBGPU", DeviceError],
-  ["E_NO_ADAPTER", DeviceError],
-  ["E_MEMORY", DeviceError],
-  ["E_FIT", DeviceError],
-  ["E_WORKER", DeviceError],
-  ["E_PARAM", UsageError],
-  ["E_CONTEXT", UsageError],
-  ["E_DISPOSED", UsageError],
-  ["E_UNSUPPORTED", UsageError],
-  ["E_USAGE", UsageError],
+/** Beginnings of codes, whole words of them: `E_GPU` stands for `E_GPU_OOM` too. The longest that fits decides. */
+const CODES: [kind: ErrorClass, beginnings: string][] = [
+  [AbortError, "E_ABORTED"],
+  [DownloadError, "E_DOWNLOAD E_HTTP E_NETWORK E_LENGTH E_HASH E_NOT_A_MODEL E_CHANGED E_CACHE E_QUOTA E_SOURCE E_READ"],
+  [
+    DeviceError,
+    "E_ADAPTER E_ALIGN E_DEVICE E_FIT E_GPU E_MEMORY E_NO_ADAPTER E_NO_LOGITS E_NO_WEBGPU E_NONFINITE E_OUT_OF_MEMORY E_RANGE E_SHADER E_WORKER",
+  ],
+  [
+    UsageError,
+    "E_CONTEXT E_CTX E_DISPOSED E_EMPTY_PROMPT E_FINISHED E_KV_FULL E_NO_TAPS E_PARAM E_SAMPLING E_SINK_PAGES E_TEMPLATE_RAISED E_TOKEN_ID E_UNSUPPORTED",
+  ],
+  [
+    ModelError,
+    "E_ARCH E_ARR E_BAD_MAGIC E_BIG_ENDIAN E_BLOCK E_BOOL E_COUNT E_DIM E_HEADER E_KEY E_KV_TYPE E_MERGES E_META E_MISSING E_MODEL E_NAME " +
+      "E_NDIMS E_OFFSET E_OVERLAP E_PRETOKENIZER E_SHAPE E_SIZE E_SPLIT E_STRING E_TEMPLATE E_TENSOR E_TOKENIZER E_TOO_LARGE E_TRUNCATED " +
+      "E_UNEXPECTED E_VERSION E_VOCAB",
+  ],
 ];
+
+const CLASSES = new Map(CODES.flatMap(([kind, beginnings]) => beginnings.split(" ").map((code) => [code, kind] as const)));
+
+function classOf(code: string): ErrorClass {
+  for (let end = code.length; end > 0; end = code.lastIndexOf("_", end - 1)) {
+    const kind = CLASSES.get(code.slice(0, end));
+    if (kind) {
+      return kind;
+    }
+  }
+  return ChordError;
+}
 
 /** The error of this code, in its class. */
 export function chordError(code: string, message: string, help: string, options?: ErrorOptions): ChordError {
-  const kind = CLASSES.find(([prefix]) => code === prefix || code.startsWith(`${prefix}_`))?.[1] ?? ChordError;
-  return new kind(code, message, help, options);
+  return new (classOf(code))(code, message, help, options);
 }
 
 /** An error as a plain object that survives `postMessage`. What is not a ChordError becomes E_INTERNAL, an abort E_ABORTED. */

@@ -2,7 +2,8 @@
  * Messages between the page and the package's worker. One worker serves one model; requests are answered in order, except
  * `abort`, which takes effect at once. Every request ends with exactly one `done` or `failed` of its id.
  */
-import type { ChordInfo, KvType, ModelSource, Plan, Progress, Stats } from "./types.js";
+import type { SentSource } from "./streams.js";
+import type { ChordInfo, KvType, Plan, Progress, Stats } from "./types.js";
 
 /** What `plan` and `load` need besides the source. */
 export interface EngineOptions {
@@ -59,10 +60,10 @@ export interface GenerateDone {
   };
 }
 
-/** Operations: what goes in and what comes out. */
+/** Operations: what goes in and what comes out. A `source` is sent by `sendSource` and taken by `receiveSource` of streams.ts. */
 export interface Operations {
-  plan: { in: { source: ModelSource; options: EngineOptions }; out: Plan };
-  load: { in: { source: ModelSource; options: EngineOptions }; out: ChordInfo };
+  plan: { in: { source: SentSource; options: EngineOptions }; out: Plan };
+  load: { in: { source: SentSource; options: EngineOptions }; out: ChordInfo };
   generate: { in: GenerateRequest; out: GenerateDone };
   tokenize: { in: { text: string; special: boolean; bos: boolean }; out: number[] };
   detokenize: { in: { ids: number[]; special: boolean }; out: string };

@@ -16,6 +16,8 @@ export interface PlanOptions extends RequestOptions {
   /** Context in tokens; without it, the most that model and device allow. */
   contextLength?: number;
   kv?: KvType;
+  /** Address of the package's worker script, where the bundler's own is not wanted. */
+  workerUrl?: string | URL;
 }
 
 export interface LoadOptions extends PlanOptions {
@@ -26,8 +28,6 @@ export interface LoadOptions extends PlanOptions {
   /** Keep the file in the origin's private file system, and resume from there. Default `opfs` for URLs, else `none`. */
   cache?: "opfs" | "none";
   onProgress?: (progress: Progress) => void;
-  /** Address of the package's worker script, where the bundler's own is not wanted. */
-  workerUrl?: string | URL;
 }
 
 /** Loading, stage by stage. Weights are uploaded while they download; kernels compile meanwhile. */
@@ -133,27 +133,45 @@ export interface SamplingParams {
   max_tokens?: number | null;
 }
 
-export interface ChatCompletionParams extends SamplingParams {
+/** Fields of OpenAI's that change nothing here; accepted so that a request written for a server runs as it is. */
+export interface IgnoredParams {
+  model?: string;
+  user?: string;
+  metadata?: Record<string, string> | null;
+  store?: boolean | null;
+  service_tier?: string | null;
+  safety_identifier?: string | null;
+  prompt_cache_key?: string | null;
+}
+
+/** Beyond OpenAI: how a running request is stopped and watched. */
+export interface RequestControls {
+  /** Stops the request: it throws E_ABORTED, and the model stays usable. */
+  signal?: AbortSignal;
+  /** Prompt tokens computed so far, of those that were not in the KV cache. */
+  onPrefill?: (progress: { done: number; total: number }) => void;
+}
+
+export interface ChatCompletionParams extends SamplingParams, IgnoredParams, RequestControls {
   messages: ChatMessage[];
   max_completion_tokens?: number | null;
   stream?: boolean | null;
   stream_options?: { include_usage?: boolean } | null;
   logprobs?: boolean | null;
+  /** Alternatives per token, 0 to 20; needs `logprobs: true`. */
   top_logprobs?: number | null;
-  model?: string;
   n?: 1 | null;
-  signal?: AbortSignal;
+  response_format?: { type: "text" };
 }
 
-export interface CompletionParams extends SamplingParams {
+export interface CompletionParams extends SamplingParams, IgnoredParams, RequestControls {
   /** A text, or token ids that are used as they are. */
   prompt: string | number[];
   stream?: boolean | null;
   stream_options?: { include_usage?: boolean } | null;
   /** 0 to 20: as many alternatives per token. */
   logprobs?: number | null;
-  model?: string;
-  signal?: AbortSignal;
+  n?: 1 | null;
 }
 
 export type FinishReason = "stop" | "length";
@@ -216,18 +234,33 @@ export interface ChatCompletionChunk {
   timings?: Timings;
 }
 
+/** Logprobs as `/v1/completions` has them: one entry per token in each array; offsets in UTF-16 units of the answer. */
+export interface CompletionLogprobs {
+  tokens: string[];
+  token_logprobs: number[];
+  top_logprobs: Record<string, number>[];
+  text_offset: number[];
+}
+
 export interface Completion {
   id: string;
   object: "text_completion";
   created: number;
   model: string;
-  choices: {
-    index: 0;
-    text: string;
-    finish_reason: FinishReason | null;
-    logprobs: { tokens: string[]; token_logprobs: number[]; top_logprobs: Record<string, number>[]; text_offset: number[] } | null;
-  }[];
-  usage?: Usage;
+  choices: { index: 0; text: string; finish_reason: FinishReason; logprobs: CompletionLogprobs | null }[];
+  usage: Usage;
+  timings: Timings;
+  /** Ids of prompt and answer. */
+  tokens: { prompt: number[]; completion: number[] };
+}
+
+/** A piece of a streamed completion; the last one has the reason. */
+export interface CompletionChunk {
+  id: string;
+  object: "text_completion";
+  created: number;
+  model: string;
+  choices: { index: 0; text: string; finish_reason: FinishReason | null; logprobs: CompletionLogprobs | null }[];
+  usage?: Usage | null;
   timings?: Timings;
-  tokens?: { prompt: number[]; completion: number[] };
 }
