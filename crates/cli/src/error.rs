@@ -181,6 +181,7 @@ impl Error {
                 ExitClass::Model => exit::MODEL,
                 ExitClass::NoAdapter => exit::NO_ADAPTER,
                 ExitClass::Device => exit::DEVICE,
+                ExitClass::Interrupted => exit::INTERRUPTED,
             },
         }
     }

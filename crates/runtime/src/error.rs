@@ -63,6 +63,9 @@ pub enum Error {
     /// Taps were asked for on an engine loaded without them.
     #[error("the engine was loaded without taps")]
     NoTaps,
+    /// The caller stopped the loading.
+    #[error("loading was stopped")]
+    Cancelled,
 }
 
 /// Classes of errors, one per exit code of the command line.
@@ -76,6 +79,8 @@ pub enum ExitClass {
     NoAdapter,
     /// Device lost, or out of memory.
     Device,
+    /// Stopped by the caller.
+    Interrupted,
 }
 
 impl Error {
@@ -95,6 +100,7 @@ impl Error {
             Self::NonFinite { .. } => "E_NONFINITE",
             Self::SinkPages { .. } => "E_SINK_PAGES",
             Self::NoTaps => "E_NO_TAPS",
+            Self::Cancelled => "E_ABORTED",
         }
     }
 
@@ -115,6 +121,7 @@ impl Error {
             Self::NonFinite { .. } => "keys or values may pass the range of f16: try --kv f32; else the weights hold NaN or infinity, or a kernel is wrong on this device: `wasm-chord trace` names the first step where it appears".into(),
             Self::SinkPages { .. } => "keep fewer pages, or take a longer context".into(),
             Self::NoTaps => "load with taps".into(),
+            Self::Cancelled => "load again".into(),
         }
     }
 
@@ -133,6 +140,7 @@ impl Error {
                 | chord_kernels::Error::Open { .. },
             ) => ExitClass::NoAdapter,
             Self::Gpu(_) => ExitClass::Device,
+            Self::Cancelled => ExitClass::Interrupted,
             Self::Sampling(_)
             | Self::Context { .. }
             | Self::KvFull(_)

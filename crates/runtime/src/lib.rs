@@ -5,11 +5,13 @@
 #![forbid(unsafe_code)]
 
 mod answer;
+mod clock;
 mod engine;
 mod error;
 mod eval;
 mod load;
 mod options;
+pub mod prompt;
 pub mod sampler;
 mod session;
 mod source;
@@ -24,7 +26,7 @@ pub use engine::{Counters, Engine};
 pub use error::{Error, ExitClass};
 pub use load::LoadProgress;
 pub use options::{EngineOptions, KvType, Overflow, Precision};
-pub use sampler::Sampling;
+pub use sampler::{Overrides, Sampling};
 pub use session::{Done, Event, FinishReason, GenerateRequest, Session, Timings};
 pub use source::{ModelSource, read_header};
 pub use trace::{Tap, TraceDump};

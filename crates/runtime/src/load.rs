@@ -12,6 +12,7 @@ use chord_model::{Config, DeviceLimits, FitPlan, Ids, KvPages, Plan, plan};
 use chord_text::{ChatTemplate, Tokenizer};
 use futures_lite::future::try_zip;
 use std::cell::RefCell;
+use std::sync::atomic::{AtomicBool, Ordering};
 use web_time::Instant;
 
 /// Stages of loading.
@@ -39,14 +40,33 @@ pub enum LoadProgress {
     Ready,
 }
 
+/// The caller, while several things go on at once.
+pub(crate) struct Watch<'a> {
+    cancel: &'a AtomicBool,
+    progress: RefCell<&'a mut dyn FnMut(LoadProgress)>,
+}
+
+impl Watch<'_> {
+    /// Reports; fails once the caller has cancelled.
+    pub(crate) fn say(&self, progress: LoadProgress) -> Result<(), Error> {
+        (*self.progress.borrow_mut())(progress);
+        if self.cancel.load(Ordering::Relaxed) {
+            return Err(Error::Cancelled);
+        }
+        Ok(())
+    }
+}
+
 impl Engine {
-    /// Loads a model. Everything that can be known from the header is checked before a device is opened.
+    /// Loads a model. Everything that can be known from the header is checked before a device is opened. Once `cancel` is
+    /// set, it ends with `E_ABORTED` at the next slice of weights or kernel.
     ///
     /// # Errors
     /// Any [`Error`].
     pub async fn load(
         source: &impl ModelSource,
         opts: &EngineOptions,
+        cancel: &AtomicBool,
         progress: &mut dyn FnMut(LoadProgress),
     ) -> Result<Self, Error> {
         let started = Instant::now();
@@ -90,11 +110,13 @@ impl Engine {
                 Err(e) => return Err(e.into()),
             }
         };
-        let progress = RefCell::new(progress);
+        let watch = Watch {
+            cancel,
+            progress: RefCell::new(progress),
+        };
         // Kernels compile while the weights arrive.
-        let uploading = upload(source, &directory, &gpu, &plan, &buffers, &progress);
-        let (uploaded, steps) =
-            try_zip(uploading, bind_all(&gpu, &plan, &buffers, &progress)).await?;
+        let uploading = upload(source, &directory, &gpu, &plan, &buffers, &watch);
+        let (uploaded, steps) = try_zip(uploading, bind_all(&gpu, &plan, &buffers, &watch)).await?;
         write_tables(
             &config,
             opts,
@@ -111,7 +133,7 @@ impl Engine {
             .logits_words
             .max(chord_kernels::sample::ctl::WORDS as u64);
         let staging = gpu.staging(staging_words).await?;
-        (*progress.borrow_mut())(LoadProgress::Ready);
+        watch.say(LoadProgress::Ready)?;
         let ring = matches!(opts.overflow, Overflow::Ring { .. });
         let kv = KvPages::new(
             plan.pages,
@@ -143,14 +165,14 @@ async fn bind_all(
     gpu: &Gpu,
     plan: &Plan,
     buffers: &GpuPlan,
-    progress: &RefCell<&mut dyn FnMut(LoadProgress)>,
+    watch: &Watch<'_>,
 ) -> Result<Steps, Error> {
     let total = (plan.prefill.len() + plan.decode.len() + 2) as u32;
     let mut done = 0;
     let mut bind = async |step: &Step| -> Result<BoundStep, Error> {
         let bound = buffers.bind(gpu, step).await?;
         done += 1;
-        (*progress.borrow_mut())(LoadProgress::Pipelines { done, total });
+        watch.say(LoadProgress::Pipelines { done, total })?;
         Ok(bound)
     };
     let (mut prefill, mut decode) = (Vec::new(), Vec::new());

@@ -5,7 +5,8 @@
 use std::collections::HashMap;
 
 use chord_kernels::sample::{self, SampleError, SampleParams};
-use chord_model::config::SamplingRange;
+use chord_model::config::{SamplingDefaults, SamplingRange};
+use web_time::{SystemTime, UNIX_EPOCH};
 
 /// How the next token is chosen. The default is llama.cpp's.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -44,6 +45,68 @@ impl Default for Sampling {
             seed: 0,
         }
     }
+}
+
+/// Settings of a request; what is absent comes from the model file, else from the default.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Overrides {
+    /// [`Sampling::temperature`].
+    pub temperature: Option<f32>,
+    /// [`Sampling::top_k`].
+    pub top_k: Option<u32>,
+    /// [`Sampling::top_p`].
+    pub top_p: Option<f32>,
+    /// [`Sampling::min_p`].
+    pub min_p: Option<f32>,
+    /// [`Sampling::repeat_last_n`].
+    pub repeat_last_n: Option<u32>,
+    /// [`Sampling::repeat_penalty`].
+    pub repeat_penalty: Option<f32>,
+    /// [`Sampling::presence_penalty`].
+    pub presence_penalty: Option<f32>,
+    /// [`Sampling::frequency_penalty`].
+    pub frequency_penalty: Option<f32>,
+    /// [`Sampling::seed`]; without it every request differs.
+    pub seed: Option<u64>,
+}
+
+impl Overrides {
+    /// The request before the model before the default.
+    #[must_use]
+    pub fn over(&self, model: &SamplingDefaults) -> Sampling {
+        let default = Sampling::default();
+        let pick = |own: Option<f32>, model: Option<f32>, default| own.or(model).unwrap_or(default);
+        Sampling {
+            temperature: pick(self.temperature, model.temp, default.temperature),
+            top_k: self.top_k.or(model.top_k).unwrap_or(default.top_k),
+            top_p: pick(self.top_p, model.top_p, default.top_p),
+            min_p: pick(self.min_p, model.min_p, default.min_p),
+            repeat_last_n: self
+                .repeat_last_n
+                .or(model.penalty_last_n)
+                .unwrap_or(default.repeat_last_n),
+            repeat_penalty: pick(
+                self.repeat_penalty,
+                model.penalty_repeat,
+                default.repeat_penalty,
+            ),
+            presence_penalty: pick(self.presence_penalty, None, default.presence_penalty),
+            frequency_penalty: pick(self.frequency_penalty, None, default.frequency_penalty),
+            seed: self.seed.unwrap_or_else(random_seed),
+        }
+    }
+}
+
+fn random_seed() -> u64 {
+    use std::hash::{BuildHasher as _, Hasher as _};
+    // The clock tells two runs apart; in one process, and where the standard library's hasher keys are random, those do.
+    let mut hasher = std::collections::hash_map::RandomState::new().build_hasher();
+    hasher.write_u128(
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |d| d.as_nanos()),
+    );
+    hasher.finish()
 }
 
 /// A setting outside its range.

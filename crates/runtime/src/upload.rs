@@ -1,11 +1,11 @@
 //! Weights from the file to the device: in the order of the file, a bounded slice at a time.
 
+use crate::Error;
+use crate::load::{LoadProgress, Watch};
 use crate::source::{ModelSource, read};
-use crate::{Error, LoadProgress};
 use chord_gguf::Directory;
 use chord_kernels::gpu::{Gpu, GpuPlan};
 use chord_model::{Plan, Slice};
-use std::cell::RefCell;
 
 /// Bytes of the file read and repacked at once.
 const SLICE_BYTES: usize = 4 << 20;
@@ -73,15 +73,15 @@ pub(crate) async fn upload(
     gpu: &Gpu,
     plan: &Plan,
     buffers: &GpuPlan,
-    progress: &RefCell<&mut dyn FnMut(LoadProgress)>,
+    watch: &Watch<'_>,
 ) -> Result<Uploaded, Error> {
     let reads = reads(d, plan)?;
     let total = reads.iter().map(|read| read.bytes as u64).sum();
-    let say = |done| (*progress.borrow_mut())(LoadProgress::Weights { done, total });
+    let say = |done| watch.say(LoadProgress::Weights { done, total });
     let (mut done, mut pending, mut peak) = (0, 0, 0);
     let (mut bytes, mut quants, mut scales) = (Vec::new(), Vec::new(), Vec::new());
     let mut rope_factors = None;
-    say(0);
+    say(0)?;
     for Read {
         offset,
         bytes: length,
@@ -114,7 +114,7 @@ pub(crate) async fn upload(
             pending = 0;
         }
         done += length as u64;
-        say(done);
+        say(done)?;
     }
     gpu.flush().await?;
     Ok(Uploaded {

@@ -4,12 +4,17 @@ mod common;
 
 use chord_gguf::TensorType;
 use chord_gguf::write::{FileSpec, TensorSpec, WriteValue, tiny_llama};
-use chord_runtime::{Engine, EngineOptions, Error};
+use chord_runtime::{Engine, EngineOptions, Error, LoadProgress};
 use common::*;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 fn load_spec(spec: &FileSpec, options: &EngineOptions) -> Result<Engine, Error> {
-    pollster::block_on(Engine::load(&Bytes(spec.to_bytes()), options, &mut |_| {}))
+    pollster::block_on(Engine::load(
+        &Bytes(spec.to_bytes()),
+        options,
+        &NEVER,
+        &mut |_| {},
+    ))
 }
 
 /// Every refusal comes before a device is opened: no adapter has this name.
@@ -60,10 +65,40 @@ fn refusals_come_before_any_device() {
     let error = pollster::block_on(Engine::load(
         &Bytes(cut[..cut.len() - 1].to_vec()),
         &without_a_device(),
+        &NEVER,
         &mut |_| {},
     ))
     .unwrap_err();
     assert_eq!(error.code(), "E_TRUNCATED");
+}
+
+#[test]
+fn a_cancelled_load_ends_between_two_kernels() {
+    let stages = std::cell::RefCell::new(Vec::new());
+    let cancel = AtomicBool::new(false);
+    let load = |at: fn(&LoadProgress) -> bool| {
+        stages.borrow_mut().clear();
+        cancel.store(false, Ordering::Relaxed);
+        pollster::block_on(Engine::load(
+            &Bytes(tiny_llama().to_bytes()),
+            &exact_small(),
+            &cancel,
+            &mut |progress| {
+                if at(&progress) {
+                    cancel.store(true, Ordering::Relaxed);
+                }
+                stages.borrow_mut().push(progress);
+            },
+        ))
+    };
+    for at in [
+        (|p| matches!(p, LoadProgress::Weights { done: 1.., .. })) as fn(&LoadProgress) -> bool,
+        |p| matches!(p, LoadProgress::Pipelines { done: 3, .. }),
+    ] {
+        assert_eq!(load(at).unwrap_err().code(), "E_ABORTED");
+        assert!(at(stages.borrow().last().expect("progress")));
+    }
+    assert!(load(|_| false).is_ok());
 }
 
 /// 4 heads of 8 values in groups of 2: neither a group nor K and V fill whole blocks of 32.

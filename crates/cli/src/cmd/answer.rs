@@ -1,18 +1,19 @@
 //! One answer: messages to ids, tokens to the reader as they come, and the figures afterwards.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use chord_text::{ChatTemplate, EncodeOptions, Message, RenderOptions, Tokenizer};
+use chord_text::{ChatTemplate, Message, Tokenizer};
 use serde_json::{Value, json};
 
-use super::{adapters, clock};
+use super::adapters;
 use crate::args::SamplingArgs;
 use crate::error::Error;
 use crate::interrupt;
 use crate::out::Out;
 use chord_runtime::{
-    AdapterInfo, Done, Engine, Event, FinishReason, GenerateRequest, Sampling, Session, Timings,
+    AdapterInfo, Done, Engine, Event, FinishReason, GenerateRequest, Overrides, Sampling, Session,
+    Timings,
+    prompt::{chat_ids, text_ids},
 };
 
 /// How answers are made.
@@ -113,77 +114,29 @@ pub fn prompt_ids(
     template: Option<&ChatTemplate>,
     messages: &[Message],
 ) -> Result<Vec<u32>, Error> {
-    let mut ids = match template {
-        Some(template) => {
-            let text_of = |id: Option<u32>| {
-                id.and_then(|id| tokenizer.piece(id))
-                    .map(|p| String::from_utf8_lossy(p).into_owned())
-                    .unwrap_or_default()
-            };
-            let options = RenderOptions {
-                add_generation_prompt: true,
-                bos: text_of(tokenizer.bos()),
-                eos: text_of(tokenizer.eos()),
-                now: Some(clock::utc(SystemTime::now())),
-                ..RenderOptions::default()
-            };
-            template.render(messages, &options)?.encode(tokenizer)
-        }
+    Ok(match template {
+        Some(template) => chat_ids(tokenizer, template, messages),
         None => {
             let text: String = messages.iter().map(|m| m.content.as_str()).collect();
-            tokenizer.encode(
-                &text,
-                EncodeOptions {
-                    add_special: true,
-                    parse_special: true,
-                },
-            )
+            text_ids(tokenizer, &text)
         }
-    };
-    if ids.is_empty() {
-        // Nothing to continue: the beginning of a text is the least that a model can be asked for.
-        ids.extend(tokenizer.bos());
-    }
-    if ids.is_empty() {
-        return Err(Error::usage("the prompt is empty", "give some text"));
-    }
-    Ok(ids)
+    }?)
 }
 
 /// Flags before the model's own values before the defaults. Without `--seed` every run differs.
 pub fn sampling(flags: &SamplingArgs, model: &chord_model::config::SamplingDefaults) -> Sampling {
-    let default = Sampling::default();
-    let pick = |flag: Option<f32>, model: Option<f32>, default| flag.or(model).unwrap_or(default);
-    Sampling {
-        temperature: pick(flags.temperature, model.temp, default.temperature),
-        top_k: flags.top_k.or(model.top_k).unwrap_or(default.top_k),
-        top_p: pick(flags.top_p, model.top_p, default.top_p),
-        min_p: pick(flags.min_p, model.min_p, default.min_p),
-        repeat_last_n: flags
-            .repeat_last_n
-            .or(model.penalty_last_n)
-            .unwrap_or(default.repeat_last_n),
-        repeat_penalty: pick(
-            flags.repeat_penalty,
-            model.penalty_repeat,
-            default.repeat_penalty,
-        ),
-        presence_penalty: pick(flags.presence_penalty, None, default.presence_penalty),
-        frequency_penalty: pick(flags.frequency_penalty, None, default.frequency_penalty),
-        seed: flags.seed.unwrap_or_else(random_seed),
+    Overrides {
+        temperature: flags.temperature,
+        top_k: flags.top_k,
+        top_p: flags.top_p,
+        min_p: flags.min_p,
+        repeat_last_n: flags.repeat_last_n,
+        repeat_penalty: flags.repeat_penalty,
+        presence_penalty: flags.presence_penalty,
+        frequency_penalty: flags.frequency_penalty,
+        seed: flags.seed,
     }
-}
-
-fn random_seed() -> u64 {
-    use std::hash::{BuildHasher as _, Hasher as _};
-    // The standard library's hasher keys are random in each process.
-    let mut hasher = std::collections::hash_map::RandomState::new().build_hasher();
-    hasher.write_u128(
-        SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |d| d.as_nanos()),
-    );
-    hasher.finish()
+    .over(model)
 }
 
 /// The last line of `run --json`.

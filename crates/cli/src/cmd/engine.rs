@@ -1,5 +1,7 @@
 //! Loads a model for a subcommand: file, options, progress.
 
+use std::sync::atomic::AtomicBool;
+
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::args::{EngineArgs, Kv, ModelArgs, PrecisionArg};
@@ -48,7 +50,14 @@ pub fn load(model: &ModelArgs, args: &EngineArgs, needs: Needs) -> Result<Engine
     let mapped = Mapped::open(&path)?;
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
     let mut report = |progress: LoadProgress| show(&bar, &progress);
-    let engine = pollster::block_on(Engine::load(&mapped, &options(args, needs), &mut report));
+    // Ctrl-C ends the program while a model loads.
+    let never = AtomicBool::new(false);
+    let engine = pollster::block_on(Engine::load(
+        &mapped,
+        &options(args, needs),
+        &never,
+        &mut report,
+    ));
     bar.finish_and_clear();
     let engine = engine?;
     let adapter = engine.adapter();

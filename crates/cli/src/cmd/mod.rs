@@ -3,7 +3,6 @@
 mod adapters;
 mod answer;
 mod bench;
-mod clock;
 mod completions;
 mod engine;
 mod eval;

@@ -8,6 +8,9 @@ use serde::Deserialize;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
+/// Nobody cancels.
+pub static NEVER: AtomicBool = AtomicBool::new(false);
+
 pub struct Bytes(pub Vec<u8>);
 
 impl ModelSource for Bytes {
@@ -68,7 +71,7 @@ pub fn exact() -> EngineOptions {
 }
 
 pub fn load(name: &str, options: &EngineOptions) -> Engine {
-    pollster::block_on(Engine::load(&model(name), options, &mut |_| {}))
+    pollster::block_on(Engine::load(&model(name), options, &NEVER, &mut |_| {}))
         .unwrap_or_else(|e| panic!("{name}: {e}"))
 }
 

@@ -1,6 +1,6 @@
 //! The date for templates that ask for it, in UTC: the standard library knows no time zones.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use web_time::{SystemTime, UNIX_EPOCH};
 
 use chord_text::CivilTime;
 
@@ -8,7 +8,7 @@ use chord_text::CivilTime;
 const CYCLE_DAYS: u64 = 146_097;
 
 /// `time` as date and time of day. Before 1970 it is 1970, after 9999 nobody asks.
-pub fn utc(time: SystemTime) -> CivilTime {
+pub(crate) fn utc(time: SystemTime) -> CivilTime {
     let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
     let (days, rest) = (seconds / 86_400, seconds % 86_400);
     // Years that begin on 1 March put the leap day at their end; 719,468 days lie between 0000-03-01 and 1970-01-01.

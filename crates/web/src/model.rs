@@ -1,0 +1,179 @@
+//! A loaded model with its conversation.
+
+use crate::plan::{kv_type, model_info};
+use crate::request::{self, Request};
+use crate::source::{JsSource, Source};
+use crate::{Cancel, error};
+use chord_runtime::{Engine, EngineOptions, Event, LoadProgress, Precision, Session};
+use chord_text::EncodeOptions;
+use js_sys::Function;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use wasm_bindgen::prelude::*;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Options {
+    context_length: Option<u32>,
+    kv: Option<String>,
+    precision: Option<String>,
+}
+
+/// A model on the GPU and one conversation. Calls come one at a time.
+#[wasm_bindgen]
+pub struct Model {
+    engine: Engine,
+    session: Session,
+}
+
+impl std::fmt::Debug for Model {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.engine.fmt(f)
+    }
+}
+
+/// A callback's own errors are nobody's here.
+fn call(f: &Function, arguments: [JsValue; 3]) {
+    let [a, b, c] = arguments;
+    let _ = f.call3(&JsValue::NULL, &a, &b, &c);
+}
+
+#[wasm_bindgen]
+impl Model {
+    /// Loads a model; `on_progress(stage, loaded, total)` with the stages `header`, `upload`, `compile` and `ready`.
+    ///
+    /// # Errors
+    /// An `Error` with `code` and `help`, or what the source threw.
+    pub async fn load(
+        source: Source,
+        options: String,
+        cancel: &Cancel,
+        on_progress: Function,
+    ) -> Result<Model, JsValue> {
+        let options: Options = serde_json::from_str(&options).map_err(|e| error::shape(&e))?;
+        let options = EngineOptions {
+            context: options.context_length,
+            kv: kv_type(options.kv.as_deref())?,
+            precision: match options.precision.as_deref() {
+                Some("exact") => Precision::Exact,
+                _ => Precision::Fast,
+            },
+            ..EngineOptions::default()
+        };
+        let source = JsSource::new(source);
+        let mut report = |progress: LoadProgress| {
+            let (stage, loaded, total) = match progress {
+                LoadProgress::Header | LoadProgress::Device => ("header", 0, 0),
+                LoadProgress::Weights { done, total } => ("upload", done, total),
+                LoadProgress::Pipelines { done, total } => ("compile", done.into(), total.into()),
+                LoadProgress::Ready => ("ready", 0, 0),
+            };
+            let numbers = [loaded, total].map(|n| JsValue::from_f64(n as f64));
+            let [loaded, total] = numbers;
+            call(&on_progress, [stage.into(), loaded, total]);
+        };
+        let mut engine = Engine::load(&source, &options, &cancel.0, &mut report)
+            .await
+            .map_err(|e| error::reading(&e, &source))?;
+        let session = engine.new_session().map_err(|e| error::to_js(&e))?;
+        Ok(Model { engine, session })
+    }
+
+    /// Answers a `GenerateRequest` (JSON): `on_prefill(done, total)` and `on_token(id, text)` as it goes, then
+    /// `GenerateDone` (JSON).
+    ///
+    /// # Errors
+    /// An `Error` with `code` and `help`.
+    pub async fn generate(
+        &mut self,
+        request: String,
+        cancel: &Cancel,
+        on_prefill: Function,
+        on_token: Function,
+    ) -> Result<String, JsValue> {
+        let request: Request = serde_json::from_str(&request).map_err(|e| error::shape(&e))?;
+        let request = request
+            .for_engine(&self.engine)
+            .map_err(|e| error::to_js(&e))?;
+        let mut on_event = |event: Event| match event {
+            Event::Prefill { done, total } => {
+                call(&on_prefill, [done.into(), total.into(), JsValue::NULL]);
+            }
+            Event::Token { id, text } => {
+                call(&on_token, [id.into(), text.into(), JsValue::NULL]);
+            }
+        };
+        let done = self
+            .session
+            .generate(&mut self.engine, &request, &cancel.0, &mut on_event)
+            .await
+            .map_err(|e| error::to_js(&e))?;
+        Ok(request::done(&done).to_string())
+    }
+
+    /// Ids of a text. With `special`, names of control tokens become those; with `bos`, what the vocabulary puts around a
+    /// text is added.
+    #[must_use]
+    pub fn tokenize(&self, text: &str, special: bool, bos: bool) -> Vec<u32> {
+        let options = EncodeOptions {
+            add_special: bos,
+            parse_special: special,
+        };
+        self.engine.tokenizer().encode(text, options)
+    }
+
+    /// Text of ids, with the names of control tokens where `special`.
+    ///
+    /// # Errors
+    /// `E_TOKEN_ID`.
+    pub fn detokenize(&self, ids: &[u32], special: bool) -> Result<String, JsValue> {
+        let n_vocab = self.engine.config().n_vocab;
+        match ids.iter().find(|id| **id >= n_vocab) {
+            Some(id) => Err(error::to_js(&chord_runtime::Error::TokenId {
+                id: *id,
+                n_vocab,
+            })),
+            None => Ok(self.engine.tokenizer().decode(ids, special)),
+        }
+    }
+
+    /// `ChordInfo` (JSON).
+    #[must_use]
+    pub fn info(&self) -> String {
+        let (engine, adapter) = (&self.engine, self.engine.adapter());
+        let describe: Map<String, Value> = engine
+            .describe()
+            .into_iter()
+            .map(|(key, value)| (key, value.into()))
+            .collect();
+        json!({
+            "model": model_info(engine.config(), engine.tokenizer(), engine.template().is_some()),
+            "adapter": {
+                "name": adapter.name, "backend": adapter.backend, "type": adapter.kind, "driver": adapter.driver,
+            },
+            "contextLength": engine.context_length(),
+            "kv": describe.get("kv"),
+            "precision": describe.get("precision"),
+            "describe": describe,
+        })
+        .to_string()
+    }
+
+    /// The engine's part of `Stats` (JSON).
+    #[must_use]
+    pub fn stats(&self) -> String {
+        let c = self.engine.counters();
+        json!({
+            "dispatches": c.dispatches, "submits": c.submits, "weightBytes": c.weight_bytes, "kvBytes": c.kv_bytes,
+            "readbackBytes": c.readback_bytes, "gpuBytes": c.gpu_bytes, "pipelines": c.pipelines,
+            "prefilledTokens": c.prefilled_tokens, "heldTokens": self.session.held_tokens(&self.engine),
+            "contextLength": self.engine.context_length(), "loadMs": self.engine.load_ms(),
+        })
+        .to_string()
+    }
+
+    /// Destroys the device, as a driver reset would.
+    pub fn destroy_device(&self) {
+        self.engine.destroy_device();
+    }
+}

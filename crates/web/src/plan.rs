@@ -1,0 +1,86 @@
+//! What a model needs, from its header alone.
+
+use crate::error;
+use crate::source::{JsSource, Source};
+use chord_model::{Config, DeviceLimits, FitPlan};
+use chord_runtime::{Error, KvType, ModelSource as _, read_header};
+use chord_text::{ChatTemplate, Tokenizer};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use wasm_bindgen::prelude::*;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Options {
+    context_length: Option<u32>,
+    kv: Option<String>,
+    /// The adapter's, where there is one.
+    limits: Option<Limits>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Limits {
+    max_binding: u64,
+    max_buffer: u64,
+}
+
+/// KV storage by its name; f16 where nothing is asked.
+pub(crate) fn kv_type(name: Option<&str>) -> Result<KvType, JsValue> {
+    match name {
+        None | Some("f16") => Ok(KvType::F16),
+        Some("f32") => Ok(KvType::F32),
+        Some(other) => Err(error::of(
+            "E_PARAM",
+            &format!("kv is {other:?}"),
+            "use f16 or f32",
+        )),
+    }
+}
+
+/// `ModelInfo` of the package's types.
+pub(crate) fn model_info(c: &Config, tokenizer: &Tokenizer, template: bool) -> Value {
+    json!({
+        "architecture": c.arch.name(), "name": c.name, "layers": c.n_layers, "width": c.d_model, "heads": c.n_heads,
+        "kvHeads": c.n_kv_heads, "headDim": c.head_dim, "vocabulary": c.n_vocab, "trainedContext": c.trained_context,
+        "tokenizer": tokenizer.describe(), "chatTemplate": template,
+    })
+}
+
+/// Reads the header and plans: `Plan` of the package's types, but for `adapter`, as JSON.
+///
+/// # Errors
+/// What is wrong with the header or the request.
+#[wasm_bindgen]
+pub async fn plan(source: Source, options: String) -> Result<String, JsValue> {
+    let options: Options = serde_json::from_str(&options).map_err(|e| error::shape(&e))?;
+    let kv = kv_type(options.kv.as_deref())?;
+    let limits = options.limits.map(|l| DeviceLimits {
+        max_binding: l.max_binding,
+        max_buffer: l.max_buffer,
+    });
+    let source = JsSource::new(source);
+    let planned = async || -> Result<Value, Error> {
+        let directory = read_header(&source).await?;
+        let config = Config::from_directory(&directory)?;
+        let tokenizer = Tokenizer::from_directory(&directory)?;
+        let template = ChatTemplate::from_directory(&directory)?;
+        let context = options.context_length;
+        let fit = FitPlan::from_header(&directory, &config, kv, context, limits.as_ref())?;
+        Ok(json!({
+            "fits": limits.map(|_| fit.verdict.fits),
+            "reasons": fit.verdict.reasons,
+            "contextLength": fit.context,
+            "contextLengthMax": fit.context_max,
+            "bytes": {
+                "file": source.len(), "weights": fit.weights_bytes, "kv": fit.kv_bytes, "scratch": fit.scratch_bytes,
+                "total": fit.total_bytes,
+            },
+            "model": model_info(&config, &tokenizer, template.is_some()),
+        }))
+    };
+    match planned().await {
+        Ok(plan) => Ok(plan.to_string()),
+        Err(e) => Err(error::reading(&e, &source)),
+    }
+}

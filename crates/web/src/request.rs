@@ -1,0 +1,86 @@
+//! Requests and answers as the worker sends and gets them: `pkg/src/protocol.ts` in Rust.
+
+use chord_runtime::prompt::{chat_ids, text_ids};
+use chord_runtime::{Done, Engine, Error, FinishReason, GenerateRequest, Overrides};
+use chord_text::Message;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Request {
+    messages: Option<Vec<Message>>,
+    prompt: Option<String>,
+    tokens: Option<Vec<u32>>,
+    max_tokens: Option<u32>,
+    stop: Vec<String>,
+    sampling: Sampling,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Sampling {
+    temperature: Option<f32>,
+    top_k: Option<u32>,
+    top_p: Option<f32>,
+    min_p: Option<f32>,
+    repeat_penalty: Option<f32>,
+    presence_penalty: Option<f32>,
+    frequency_penalty: Option<f32>,
+    seed: Option<u64>,
+}
+
+impl Request {
+    /// The engine's request. Messages go through the model's template; without one their texts are joined.
+    pub(crate) fn for_engine(self, engine: &Engine) -> Result<GenerateRequest, Error> {
+        let tokenizer = engine.tokenizer();
+        let prompt = match (self.tokens, self.messages, engine.template()) {
+            (Some(tokens), _, _) => tokens,
+            (None, Some(messages), Some(template)) => chat_ids(tokenizer, template, &messages)?,
+            (None, Some(messages), None) => {
+                let text: String = messages.into_iter().map(|m| m.content).collect();
+                text_ids(tokenizer, &text)?
+            }
+            (None, None, _) => text_ids(tokenizer, &self.prompt.unwrap_or_default())?,
+        };
+        let s = self.sampling;
+        let sampling = Overrides {
+            temperature: s.temperature,
+            top_k: s.top_k,
+            top_p: s.top_p,
+            min_p: s.min_p,
+            repeat_last_n: None,
+            repeat_penalty: s.repeat_penalty,
+            presence_penalty: s.presence_penalty,
+            frequency_penalty: s.frequency_penalty,
+            seed: s.seed,
+        };
+        Ok(GenerateRequest {
+            prompt,
+            max_tokens: self.max_tokens,
+            sampling: sampling.over(&engine.config().sampling),
+            stop: self.stop,
+            ignore_eog: false,
+        })
+    }
+}
+
+/// `GenerateDone`.
+pub(crate) fn done(done: &Done) -> Value {
+    let t = &done.timings;
+    json!({
+        "promptTokens": done.prompt_tokens,
+        "tokens": done.tokens,
+        "text": done.text,
+        "finishReason": match done.finish_reason {
+            FinishReason::Stop => "stop",
+            FinishReason::Length => "length",
+            FinishReason::StopString => "stop_string",
+            FinishReason::Cancelled => "cancelled",
+        },
+        "timings": {
+            "prefillMs": t.prefill_ms, "prefillTokS": t.prefill_tok_s, "ttftMs": t.ttft_ms, "decodeMs": t.decode_ms,
+            "decodeTokS": t.decode_tok_s, "prefilledTokens": t.prefilled_tokens, "reusedTokens": t.reused_tokens,
+        },
+    })
+}

@@ -1,0 +1,69 @@
+//! The package's sources as the engine reads them.
+
+use chord_runtime::ModelSource;
+use std::cell::RefCell;
+use std::io;
+use wasm_bindgen::prelude::*;
+
+#[wasm_bindgen(typescript_custom_section)]
+const SOURCE: &str = "
+/** The bytes of a model; reads go forwards. */
+export interface Source {
+  readonly size: number;
+  read(offset: number, length: number): Promise<Uint8Array>;
+}";
+
+#[wasm_bindgen]
+extern "C" {
+    /// `Source` of the section above.
+    #[wasm_bindgen(typescript_type = "Source")]
+    pub type Source;
+
+    #[wasm_bindgen(method, getter)]
+    fn size(this: &Source) -> f64;
+
+    #[wasm_bindgen(method, catch)]
+    async fn read(this: &Source, offset: f64, length: u32) -> Result<JsValue, JsValue>;
+}
+
+/// A [`Source`], and what it threw last.
+pub(crate) struct JsSource {
+    source: Source,
+    error: RefCell<Option<JsValue>>,
+}
+
+impl JsSource {
+    pub(crate) fn new(source: Source) -> Self {
+        Self {
+            source,
+            error: RefCell::default(),
+        }
+    }
+
+    pub(crate) fn take_error(&self) -> Option<JsValue> {
+        self.error.borrow_mut().take()
+    }
+}
+
+impl ModelSource for JsSource {
+    fn len(&self) -> u64 {
+        // JavaScript's numbers are exact up to 2^53; a negative one or NaN becomes 0.
+        self.source.size() as u64
+    }
+
+    async fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        let length = u32::try_from(buf.len()).map_err(io::Error::other)?;
+        let bytes = match self.source.read(offset as f64, length).await {
+            Ok(bytes) => js_sys::Uint8Array::new(&bytes),
+            Err(thrown) => {
+                *self.error.borrow_mut() = Some(thrown);
+                return Err(io::Error::other("the source failed"));
+            }
+        };
+        if bytes.length() != length {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        bytes.copy_to(buf);
+        Ok(())
+    }
+}
