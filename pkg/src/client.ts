@@ -26,8 +26,6 @@ export interface Call<Out> {
   output: Promise<Out>;
   /** When the worker is done with it, however it ended: after an abort this comes later than `output`. Never rejects. */
   ended: Promise<void>;
-  /** Stops it, as the signal does. */
-  abort(reason?: unknown): void;
 }
 
 interface Pending {
@@ -68,17 +66,15 @@ export class Client {
     const ended = new Promise<void>((resolve) => {
       end = resolve;
     });
-    let abort: Call<unknown>["abort"] = () => {};
     const output = new Promise<unknown>((resolve, reject) => {
-      abort = (reason) => {
+      const onAbort = () => {
         const pending = this.#pending.get(id);
         if (pending) {
           pending.hooks = {};
           this.#worker.postMessage({ id, op: "abort" }, []);
         }
-        reject(aborted(reason));
+        reject(aborted(signal?.reason));
       };
-      const onAbort = () => abort(signal?.reason);
       signal?.addEventListener("abort", onAbort, { once: true });
       this.#pending.set(id, {
         hooks,
@@ -97,7 +93,7 @@ export class Client {
     } catch (error) {
       this.#settle(id)?.reject(new UsageError("E_PARAM", `the request cannot be sent to the worker: ${String(error)}`, "Pass plain values only."));
     }
-    return { output: output as Promise<Operations[K]["out"]>, ended, abort };
+    return { output: output as Promise<Operations[K]["out"]>, ended };
   }
 
   /** Ends the worker; every request under way, and every later one, fails with `error`. */
@@ -160,7 +156,7 @@ function report<T>(listener: ((value: T) => void) | undefined, value: T): void {
 function refused<Out>(error: ChordError): Call<Out> {
   const output = Promise.reject<Out>(error);
   output.catch(() => undefined);
-  return { output, ended: Promise.resolve(), abort: () => undefined };
+  return { output, ended: Promise.resolve() };
 }
 
 function workerError(message: string): ChordError {

@@ -97,8 +97,14 @@ export function fromWire(wire: WireError): ChordError {
   return chordError(wire.code, wire.message, wire.help);
 }
 
-/** The error of a request that its signal stopped; `reason` (the signal's) becomes the cause. */
-export function aborted(reason?: unknown): AbortError {
+/**
+ * The error of a request that its signal stopped: the signal's reason where that is one of this package's errors, else
+ * E_ABORTED with the reason as its cause.
+ */
+export function aborted(reason?: unknown): ChordError {
+  if (reason instanceof ChordError) {
+    return reason;
+  }
   const options = reason === undefined ? undefined : { cause: reason };
   return new AbortError("E_ABORTED", "the request was aborted by its signal", "Nothing to do: the model stays usable for the next request.", options);
 }

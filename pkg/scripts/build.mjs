@@ -1,0 +1,64 @@
+// Builds dist/: three bundles that need no bundler and no other package, their types, and the engine beside them.
+import { execFileSync } from "node:child_process";
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { gzipSync } from "node:zlib";
+import { build } from "esbuild";
+
+const root = join(dirname(fileURLToPath(import.meta.url)), "..");
+const dist = join(root, "dist");
+const engine = join(root, "src/engine");
+
+if (!existsSync(join(engine, "chord_web_bg.wasm"))) {
+  console.error("pkg/src/engine/chord_web_bg.wasm is missing: build the engine first (`just web` does both)");
+  process.exit(1);
+}
+
+const tsc = join(dirname(createRequire(import.meta.url).resolve("typescript/package.json")), "bin/tsc");
+rmSync(dist, { recursive: true, force: true });
+execFileSync(process.execPath, [tsc, "-p", join(root, "tsconfig.build.json")], { stdio: "inherit" });
+
+// wasm-bindgen's glue looks for the module beside itself. Bundled into worker.js it stands one folder higher, and a path to
+// nothing would stop the user's bundler.
+const moduleBesideEngine = {
+  name: "module-beside-engine",
+  setup(b) {
+    b.onLoad({ filter: /engine\/chord_web\.js$/ }, ({ path }) => ({
+      contents: readFileSync(path, "utf8").replace(/new URL\((['"])chord_web_bg\.wasm\1, import\.meta\.url\)/g, 'new URL("./engine/chord_web_bg.wasm", import.meta.url)'),
+    }));
+  },
+};
+
+await build({
+  absWorkingDir: root,
+  entryPoints: ["index", "worker", "ai-sdk"].map((name) => `src/${name}.ts`),
+  outdir: dist,
+  bundle: true,
+  format: "esm",
+  target: "es2022",
+  platform: "browser",
+  minify: true,
+  keepNames: false,
+  legalComments: "none",
+  logLevel: "warning",
+  plugins: [
+    moduleBesideEngine,
+    {
+      // The classes of errors must be the same ones in both entries.
+      name: "one-index",
+      setup(b) {
+        b.onResolve({ filter: /^\.\/index\.js$/ }, ({ importer }) => (importer.includes("ai-sdk") ? { path: "./index.js", external: true } : undefined));
+      },
+    },
+  ],
+});
+
+mkdirSync(join(dist, "engine"), { recursive: true });
+cpSync(join(engine, "chord_web_bg.wasm"), join(dist, "engine/chord_web_bg.wasm"));
+
+for (const name of ["index.js", "worker.js", "ai-sdk.js", "engine/chord_web_bg.wasm"]) {
+  const bytes = readFileSync(join(dist, name));
+  console.log(`dist/${name}: ${bytes.length} bytes, ${gzipSync(bytes, { level: 9 }).length} gzipped`);
+}

@@ -1,0 +1,292 @@
+/** OpenAI-shaped parameters, checked one by one, into a request of the engine's. */
+import { UsageError } from "./errors.js";
+import type { GenerateRequest } from "./protocol.js";
+import type { ChatCompletionParams, CompletionParams } from "./types.js";
+
+type Params = Record<string, unknown>;
+
+/** A request, and what of the parameters concerns only the shape of its answer. */
+export interface ParsedRequest {
+  request: GenerateRequest;
+  stream: boolean;
+  includeUsage: boolean;
+  model: string | null;
+}
+
+/** Parameters that cannot be honoured, with the test for a value that asks nothing of them. */
+const REFUSED: Record<string, (value: unknown) => boolean> = {
+  tools: (v) => Array.isArray(v) && v.length === 0,
+  tool_choice: (v) => v === "none" || v === "auto",
+  parallel_tool_calls: () => true,
+  functions: (v) => Array.isArray(v) && v.length === 0,
+  function_call: (v) => v === "none" || v === "auto",
+  response_format: (v) => isObject(v) && v.type === "text",
+  n: (v) => v === 1,
+  best_of: (v) => v === 1,
+  audio: () => false,
+  modalities: (v) => Array.isArray(v) && v.every((m) => m === "text"),
+  logit_bias: (v) => isObject(v) && Object.keys(v).length === 0,
+  prediction: () => false,
+  web_search_options: () => false,
+  moderation: () => false,
+  reasoning_effort: (v) => v === "none",
+  verbosity: (v) => v === "medium",
+  suffix: (v) => v === "",
+  echo: (v) => v === false,
+};
+
+const IGNORED = [
+  "user",
+  "metadata",
+  "store",
+  "service_tier",
+  "safety_identifier",
+  "prompt_cache_key",
+  "prompt_cache_options",
+  "prompt_cache_retention",
+];
+
+const SAMPLING = ["temperature", "top_p", "top_k", "min_p", "repetition_penalty", "presence_penalty", "frequency_penalty", "seed", "stop", "max_tokens"];
+const COMMON = [...SAMPLING, "model", "stream", "stream_options", "logprobs", "signal", "onPrefill"];
+const CHAT = new Set([...COMMON, ...IGNORED, "messages", "max_completion_tokens", "top_logprobs"]);
+const COMPLETION = new Set([...COMMON, ...IGNORED, "prompt"]);
+
+const MAX_TOKENS = 2 ** 32 - 1;
+
+/** Checks the parameters of `chat.completions.create`. */
+export function parseChat(params: ChatCompletionParams): ParsedRequest {
+  const p = known(params, CHAT);
+  if (!Array.isArray(p.messages) || p.messages.length === 0) {
+    throw param("messages", "must be a list of at least one message");
+  }
+  const maxTokens = integer(p, "max_completion_tokens", 1, MAX_TOKENS) ?? integer(p, "max_tokens", 1, MAX_TOKENS);
+  const wanted = boolean(p, "logprobs");
+  const top = integer(p, "top_logprobs", 0, 20);
+  if (top !== undefined && !wanted) {
+    throw param("top_logprobs", "needs logprobs: true");
+  }
+  return {
+    ...common(p),
+    request: {
+      messages: p.messages.map(message),
+      ...(maxTokens !== undefined && { maxTokens }),
+      ...(wanted && { logprobs: top ?? 0 }),
+      stop: stops(p.stop),
+      sampling: sampling(p),
+    },
+  };
+}
+
+/** Checks the parameters of `completions.create`. */
+export function parseCompletion(params: CompletionParams): ParsedRequest {
+  const p = known(params, COMPLETION);
+  const maxTokens = integer(p, "max_tokens", 1, MAX_TOKENS);
+  const logprobs = integer(p, "logprobs", 0, 20);
+  return {
+    ...common(p),
+    request: {
+      ...prompt(p.prompt),
+      ...(maxTokens !== undefined && { maxTokens }),
+      ...(logprobs !== undefined && { logprobs }),
+      stop: stops(p.stop),
+      sampling: sampling(p),
+    },
+  };
+}
+
+/** An error that names the parameter. */
+export function param(name: string, what: string): UsageError {
+  return new UsageError("E_PARAM", `${name} ${what}`, `Correct ${name}, or leave it out.`);
+}
+
+/** Token ids as the engine takes them. */
+export function tokenIds(name: string, value: unknown): number[] {
+  if (!Array.isArray(value)) {
+    throw param(name, "must be a list of token ids");
+  }
+  return value.map((id: unknown, i) => checkInteger(`${name}[${i}]`, id, 0, 2 ** 32 - 1));
+}
+
+/** A number from `min` to `max`; undefined where it is absent. */
+export function number(p: Params, name: string, min: number, max: number): number | undefined {
+  const value = p[name] ?? undefined;
+  if (value === undefined) {
+    return undefined;
+  }
+  if (typeof value !== "number" || !(value >= min && value <= max)) {
+    throw param(name, `is ${show(value)}; it must be a number from ${min} to ${max}`);
+  }
+  return value;
+}
+
+/** A whole number from `min` to `max`; undefined where it is absent. */
+export function integer(p: Params, name: string, min: number, max: number): number | undefined {
+  const value = p[name] ?? undefined;
+  return value === undefined ? undefined : checkInteger(name, value, min, max);
+}
+
+/** One of the words; undefined where it is absent. */
+export function oneOf<T extends string>(p: Params, name: string, words: readonly T[]): T | undefined {
+  const value = p[name] ?? undefined;
+  if (value === undefined) {
+    return undefined;
+  }
+  const word = words.find((w) => w === value);
+  if (word === undefined) {
+    throw param(name, `is ${show(value)}; it must be ${words.map((w) => `"${w}"`).join(" or ")}`);
+  }
+  return word;
+}
+
+/** The options as a plain record. */
+export function record(name: string, value: unknown): Params {
+  if (!isObject(value)) {
+    throw param(name, "must be an object");
+  }
+  return value;
+}
+
+function known(params: unknown, names: Set<string>): Params {
+  const p = record("params", params);
+  for (const [name, value] of Object.entries(p)) {
+    if (names.has(name) || value === null || value === undefined) {
+      continue;
+    }
+    const neutral = REFUSED[name];
+    if (!neutral) {
+      throw new UsageError("E_PARAM", `${name} is no parameter of this call`, "Check the spelling, or leave it out: the README lists the parameters.");
+    }
+    if (!neutral(value)) {
+      throw new UsageError("E_UNSUPPORTED", `${name} is not supported with this value: ${show(value)}`, `Leave ${name} out.`);
+    }
+  }
+  return p;
+}
+
+function common(p: Params): Omit<ParsedRequest, "request"> {
+  const stream = boolean(p, "stream");
+  const options = p.stream_options ?? undefined;
+  if (options !== undefined && !stream) {
+    throw param("stream_options", "needs stream: true");
+  }
+  const includeUsage = options !== undefined && boolean(record("stream_options", options), "include_usage");
+  if (p.model !== undefined && p.model !== null && typeof p.model !== "string") {
+    throw param("model", "must be a text");
+  }
+  if (p.onPrefill !== undefined && typeof p.onPrefill !== "function") {
+    throw param("onPrefill", "must be a function");
+  }
+  checkSignal(p);
+  return { stream, includeUsage, model: typeof p.model === "string" ? p.model : null };
+}
+
+/** Refuses what is no AbortSignal. */
+export function checkSignal(p: Params): void {
+  if (p.signal !== undefined && p.signal !== null && !(p.signal instanceof AbortSignal)) {
+    throw param("signal", "must be an AbortSignal");
+  }
+}
+
+function sampling(p: Params): GenerateRequest["sampling"] {
+  const values = {
+    temperature: number(p, "temperature", 0, 100),
+    topK: integer(p, "top_k", 0, 2 ** 32 - 1),
+    topP: number(p, "top_p", 0, 1),
+    minP: number(p, "min_p", 0, 1),
+    repeatPenalty: number(p, "repetition_penalty", 0.01, 100),
+    presencePenalty: number(p, "presence_penalty", -100, 100),
+    frequencyPenalty: number(p, "frequency_penalty", -100, 100),
+    // The engine's own default is one fixed seed: the same question would get the same answer every time.
+    seed: integer(p, "seed", 0, Number.MAX_SAFE_INTEGER) ?? crypto.getRandomValues(new Uint32Array(1))[0],
+  };
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined));
+}
+
+function stops(value: unknown): string[] {
+  const list: unknown[] = value === null || value === undefined ? [] : Array.isArray(value) ? value : [value];
+  return list.map((stop) => {
+    if (typeof stop !== "string" || stop === "") {
+      throw param("stop", "must be a text that is not empty, or a list of such texts");
+    }
+    return stop;
+  });
+}
+
+function prompt(value: unknown): Pick<GenerateRequest, "prompt" | "tokens"> {
+  const one: unknown = Array.isArray(value) && value.length === 1 && typeof value[0] !== "number" ? value[0] : value;
+  if (typeof one === "string") {
+    return { prompt: one };
+  }
+  if (Array.isArray(one) && one.some((item) => typeof item !== "number")) {
+    throw new UsageError("E_UNSUPPORTED", "prompt holds several prompts", "Send one request per prompt.");
+  }
+  if (!Array.isArray(one)) {
+    throw param("prompt", "must be a text or a list of token ids");
+  }
+  return { tokens: tokenIds("prompt", one) };
+}
+
+function message(value: unknown, i: number): { role: string; content: string } {
+  const at = `messages[${i}]`;
+  const m = record(at, value);
+  for (const field of ["tool_calls", "function_call", "audio"]) {
+    const held = m[field] ?? undefined;
+    if (held !== undefined && !(Array.isArray(held) && held.length === 0)) {
+      throw new UsageError("E_UNSUPPORTED", `${at}.${field} is not supported`, "Send messages with text only.");
+    }
+  }
+  const role = m.role === "developer" ? "system" : m.role;
+  if (role === "tool" || role === "function") {
+    throw new UsageError("E_UNSUPPORTED", `${at}.role "${role}" is not supported`, "Send messages of system, user and assistant only.");
+  }
+  if (role !== "system" && role !== "user" && role !== "assistant") {
+    throw param(`${at}.role`, `is ${show(m.role)}; it must be "system", "developer", "user" or "assistant"`);
+  }
+  return { role, content: content(`${at}.content`, m.content) };
+}
+
+/** Text parts become lines of one text, as in llama.cpp. */
+function content(at: string, value: unknown): string {
+  if (typeof value === "string") {
+    return value;
+  }
+  if (!Array.isArray(value)) {
+    throw param(at, "must be a text or a list of text parts");
+  }
+  const texts = value.map((item: unknown, i) => {
+    const part = record(`${at}[${i}]`, item);
+    if (part.type !== "text") {
+      throw new UsageError("E_UNSUPPORTED", `${at}[${i}] is of type ${show(part.type)}; only text is supported`, "Leave images, audio and files out.");
+    }
+    if (typeof part.text !== "string") {
+      throw param(`${at}[${i}].text`, "must be a text");
+    }
+    return part.text;
+  });
+  return texts.join("\n");
+}
+
+function boolean(p: Params, name: string): boolean {
+  const value = p[name] ?? false;
+  if (typeof value !== "boolean") {
+    throw param(name, `is ${show(value)}; it must be true or false`);
+  }
+  return value;
+}
+
+function checkInteger(name: string, value: unknown, min: number, max: number): number {
+  if (typeof value !== "number" || !Number.isInteger(value) || value < min || value > max) {
+    throw param(name, `is ${show(value)}; it must be a whole number from ${min} to ${max}`);
+  }
+  return value;
+}
+
+function isObject(value: unknown): value is Params {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** A value in an error message: short, and never failing. */
+function show(value: unknown): string {
+  const text = typeof value === "string" || isObject(value) || Array.isArray(value) ? JSON.stringify(value, (_, v: unknown) => (typeof v === "bigint" ? String(v) : v)) : String(value);
+  return text.length > 80 ? `${text.slice(0, 80)}…` : text;
+}
