@@ -114,7 +114,7 @@ async function body(response: ServerResponse, content: Content, from: number, to
       return;
     }
     if (!response.write(chunk)) {
-      await Promise.race([once(response, "drain"), once(response, "close")]);
+      await drained(response);
     }
     if (response.destroyed) {
       return;
@@ -134,6 +134,19 @@ async function body(response: ServerResponse, content: Content, from: number, to
     return;
   }
   response.end();
+}
+
+/** Until the client took enough, or went away. */
+function drained(response: ServerResponse): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      response.off("drain", done);
+      response.off("close", done);
+      resolve();
+    };
+    response.on("drain", done);
+    response.on("close", done);
+  });
 }
 
 /** Where this response ends early; a one-time cut or stall is used up. */

@@ -1,0 +1,229 @@
+/** One entry of the cache: a data file, its journal and the lock that says who may write. */
+import { dataName, folder, journalName, openReading, openWriting, readingOf, readSmall, removeFile, type Reading, type SyncHandle } from "./disk.js";
+import { digestOf, keyOf } from "./hash.js";
+import { completeLine, digestsLine, firstLine, parseJournal, type Identity, type Journal } from "./journal.js";
+import { hold, type Release } from "./locks.js";
+import { PIECE, type Bytes } from "./options.js";
+
+interface Writing {
+  data: SyncHandle;
+  journal: SyncHandle;
+}
+
+export class Entry {
+  /** Digests by piece, of the pieces that are in the file. Those not yet in the journal are there too. */
+  digests: (string | undefined)[];
+  private pending: { at: number; digests: string[] } | null = null;
+  /** Where the journal's next line goes: after the last good one, over a torn one. */
+  private end: number;
+  private open = true;
+
+  private constructor(
+    readonly journal: Journal | null,
+    private readonly url: string,
+    private readonly key: string,
+    private readonly directory: FileSystemDirectoryHandle,
+    private readonly release: Release,
+    private readonly data: Reading,
+    private writing: Writing | null,
+  ) {
+    this.digests = journal?.digests ?? [];
+    this.end = journal?.length ?? 0;
+  }
+
+  /** The complete entry of this URL, for reading beside other readers; null where there is none, or another SHA-256 is wanted. */
+  static async openComplete(url: string, sha256: string | undefined): Promise<Entry | null> {
+    const key = await keyOf(url);
+    const directory = await existing();
+    if (!directory || !usable(await journalOf(directory, key), sha256)) {
+      return null;
+    }
+    const release = await hold(key, "shared");
+    if (!release) {
+      return null;
+    }
+    try {
+      const journal = await journalOf(directory, key);
+      if (usable(journal, sha256)) {
+        const data = await openReading(directory, dataName(key));
+        await touch(directory, key);
+        return new Entry(journal, url, key, directory, release, data, null);
+      }
+    } catch {
+      // Deleted meanwhile, or not to be read: as good as not there.
+    }
+    await release();
+    return null;
+  }
+
+  /** The entry of this URL for writing, made where it is missing; null where another tab has it. Throws where nothing can be stored. */
+  static async openForWriting(url: string, sha256: string | undefined): Promise<Entry | null> {
+    const key = await keyOf(url);
+    const directory = await folder(true);
+    const release = await hold(key, "exclusive");
+    if (!release) {
+      return null;
+    }
+    const handles: SyncHandle[] = [];
+    try {
+      const data = await openWriting(directory, dataName(key));
+      handles.push(data);
+      const lines = await openWriting(directory, journalName(key));
+      handles.push(lines);
+      const bytes = new Uint8Array(lines.getSize());
+      lines.read(bytes, { at: 0 });
+      let journal = parseJournal(bytes);
+      if (journal?.complete && !usable(journal, sha256)) {
+        journal = null;
+      }
+      return new Entry(journal, url, key, directory, release, readingOf(data), { data, journal: lines });
+    } catch (error) {
+      handles.forEach((handle) => handle.close());
+      await release();
+      throw error;
+    }
+  }
+
+  get writable(): boolean {
+    return this.writing !== null;
+  }
+
+  /** Bytes of the data file when it was opened. */
+  get dataBytes(): number {
+    return this.data.size;
+  }
+
+  /** A piece, checked against the journal; null where it is missing or damaged. */
+  async read(index: number, length: number): Promise<Bytes | null> {
+    const digest = this.digests[index];
+    if (digest === undefined) {
+      return null;
+    }
+    const bytes = await this.data.read(index * PIECE, length);
+    return bytes.length === length && (await digestOf(bytes)) === digest ? bytes : null;
+  }
+
+  /** Empties the entry for another version of the file. */
+  restart(identity: Identity): void {
+    const { data, journal } = this.forWriting();
+    journal.truncate(0);
+    journal.flush();
+    data.truncate(0);
+    this.digests = [];
+    this.pending = null;
+    this.end = 0;
+    this.append(firstLine(this.url, identity));
+  }
+
+  /** Writes a piece; its digest waits for `commit`. Throws QuotaExceededError where there is no space. */
+  write(index: number, bytes: Bytes, digest: string): void {
+    const { data } = this.forWriting();
+    if (data.write(bytes, { at: index * PIECE }) !== bytes.length) {
+      throw new DOMException("the file could not grow", "QuotaExceededError");
+    }
+    this.digests[index] = digest;
+    if (this.pending && this.pending.at + this.pending.digests.length !== index) {
+      this.commit();
+    }
+    this.pending ??= { at: index, digests: [] };
+    this.pending.digests.push(digest);
+  }
+
+  /** Flushes the data, then says in the journal that it is there. */
+  commit(): void {
+    if (this.pending) {
+      this.forWriting().data.flush();
+      this.append(digestsLine(this.pending.at, this.pending.digests));
+      this.pending = null;
+    }
+  }
+
+  complete(size: number, sha256: string | null): void {
+    this.commit();
+    this.append(completeLine(size, sha256));
+  }
+
+  private append(line: string): void {
+    const { journal } = this.forWriting();
+    const bytes = new TextEncoder().encode(line);
+    if (journal.write(bytes, { at: this.end }) !== bytes.length) {
+      throw new DOMException("the journal could not grow", "QuotaExceededError");
+    }
+    this.end += bytes.length;
+    journal.truncate(this.end);
+    journal.flush();
+  }
+
+  private forWriting(): Writing {
+    if (!this.writing) {
+      throw new Error("the entry is open for reading only");
+    }
+    return this.writing;
+  }
+
+  /** Keeps what is verified, then lets others in. Safe to call twice. */
+  async close(): Promise<void> {
+    if (!this.open) {
+      return;
+    }
+    this.open = false;
+    try {
+      this.commit();
+    } finally {
+      this.data.close();
+      this.writing?.journal.close();
+      await this.release();
+    }
+  }
+
+  /** Keeps what is there for reading and takes no more. */
+  stopWriting(): void {
+    this.commit();
+    this.writing?.journal.close();
+    this.writing = null;
+  }
+
+  /** Deletes the entry; only for the one who may write it. */
+  async remove(): Promise<void> {
+    if (!this.open) {
+      return;
+    }
+    this.open = false;
+    this.data.close();
+    this.writing?.journal.close();
+    try {
+      await removeFile(this.directory, journalName(this.key));
+      await removeFile(this.directory, dataName(this.key));
+    } finally {
+      await this.release();
+    }
+  }
+}
+
+async function existing(): Promise<FileSystemDirectoryHandle | null> {
+  try {
+    return await folder(false);
+  } catch {
+    return null;
+  }
+}
+
+async function journalOf(directory: FileSystemDirectoryHandle, key: string): Promise<Journal | null> {
+  const file = await readSmall(directory, journalName(key));
+  return file && parseJournal(file.bytes);
+}
+
+function usable(journal: Journal | null, sha256: string | undefined): boolean {
+  return journal !== null && journal.complete && (sha256 === undefined || sha256.toLowerCase() === journal.sha256);
+}
+
+/** Sets the journal's time of change, which is the time of last use, by writing its first byte once more. */
+async function touch(directory: FileSystemDirectoryHandle, key: string): Promise<void> {
+  try {
+    const journal = await openWriting(directory, journalName(key));
+    journal.write(new TextEncoder().encode("{"), { at: 0 });
+    journal.close();
+  } catch {
+    // Another reader does the same just now.
+  }
+}
