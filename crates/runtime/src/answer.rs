@@ -1,13 +1,13 @@
 //! An answer as it grows: tokens into events, each with the text that became certain with it.
 
-use crate::session::Event;
+use crate::session::{Event, Logprobs};
 use chord_text::{StopStrings, StreamDecoder, Tokenizer};
 use web_time::Instant;
 
 /// What the loop carries from token to token.
 pub(crate) struct Answer {
     /// A token some of whose text is held back: its event waits for the next token or the end.
-    waiting: Option<(u32, String)>,
+    waiting: Option<(u32, String, Option<Logprobs>)>,
     /// Bytes of text decoded so far.
     decoded: usize,
     pub tokens: Vec<u32>,
@@ -34,8 +34,8 @@ impl Answer {
     }
 
     fn send_waiting(&mut self, on_event: &mut dyn FnMut(Event)) {
-        if let Some((id, text)) = self.waiting.take() {
-            on_event(Event::Token { id, text });
+        if let Some((id, text, logprobs)) = self.waiting.take() {
+            on_event(Event::Token { id, text, logprobs });
         }
     }
 
@@ -48,7 +48,7 @@ impl Answer {
             text.push_str(&self.stops.finish());
         }
         self.text.push_str(&text);
-        if let Some((_, waiting)) = &mut self.waiting {
+        if let Some((_, waiting, _)) = &mut self.waiting {
             waiting.push_str(&text);
         }
         self.send_waiting(on_event);
@@ -56,7 +56,12 @@ impl Answer {
     }
 
     /// Takes one token; true if a stop string is complete.
-    pub(crate) fn push(&mut self, id: u32, on_event: &mut dyn FnMut(Event)) -> bool {
+    pub(crate) fn push(
+        &mut self,
+        id: u32,
+        logprobs: Option<Logprobs>,
+        on_event: &mut dyn FnMut(Event),
+    ) -> bool {
         self.last = Instant::now();
         self.first.get_or_insert(self.last);
         self.tokens.push(id);
@@ -67,7 +72,7 @@ impl Answer {
         self.decoded += text.len();
         let event = self.stops.push(&text);
         self.text.push_str(&event.emit);
-        self.waiting = Some((id, event.emit));
+        self.waiting = Some((id, event.emit, logprobs));
         if event.stopped || (whole && self.decoded == self.text.len()) {
             self.send_waiting(on_event);
         }

@@ -27,6 +27,6 @@ pub use error::{Error, ExitClass};
 pub use load::LoadProgress;
 pub use options::{EngineOptions, KvType, Overflow, Precision};
 pub use sampler::{Overrides, Sampling};
-pub use session::{Done, Event, FinishReason, GenerateRequest, Session, Timings};
+pub use session::{Done, Event, FinishReason, GenerateRequest, Logprobs, Session, Timings};
 pub use source::{ModelSource, read_header};
 pub use trace::{Tap, TraceDump};

@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 
+use crate::session::Logprobs;
 use chord_kernels::sample::{self, SampleError, SampleParams};
 use chord_model::config::{SamplingDefaults, SamplingRange};
 use web_time::{SystemTime, UNIX_EPOCH};
@@ -235,4 +236,26 @@ pub fn sample(
     }
     let n_vocab = u32::try_from(logits.len()).unwrap_or(u32::MAX);
     sample::choose(&s.params(n_vocab, 0), logits, s.seed, position)
+}
+
+/// The model's own probabilities of `token` and of the `n` likeliest tokens (lower ids first among equals).
+pub(crate) fn logprobs(logits: &[f32], token: u32, n: u32) -> Logprobs {
+    let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let sum: f64 = logits.iter().map(|l| f64::from(l - max).exp()).sum();
+    let of = |id: u32| (f64::from(logits[id as usize] - max) - sum.ln()) as f32;
+    let likelier = |a: &u32, b: &u32| {
+        let [x, y] = [a, b].map(|id| logits[*id as usize]);
+        y.total_cmp(&x).then(a.cmp(b))
+    };
+    let mut ids: Vec<u32> = (0..).take(logits.len()).collect();
+    let n = (n as usize).min(ids.len());
+    if 0 < n && n < ids.len() {
+        ids.select_nth_unstable_by(n - 1, likelier);
+    }
+    ids.truncate(n);
+    ids.sort_unstable_by(likelier);
+    Logprobs {
+        logprob: of(token),
+        top: ids.into_iter().map(|id| (id, of(id))).collect(),
+    }
 }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use web_time::{Duration, Instant};
 
 /// What to generate.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct GenerateRequest {
     /// The whole token sequence. What the session already holds of its beginning is not computed again.
     pub prompt: Vec<u32>,
@@ -22,6 +22,20 @@ pub struct GenerateRequest {
     pub stop: Vec<String>,
     /// Go on past end-of-generation tokens.
     pub ignore_eog: bool,
+    /// Tokens of this answer that an earlier, broken attempt has already given: it goes on behind them, and reports them as
+    /// events too.
+    pub resume: Vec<u32>,
+    /// Report the log probability of every token, and of so many alternatives.
+    pub logprobs: Option<u32>,
+}
+
+/// Natural logarithms of probabilities by the model itself, before any sampling setting.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Logprobs {
+    /// Of the token.
+    pub logprob: f32,
+    /// The likeliest tokens with theirs, in order.
+    pub top: Vec<(u32, f32)>,
 }
 
 /// Progress of a generation.
@@ -41,6 +55,8 @@ pub enum Event {
         id: u32,
         /// Text.
         text: String,
+        /// Where the request asks for them.
+        logprobs: Option<Logprobs>,
     },
 }
 
@@ -171,8 +187,11 @@ impl Session {
     ) -> Result<Done, Error> {
         let started = Instant::now();
         req.sampling.validate()?;
-        let prompt = checked_prompt(engine, &req.prompt)?;
-        let room = engine.position_limit() - prompt.len() as u32;
+        let mut prompt = checked_prompt(engine, &req.prompt)?;
+        let asked = prompt.len();
+        prompt.extend(&req.resume);
+        engine.check_tokens(&prompt)?;
+        let room = engine.position_limit() - asked as u32;
         let budget = req.max_tokens.unwrap_or(u32::MAX).min(room);
         let reused = engine.reuse(self.id, &prompt);
         self.tokens = prompt.clone();
@@ -183,10 +202,15 @@ impl Session {
         };
         let mut answer = Answer::new(engine.tokenizer(), &req.stop, started);
 
+        let mut finish = None;
+        for id in &req.resume {
+            if answer.push(*id, None, on_event) {
+                finish = Some(FinishReason::StopString);
+            }
+        }
         let total = prompt.len() as u32 - reused;
         let mut done = 0;
         let mut last_batch = 0;
-        let mut finish = None;
         while done < total && finish.is_none() {
             on_event(Event::Prefill { done, total });
             last_batch = engine
@@ -212,6 +236,8 @@ impl Session {
         if answer.finish(finish == FinishReason::StopString, on_event) {
             finish = FinishReason::StopString;
         }
+        prompt.truncate(asked);
+        self.tokens.truncate(asked);
         self.tokens.extend(&answer.tokens);
         let decoded = answer.tokens.len().saturating_sub(1) as f64;
         let per_second = |n: f64, ms: f64| if ms > 0.0 { n * 1e3 / ms } else { 0.0 };
@@ -292,11 +318,12 @@ impl Session {
                 }
                 chain => chain?,
             };
+            let mut logprobs = chain.logprobs;
             for (i, id) in chain.tokens.iter().enumerate() {
                 if eog.contains(id) {
                     return Ok(FinishReason::Stop);
                 }
-                if answer.push(*id, on_event) {
+                if answer.push(*id, logprobs.take(), on_event) {
                     // Tokens chosen after the stop string were never part of the answer.
                     let surplus = chain.tokens.len() - i - 1;
                     let held = engine.p.kv.length(self.id).saturating_sub(surplus as u32);
@@ -323,7 +350,8 @@ impl Session {
         Ok(FinishReason::Length)
     }
 
-    /// Up to `n` tokens: chained on the device, or one chosen by the CPU where penalties need the history.
+    /// Up to `n` tokens: chained on the device, or one chosen by the CPU where penalties need the history or somebody wants
+    /// to see the probabilities.
     async fn next_tokens(
         &mut self,
         engine: &mut Engine,
@@ -331,7 +359,7 @@ impl Session {
         start: Start,
         n: u32,
     ) -> Result<Chain, Error> {
-        if !req.sampling.needs_cpu() {
+        if !req.sampling.needs_cpu() && req.logprobs.is_none() {
             // In a ring that recycles, a chain ends with its page.
             let n = match start {
                 Start::Head => 1,
@@ -348,10 +376,12 @@ impl Session {
         let position = engine.p.kv.length(self.id);
         let mut history = engine.logs.get(&self.id).cloned().unwrap_or_default();
         history.truncate(position as usize);
+        let own = req.logprobs.map(|n| (n, logits.clone()));
         match sampler::sample(&mut logits, &history, &req.sampling, position) {
             Ok(token) => Ok(Chain {
                 tokens: vec![token],
                 fault: false,
+                logprobs: own.map(|(n, logits)| sampler::logprobs(&logits, token, n)),
             }),
             Err(_) => Err(Error::NonFinite { position }),
         }

@@ -5,7 +5,7 @@ mod common;
 use chord_gguf::{Limits, Parser, Progress};
 use chord_kernels::variants::PREFILL_COLS;
 use chord_model::{Config, GraphOptions, Plan, plan};
-use chord_runtime::{Counters, Engine, EngineOptions, KvType, Layout, ModelSource, Session};
+use chord_runtime::{Counters, Engine, EngineOptions, KvType, Layout, Session};
 use common::*;
 
 fn prompt(name: &str) -> Vec<u32> {
@@ -94,7 +94,7 @@ fn cost(engine: &mut Engine, session: &mut Session, prompt: &[u32], n: u32) -> C
 
 fn static_plan(name: &str) -> (Plan, Config) {
     let source = model(name);
-    let mut parser = Parser::new(Limits::default()).with_file_len(source.len());
+    let mut parser = Parser::new(Limits::default()).with_file_len(source.0.len() as u64);
     let directory = match parser.feed(&source.0).unwrap() {
         Progress::Ready(directory) => directory,
         _ => parser.finish().unwrap(),

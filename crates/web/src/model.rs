@@ -79,8 +79,8 @@ impl Model {
         Ok(Model { engine, session })
     }
 
-    /// Answers a `GenerateRequest` (JSON): `on_prefill(done, total)` and `on_token(id, text)` as it goes, then
-    /// `GenerateDone` (JSON).
+    /// Answers a `GenerateRequest` (JSON): `on_prefill(done, total)` and `on_token(id, text, logprobs)`
+    /// (JSON or undefined) as it goes, then `GenerateDone` (JSON).
     ///
     /// # Errors
     /// An `Error` with `code` and `help`.
@@ -95,12 +95,14 @@ impl Model {
         let request = request
             .for_engine(&self.engine)
             .map_err(|e| error::to_js(&e))?;
+        let tokenizer = self.engine.tokenizer().clone();
         let mut on_event = |event: Event| match event {
             Event::Prefill { done, total } => {
                 call(&on_prefill, [done.into(), total.into(), JsValue::NULL]);
             }
-            Event::Token { id, text } => {
-                call(&on_token, [id.into(), text.into(), JsValue::NULL]);
+            Event::Token { id, text, logprobs } => {
+                let logprobs = logprobs.map(|l| request::logprobs(&tokenizer, id, &l).to_string());
+                call(&on_token, [id.into(), text.into(), logprobs.into()]);
             }
         };
         let done = self

@@ -73,7 +73,7 @@ pub async fn plan(source: Source, options: String) -> Result<String, JsValue> {
             "contextLength": fit.context,
             "contextLengthMax": fit.context_max,
             "bytes": {
-                "file": source.len(), "weights": fit.weights_bytes, "kv": fit.kv_bytes, "scratch": fit.scratch_bytes,
+                "file": source.size(), "weights": fit.weights_bytes, "kv": fit.kv_bytes, "scratch": fit.scratch_bytes,
                 "total": fit.total_bytes,
             },
             "model": model_info(&config, &tokenizer, template.is_some()),

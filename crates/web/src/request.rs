@@ -1,8 +1,8 @@
 //! Requests and answers as the worker sends and gets them: `pkg/src/protocol.ts` in Rust.
 
 use chord_runtime::prompt::{chat_ids, text_ids};
-use chord_runtime::{Done, Engine, Error, FinishReason, GenerateRequest, Overrides};
-use chord_text::Message;
+use chord_runtime::{Done, Engine, Error, FinishReason, GenerateRequest, Logprobs, Overrides};
+use chord_text::{Message, Tokenizer};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -14,6 +14,10 @@ pub(crate) struct Request {
     tokens: Option<Vec<u32>>,
     max_tokens: Option<u32>,
     stop: Vec<String>,
+    logprobs: Option<u32>,
+    /// Tokens that a lost device had already given.
+    #[serde(default)]
+    resume: Vec<u32>,
     sampling: Sampling,
 }
 
@@ -61,8 +65,21 @@ impl Request {
             sampling: sampling.over(&engine.config().sampling),
             stop: self.stop,
             ignore_eog: false,
+            resume: self.resume,
+            logprobs: self.logprobs,
         })
     }
+}
+
+/// `TokenEvent.logprobs`.
+pub(crate) fn logprobs(tokenizer: &Tokenizer, id: u32, logprobs: &Logprobs) -> Value {
+    let bytes = |id| tokenizer.piece(id).unwrap_or_default();
+    let top = logprobs.top.iter();
+    json!({
+        "bytes": bytes(id),
+        "logprob": logprobs.logprob,
+        "top": top.map(|(id, p)| json!({"id": id, "bytes": bytes(*id), "logprob": p})).collect::<Vec<_>>(),
+    })
 }
 
 /// `GenerateDone`.

@@ -9,7 +9,8 @@ use wasm_bindgen::prelude::*;
 const SOURCE: &str = "
 /** The bytes of a model; reads go forwards. */
 export interface Source {
-  readonly size: number;
+  /** Bytes of the file; null while nobody knows. */
+  readonly size: number | null;
   read(offset: number, length: number): Promise<Uint8Array>;
 }";
 
@@ -20,7 +21,7 @@ extern "C" {
     pub type Source;
 
     #[wasm_bindgen(method, getter)]
-    fn size(this: &Source) -> f64;
+    fn size(this: &Source) -> Option<f64>;
 
     #[wasm_bindgen(method, catch)]
     async fn read(this: &Source, offset: f64, length: u32) -> Result<JsValue, JsValue>;
@@ -46,9 +47,9 @@ impl JsSource {
 }
 
 impl ModelSource for JsSource {
-    fn len(&self) -> u64 {
+    fn size(&self) -> Option<u64> {
         // JavaScript's numbers are exact up to 2^53; a negative one or NaN becomes 0.
-        self.source.size() as u64
+        self.source.size().map(|size| size as u64)
     }
 
     async fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {

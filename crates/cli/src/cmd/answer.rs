@@ -77,7 +77,7 @@ impl Chat {
             max_tokens: self.style.max_tokens,
             sampling: self.style.sampling,
             stop: self.style.stop.clone(),
-            ignore_eog: false,
+            ..GenerateRequest::default()
         };
         let json = self.style.json;
         let mut failed = None;
@@ -86,7 +86,7 @@ impl Chat {
             let mut on_event = |event: Event| {
                 let sent = match event {
                     Event::Prefill { .. } => Ok(()),
-                    Event::Token { id, text } if json => {
+                    Event::Token { id, text, .. } if json => {
                         out.json(&json!({"event": "token", "id": id, "text": text}))
                     }
                     Event::Token { text, .. } => out.model_text(&text),

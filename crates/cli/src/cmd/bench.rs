@@ -170,6 +170,7 @@ fn generate_once(
         sampling: Sampling::greedy(),
         stop: Vec::new(),
         ignore_eog: true,
+        ..GenerateRequest::default()
     };
     let done = interrupt::answering(|cancel: &AtomicBool| {
         pollster::block_on(session.generate(engine, &request, cancel, &mut |_| {}))

@@ -32,8 +32,8 @@ impl Mapped {
 }
 
 impl chord_runtime::ModelSource for Mapped {
-    fn len(&self) -> u64 {
-        u64::try_from(self.map.len()).unwrap_or(u64::MAX)
+    fn size(&self) -> Option<u64> {
+        u64::try_from(self.map.len()).ok()
     }
 
     async fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {

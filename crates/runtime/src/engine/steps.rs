@@ -3,6 +3,7 @@
 use super::Engine;
 use crate::Error;
 use crate::options::CHUNK;
+use crate::session::Logprobs;
 use chord_kernels::PAGE;
 use chord_kernels::gpu::{Copy, Counters};
 use chord_kernels::sample::{SampleParams, ctl};
@@ -24,6 +25,8 @@ pub(crate) struct Chain {
     pub tokens: Vec<u32>,
     /// A logit was NaN or infinite.
     pub fault: bool,
+    /// Of its one token, where asked for.
+    pub logprobs: Option<Logprobs>,
 }
 
 impl Engine {
@@ -207,6 +210,7 @@ impl Engine {
         Ok(Chain {
             tokens,
             fault: words[ctl::FAULT] != 0,
+            logprobs: None,
         })
     }
 

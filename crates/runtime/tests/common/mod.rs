@@ -14,8 +14,8 @@ pub static NEVER: AtomicBool = AtomicBool::new(false);
 pub struct Bytes(pub Vec<u8>);
 
 impl ModelSource for Bytes {
-    fn len(&self) -> u64 {
-        self.0.len() as u64
+    fn size(&self) -> Option<u64> {
+        Some(self.0.len() as u64)
     }
 
     async fn read_at(&self, offset: u64, buf: &mut [u8]) -> std::io::Result<()> {
@@ -82,6 +82,7 @@ pub fn greedy(prompt: &[u32], n: u32) -> GenerateRequest {
         sampling: Sampling::greedy(),
         stop: Vec::new(),
         ignore_eog: true,
+        ..GenerateRequest::default()
     }
 }
 
