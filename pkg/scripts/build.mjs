@@ -16,20 +16,10 @@ if (!existsSync(join(engine, "chord_web_bg.wasm"))) {
   process.exit(1);
 }
 
-const tsc = join(dirname(createRequire(import.meta.url).resolve("typescript/package.json")), "bin/tsc");
+const require = createRequire(import.meta.url);
+const tsc = join(dirname(require.resolve("typescript/package.json")), "bin/tsc");
 rmSync(dist, { recursive: true, force: true });
 execFileSync(process.execPath, [tsc, "-p", join(root, "tsconfig.build.json")], { stdio: "inherit" });
-
-// wasm-bindgen's glue looks for the module beside itself. Bundled into worker.js it stands one folder higher, and a path to
-// nothing would stop the user's bundler.
-const moduleBesideEngine = {
-  name: "module-beside-engine",
-  setup(b) {
-    b.onLoad({ filter: /engine\/chord_web\.js$/ }, ({ path }) => ({
-      contents: readFileSync(path, "utf8").replace(/new URL\((['"])chord_web_bg\.wasm\1, import\.meta\.url\)/g, 'new URL("./engine/chord_web_bg.wasm", import.meta.url)'),
-    }));
-  },
-};
 
 await build({
   absWorkingDir: root,
@@ -40,11 +30,9 @@ await build({
   target: "es2022",
   platform: "browser",
   minify: true,
-  keepNames: false,
   legalComments: "none",
   logLevel: "warning",
   plugins: [
-    moduleBesideEngine,
     {
       // The classes of errors must be the same ones in both entries.
       name: "one-index",
@@ -57,6 +45,8 @@ await build({
 
 mkdirSync(join(dist, "engine"), { recursive: true });
 cpSync(join(engine, "chord_web_bg.wasm"), join(dist, "engine/chord_web_bg.wasm"));
+// Its code is in worker.js, and its licence asks to come along.
+cpSync(join(dirname(require.resolve("hash-wasm/package.json")), "LICENSE"), join(dist, "LICENSE-hash-wasm"));
 
 for (const name of ["index.js", "worker.js", "ai-sdk.js", "engine/chord_web_bg.wasm"]) {
   const bytes = readFileSync(join(dist, name));
