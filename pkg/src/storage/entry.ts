@@ -17,6 +17,7 @@ export class Entry {
   /** Where the journal's next line goes: after the last good one, over a torn one. */
   private end: number;
   private open = true;
+  private unfinished: boolean;
 
   private constructor(
     readonly journal: Journal | null,
@@ -29,6 +30,7 @@ export class Entry {
   ) {
     this.digests = journal?.digests ?? [];
     this.end = journal?.length ?? 0;
+    this.unfinished = !journal?.complete;
   }
 
   /** The complete entry of this URL, for reading beside other readers; null where there is none, or another SHA-256 is wanted. */
@@ -88,11 +90,6 @@ export class Entry {
     return this.writing !== null;
   }
 
-  /** Bytes of the data file when it was opened. */
-  get dataBytes(): number {
-    return this.data.size;
-  }
-
   /** A piece, checked against the journal; null where it is missing or damaged. */
   async read(index: number, length: number): Promise<Bytes | null> {
     const digest = this.digests[index];
@@ -103,15 +100,25 @@ export class Entry {
     return bytes.length === length && (await digestOf(bytes)) === digest ? bytes : null;
   }
 
+  /** Makes the data file as long as the whole file will be. Throws QuotaExceededError where there is no space for it. */
+  reserve(size: number): void {
+    const { data } = this.forWriting();
+    if (data.getSize() < size) {
+      data.truncate(size);
+    }
+  }
+
   /** Empties the entry for another version of the file. */
   restart(identity: Identity): void {
     const { data, journal } = this.forWriting();
     journal.truncate(0);
     journal.flush();
     data.truncate(0);
+    this.reserve(identity.size ?? 0);
     this.digests = [];
     this.pending = null;
     this.end = 0;
+    this.unfinished = true;
     this.append(firstLine(this.url, identity));
   }
 
@@ -141,6 +148,7 @@ export class Entry {
   complete(size: number, sha256: string | null): void {
     this.commit();
     this.append(completeLine(size, sha256));
+    this.unfinished = false;
   }
 
   private append(line: string): void {
@@ -169,10 +177,19 @@ export class Entry {
     this.open = false;
     try {
       this.commit();
+      this.giveBack();
     } finally {
       this.data.close();
       this.writing?.journal.close();
       await this.release();
+    }
+  }
+
+  /** What was reserved for pieces that did not come. */
+  private giveBack(): void {
+    const used = this.digests.length * PIECE;
+    if (this.writing && this.unfinished && this.writing.data.getSize() > used) {
+      this.writing.data.truncate(used);
     }
   }
 

@@ -138,17 +138,16 @@ export class UrlFeed implements Feed {
     this.download = null;
   }
 
-  /** Asks to be kept, and writes nothing where the rest of the file has no room. */
+  /** Asks to be kept, and takes the space for the whole file now: a load that finds none at the end has written for nothing. */
   private async makeRoom(): Promise<void> {
-    const { size } = this.identity;
-    if (!this.entry?.writable || size === null) {
+    if (!this.entry?.writable) {
       return;
     }
     await askPersistence();
-    const { quota, usage } = await navigator.storage.estimate().catch(() => ({}) as StorageEstimate);
-    const needed = size - (this.outdated ? this.entry.dataBytes : firstMissing(this.entry.digests) * PIECE);
-    if (quota !== undefined && usage !== undefined && quota - usage < needed) {
-      await this.giveUpCache(`no space for ${needed} bytes: the browser allows ${Math.max(0, quota - usage)} more`, this.outdated);
+    try {
+      this.entry.reserve(this.identity.size ?? 0);
+    } catch (error) {
+      await this.giveUpCache(`no space for ${this.identity.size} bytes: ${describe(error)}`, this.outdated);
     }
   }
 

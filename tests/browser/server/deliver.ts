@@ -54,7 +54,7 @@ export async function deliver(request: IncomingMessage, response: ServerResponse
   }
   entry.status = range ? 206 : 200;
   entry.start = from;
-  response.writeHead(entry.status, headers);
+  response.writeHead(entry.status, headers).flushHeaders();
   if (request.method === "HEAD") {
     response.end();
     return;

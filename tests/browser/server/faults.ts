@@ -46,6 +46,7 @@ export interface Served {
   method: string;
   range: string | null;
   ifRange: string | null;
+  authorization: string | null;
   status: number;
   /** First byte of the file in the body, and how many bytes of the body were sent. */
   start: number;

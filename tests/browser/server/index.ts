@@ -60,6 +60,7 @@ export async function startServer(options: { roots?: Record<string, string>; por
       method: request.method ?? "GET",
       range: request.headers.range ?? null,
       ifRange: (request.headers["if-range"] as string | undefined) ?? null,
+      authorization: request.headers.authorization ?? null,
       status: 0,
       start: 0,
       bytes: 0,

@@ -23,7 +23,7 @@ export interface ReadCall {
 export type Call =
   | OpenCall
   | ReadCall
-  | { op: "finish" | "close" | "abort" | "list" | "files" }
+  | { op: "finish" | "close" | "abort" | "list" | "files" | "forbidFiles" }
   | { op: "abortSoon"; ms: number }
   | { op: "delete"; url?: string }
   | { op: "damage"; file: string; at: number }

@@ -86,6 +86,10 @@ async function run(call: Call): Promise<unknown> {
       await (file as unknown as { createSyncAccessHandle(): Promise<unknown> }).createSyncAccessHandle();
       return;
     }
+    case "forbidFiles":
+      // As some private windows answer.
+      Object.defineProperty(navigator.storage, "getDirectory", { value: () => Promise.reject(new DOMException("not here", "SecurityError")) });
+      return;
     case "files": {
       const names: string[] = [];
       for await (const name of (await cacheFolder()).keys()) {
