@@ -1,11 +1,12 @@
-// Types of sources and tests, then the packed tarball: publint, attw, its list of files, and no import that a page could not resolve.
+// Types of sources and tests, then the packed tarball: the README's examples, publint, attw, its list of files, and no import
+// that a page could not resolve.
 import { execFileSync, spawnSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { publint } from "publint";
 import { formatMessage } from "publint/utils";
-import { pack, root } from "./pack.mjs";
+import { install, pack, root } from "./pack.mjs";
 
 const require = createRequire(import.meta.url);
 let failures = 0;
@@ -22,9 +23,22 @@ function run(what, script, args) {
   }
 }
 
-run("tsc", join(dirname(require.resolve("typescript/package.json")), "bin/tsc"), ["-p", "."]);
+const tsc = join(dirname(require.resolve("typescript/package.json")), "bin/tsc");
+run("tsc", tsc, ["-p", "."]);
 
 const tarball = pack();
+
+// The README's examples compile against what is published.
+const readme = join(root, "build/readme");
+rmSync(readme, { recursive: true, force: true });
+install(tarball, readme);
+const blocks = [...readFileSync(join(root, "README.md"), "utf8").matchAll(/^```ts\n([\s\S]*?)^```$/gm)];
+blocks.forEach(([, code], i) => writeFileSync(join(readme, `example-${i + 1}.ts`), code));
+if (blocks.length === 0) {
+  fail("README.md has no ts example");
+}
+writeFileSync(join(readme, "tsconfig.json"), JSON.stringify({ extends: "../../tsconfig.json", compilerOptions: { lib: ["es2022", "dom", "dom.iterable"], types: [] }, include: ["*.ts"] }));
+run("the README's examples", tsc, ["-p", readme]);
 const { messages, pkg } = await publint({ strict: true, pack: { tarball: new Uint8Array(readFileSync(tarball)).buffer } });
 for (const message of messages) {
   fail(`publint: ${formatMessage(message, pkg)}`);
