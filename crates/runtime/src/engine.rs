@@ -130,9 +130,11 @@ impl Engine {
         &self.p.fit
     }
 
-    /// Destroys the device under the engine, as a driver reset would: every later call fails with `E_DEVICE_LOST`.
-    pub fn destroy_device(&self) {
-        self.p.gpu.destroy();
+    /// What destroys the device under the engine, even while it works, as a driver reset would: every later call fails with
+    /// `E_DEVICE_LOST`.
+    #[must_use]
+    pub fn device_destroyer(&self) -> impl Fn() + use<> {
+        self.p.gpu.destroyer()
     }
 
     /// Milliseconds [`Engine::load`] took.

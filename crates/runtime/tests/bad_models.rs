@@ -154,7 +154,7 @@ fn a_lost_device_is_an_error_and_not_a_panic() {
     let mut engine = load(TINY, &exact());
     let mut session = engine.new_session().unwrap();
     generate(&mut engine, &mut session, &greedy(&[5, 6, 7], 3));
-    engine.destroy_device();
+    (engine.device_destroyer())();
     let request = greedy(&[5, 6, 7, 8], 3);
     let error = pollster::block_on(session.generate(
         &mut engine,

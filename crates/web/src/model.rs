@@ -174,8 +174,27 @@ impl Model {
         .to_string()
     }
 
-    /// Destroys the device, as a driver reset would.
-    pub fn destroy_device(&self) {
-        self.engine.destroy_device();
+    /// A handle on the device that works while the model is busy.
+    #[must_use]
+    pub fn device(&self) -> Device {
+        Device(Box::new(self.engine.device_destroyer()))
+    }
+}
+
+/// The device under a model.
+#[wasm_bindgen]
+pub struct Device(Box<dyn Fn()>);
+
+impl std::fmt::Debug for Device {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Device")
+    }
+}
+
+#[wasm_bindgen]
+impl Device {
+    /// Destroys it, as a driver reset would.
+    pub fn destroy(&self) {
+        (self.0)();
     }
 }

@@ -160,9 +160,11 @@ impl Gpu {
         &self.counters
     }
 
-    /// Destroys the device: every later use fails with `E_DEVICE_LOST`, as after a driver reset.
-    pub fn destroy(&self) {
-        self.device.destroy();
+    /// What destroys the device, at any time: every later use fails with `E_DEVICE_LOST`, as after a driver reset.
+    #[must_use]
+    pub fn destroyer(&self) -> impl Fn() + use<> {
+        let device = self.device.clone();
+        move || device.destroy()
     }
 
     /// Fails when the device has been lost or has reported an error nobody caught.

@@ -1,0 +1,238 @@
+/** The engine in the worker: one model, loaded from a source that can be opened again, kept alive through lost devices. */
+import init, { Cancel, Model, plan as planHeader, type Device } from "./engine/chord_web.js";
+import { aborted, chordError, ModelError } from "./errors.js";
+import type { EngineOptions, GenerateDone, GenerateRequest, TokenEvent } from "./protocol.js";
+import { openHeader, openSource } from "./storage/index.js";
+import type { OpenedSource } from "./source.js";
+import type { AdapterInfo, ChordInfo, ModelSource, Plan, Progress, Stats } from "./types.js";
+import { adapterInfo, adapterLimits, requireAdapter } from "./webgpu.js";
+
+/** So many losses within this time are no accident. */
+const LOSSES = 3;
+const WITHIN_MS = 60_000;
+
+type Listener = { onProgress(progress: Progress): void };
+
+export interface GenerateListener {
+  onPrefill(done: number, total: number): void;
+  onToken(token: TokenEvent): void;
+}
+
+let ready: Promise<{ memory: WebAssembly.Memory }> | undefined;
+
+function engine(): Promise<{ memory: WebAssembly.Memory }> {
+  ready ??= init({ module_or_path: new URL("./engine/chord_web_bg.wasm", import.meta.url) });
+  return ready;
+}
+
+/** What a model needs, from its header. */
+export async function plan(source: ModelSource, options: EngineOptions, signal: AbortSignal): Promise<Plan> {
+  const [opened, adapter] = await Promise.all([openHeader(source, { cache: "opfs", headers: options.headers, signal }), adapterInfo()]);
+  try {
+    await engine();
+    const limits = adapter && (await adapterLimits());
+    const json = await planHeader(opened, JSON.stringify({ ...options, limits }));
+    return { ...(JSON.parse(json) as Omit<Plan, "adapter">), adapter };
+  } catch (error) {
+    throw asChordError(error);
+  } finally {
+    await opened.close();
+  }
+}
+
+/** A loaded model. */
+export class Host {
+  readonly #source: ModelSource;
+  readonly #options: EngineOptions;
+  readonly #adapter: AdapterInfo;
+  readonly #memory: WebAssembly.Memory;
+  #model: Model | null = null;
+  #device: Device | null = null;
+  #losses: number[] = [];
+  #recoveries = 0;
+  #networkBytes = 0;
+  #cachedBytes = 0;
+
+  private constructor(source: ModelSource, options: EngineOptions, adapter: AdapterInfo, memory: WebAssembly.Memory) {
+    this.#source = source;
+    this.#options = options;
+    this.#adapter = adapter;
+    this.#memory = memory;
+  }
+
+  /** Loads; a device lost meanwhile is replaced and the loading begins again. */
+  static async load(source: ModelSource, options: EngineOptions, listener: Listener, signal: AbortSignal): Promise<Host> {
+    const adapter = await requireAdapter();
+    const { memory } = await engine();
+    const host = new Host(source, options, adapter, memory);
+    await host.#surviving(signal, () => host.#loadOnce(listener, signal));
+    return host;
+  }
+
+  get info(): ChordInfo {
+    return { ...(JSON.parse(this.#loaded().info()) as ChordInfo), adapter: this.#adapter };
+  }
+
+  stats(): Stats {
+    return {
+      ...(JSON.parse(this.#loaded().stats()) as Stats),
+      wasmBytes: this.#memory.buffer.byteLength,
+      networkBytes: this.#networkBytes,
+      cachedBytes: this.#cachedBytes,
+      recoveries: this.#recoveries,
+    };
+  }
+
+  tokenize(text: string, special: boolean, bos: boolean): number[] {
+    return Array.from(this.#loaded().tokenize(text, special, bos));
+  }
+
+  detokenize(ids: number[], special: boolean): string {
+    try {
+      return this.#loaded().detokenize(Uint32Array.from(ids), special);
+    } catch (error) {
+      throw asChordError(error);
+    }
+  }
+
+  /** At any time, even while the model answers. */
+  destroyDevice(): void {
+    this.#device?.destroy();
+  }
+
+  /**
+   * Answers. After a lost device the model is loaded again and the answer goes on behind the tokens already reported; draws
+   * depend on seed and position alone, so they are the ones it would have had.
+   */
+  async generate(request: GenerateRequest, listener: GenerateListener, signal: AbortSignal): Promise<GenerateDone> {
+    const seed = request.sampling.seed ?? Math.floor(Math.random() * 2 ** 32);
+    const given: number[] = [];
+    const attempt = async (): Promise<GenerateDone> => {
+      const model = this.#model ?? (await this.#loadOnce({ onProgress() {} }, signal));
+      const resumed = { ...request, sampling: { ...request.sampling, seed }, resume: [...given] };
+      let repeated = given.length;
+      return cancellable(signal, async (cancel) => {
+        const json = await model.generate(
+          JSON.stringify(resumed),
+          cancel,
+          (done: number, total: number) => listener.onPrefill(done, total),
+          (id: number, text: string, logprobs?: string) => {
+            if (repeated > 0) {
+              repeated -= 1;
+              return;
+            }
+            given.push(id);
+            listener.onToken({ id, text, ...(logprobs && { logprobs: JSON.parse(logprobs) as NonNullable<TokenEvent["logprobs"]> }) });
+          },
+        );
+        return JSON.parse(json) as GenerateDone;
+      });
+    };
+    return this.#surviving(signal, attempt);
+  }
+
+  /** Frees the GPU's memory. */
+  dispose(): void {
+    this.#device?.destroy();
+    this.#device?.free();
+    this.#model?.free();
+    this.#model = this.#device = null;
+  }
+
+  #loaded(): Model {
+    if (!this.#model) {
+      throw new ModelError("E_DISPOSED", "no model is loaded", "Load the model again.");
+    }
+    return this.#model;
+  }
+
+  /** Runs `attempt`, again on a new device when one is lost. */
+  async #surviving<T>(signal: AbortSignal, attempt: () => Promise<T>): Promise<T> {
+    for (;;) {
+      try {
+        return await attempt();
+      } catch (thrown) {
+        const error = asChordError(thrown);
+        if (error.code !== "E_DEVICE_LOST" || signal.aborted) {
+          throw error;
+        }
+        this.dispose();
+        const now = Date.now();
+        this.#losses = [...this.#losses.filter((time) => now - time < WITHIN_MS), now];
+        if (this.#losses.length >= LOSSES) {
+          const message = `the GPU was lost ${LOSSES} times within ${WITHIN_MS / 1000} seconds: ${error.message}`;
+          throw chordError("E_DEVICE_LOST", message, "Close other programs that use the GPU, choose a smaller model or a shorter context, then load again.");
+        }
+        if (this.#source instanceof ReadableStream) {
+          throw chordError("E_DEVICE_LOST", `the GPU was lost, and a stream cannot be read again: ${error.message}`, "Load the model again.");
+        }
+        this.#recoveries += 1;
+      }
+    }
+  }
+
+  async #loadOnce(listener: Listener, signal: AbortSignal): Promise<Model> {
+    const { cache = "none", sha256, headers } = this.#options;
+    const opened = await openSource(this.#source, {
+      cache,
+      sha256,
+      headers,
+      signal,
+      onDownload: ({ loaded, total, cached, bytesPerSecond }) =>
+        listener.onProgress({ stage: "download", loaded, total: total ?? loaded, cached, bytesPerSecond }),
+    });
+    try {
+      const model = await cancellable(signal, (cancel) =>
+        Model.load(opened, JSON.stringify(this.#options), cancel, (stage: "header" | "upload" | "compile" | "ready", loaded: number, total: number) => {
+          // The last word comes when the file has been checked as well.
+          if (stage !== "ready") {
+            listener.onProgress(stage === "header" ? { stage } : { stage, loaded, total });
+          }
+        }),
+      );
+      this.#model = model;
+      this.#device = model.device();
+      try {
+        await opened.finish();
+      } catch (error) {
+        this.dispose();
+        throw error;
+      }
+      listener.onProgress({ stage: "ready" });
+      return model;
+    } finally {
+      this.#count(opened);
+      await opened.close();
+    }
+  }
+
+  #count(opened: OpenedSource): void {
+    this.#networkBytes += opened.networkBytes;
+    this.#cachedBytes += opened.cachedBytes;
+  }
+}
+
+/** Runs an operation of the engine that stops at its next step once the signal fires. */
+async function cancellable<T>(signal: AbortSignal, run: (cancel: Cancel) => Promise<T>): Promise<T> {
+  const cancel = new Cancel();
+  const onAbort = () => cancel.cancel();
+  signal.addEventListener("abort", onAbort);
+  if (signal.aborted) {
+    onAbort();
+  }
+  try {
+    return await run(cancel);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+    cancel.free();
+  }
+}
+
+/** What the engine throws is an Error with `code` and `help`. */
+export function asChordError(thrown: unknown): Error & { code?: string } {
+  if (thrown instanceof Error && "code" in thrown && "help" in thrown && thrown.name === "Error") {
+    const code = String(thrown.code);
+    return code === "E_ABORTED" ? aborted() : chordError(code, thrown.message, String(thrown.help));
+  }
+  return thrown instanceof Error ? thrown : new Error(String(thrown));
+}
