@@ -1,0 +1,133 @@
+import { answers, ask, drop, expect, finished, input, test, withModel } from "./harness.ts";
+
+test("drop a file, ask, stop, edit, regenerate, reload, ask again", async ({ chat }) => {
+  await withModel(chat);
+  const first = await ask(chat, "hello");
+  await expect(first).toContainText("You said: hello. Messages: 1");
+  await expect(first).toContainText("42.5 tok/s");
+  await expect(first).toContainText("first after 120 ms");
+
+  await input(chat).fill("forever");
+  await input(chat).press("Enter");
+  await expect(answers(chat).nth(1)).toContainText("on and on");
+  await expect(answers(chat).nth(1)).toHaveAttribute("aria-busy", "true");
+  await chat.getByRole("button", { name: "Stop the answer" }).click();
+  await finished(chat);
+  await expect(answers(chat).nth(1)).toContainText("Stopped.");
+  const stopped = await answers(chat).nth(1).textContent();
+  await chat.waitForTimeout(200);
+  expect(await answers(chat).nth(1).textContent()).toBe(stopped);
+
+  // What followed the edited message goes.
+  await chat.getByRole("button", { name: "Edit the message" }).first().click();
+  const editor = chat.getByRole("textbox", { name: "Edit the message" });
+  await editor.fill("goodbye");
+  await editor.press("Enter");
+  await expect(answers(chat)).toHaveCount(1);
+  await finished(chat);
+  await expect(answers(chat)).toContainText("You said: goodbye. Messages: 1");
+  await expect(chat.getByText("on and on")).toHaveCount(0);
+
+  await ask(chat, "third");
+  await chat.getByRole("button", { name: "Answer again" }).first().click();
+  await finished(chat);
+  await expect(answers(chat)).toHaveCount(1);
+  await expect(answers(chat)).toContainText("You said: goodbye");
+
+  await chat.reload();
+  await expect(answers(chat)).toContainText("You said: goodbye");
+  await expect(chat.getByText("To go on, load a model.")).toBeVisible();
+  await drop(chat, "tiny.gguf");
+  await chat.getByRole("button", { name: "Load", exact: true }).click();
+  await expect(chat.getByText("To go on, load a model.")).toBeHidden();
+  const again = await ask(chat, "and now");
+  await expect(again).toContainText("You said: and now. Messages: 3");
+});
+
+test("several conversations are kept, renamed, reopened and deleted", async ({ chat }) => {
+  await withModel(chat);
+  await ask(chat, "about cats");
+  await chat.getByRole("button", { name: "New chat" }).click();
+  await expect(chat.getByRole("heading", { name: "Ask something" })).toBeVisible();
+  await ask(chat, "about dogs");
+  const list = chat.getByRole("navigation", { name: "Conversations" });
+  await expect(list.getByRole("listitem")).toHaveText(["about dogs", "about cats"]);
+
+  await list.getByText("about cats").hover();
+  await list.getByRole("button", { name: "Rename “about cats”" }).click();
+  await list.getByRole("textbox").fill("Felines");
+  await list.getByRole("textbox").press("Enter");
+  await chat.reload();
+  await expect(answers(chat)).toContainText("about dogs");
+  await list.getByRole("button", { name: "Felines", exact: true }).click();
+  await expect(answers(chat)).toContainText("about cats");
+
+  await list.getByRole("button", { name: "Delete “Felines”" }).click();
+  await list.getByRole("button", { name: "Delete", exact: true }).click();
+  await expect(list.getByRole("listitem")).toHaveText(["about dogs"]);
+  await chat.reload();
+  await expect(list.getByRole("listitem")).toHaveText(["about dogs"]);
+});
+
+test("an answer that is growing when the tab is closed is not lost", async ({ chat }) => {
+  await withModel(chat);
+  await input(chat).fill("forever");
+  await input(chat).press("Enter");
+  await expect(answers(chat)).toContainText("on and on");
+  await chat.waitForTimeout(1500);
+  await chat.reload();
+  await expect(answers(chat)).toContainText("on and on on and on");
+});
+
+test("system prompt and sampling reach the model, numbers are kept within their range", async ({ chat }) => {
+  await withModel(chat);
+  await chat.getByRole("button", { name: "Settings and readings" }).click();
+  const panel = chat.getByRole("complementary", { name: "Settings and readings" });
+  await panel.getByLabel("System prompt").fill("Be brief.");
+  await panel.getByLabel("Temperature").fill("9");
+  await panel.getByLabel("Temperature").blur();
+  await expect(panel.getByLabel("Temperature")).toHaveValue("2");
+  await panel.getByLabel("Temperature").fill("0.3");
+  await panel.getByLabel("Longest answer").fill("4");
+  await panel.getByLabel("Longest answer").blur();
+  const short = await ask(chat, "settings");
+  await expect(short).toContainText("It ends here");
+  await panel.getByLabel("Longest answer").fill("");
+  const whole = await ask(chat, "settings");
+  await expect(whole).toContainText("system: Be brief., temperature: 0.3.");
+
+  await expect(panel.getByText("Fake GPU")).toBeVisible();
+  await expect(panel.getByText("20 computed, 60 reused")).toBeVisible();
+  await expect(chat.getByRole("meter", { name: "Context used" })).toHaveAttribute("aria-valuetext", /^\d+ of 4,096 tokens of context used, [\d,]+ left$/);
+
+  await chat.reload();
+  await chat.getByRole("button", { name: "Settings and readings" }).click();
+  await expect(panel.getByLabel("Temperature")).toHaveValue("0.3");
+  await panel.getByRole("button", { name: "All as the model's file says" }).click();
+  await expect(panel.getByLabel("Temperature")).toHaveValue("");
+  await expect(panel.getByLabel("System prompt")).toHaveValue("Be brief.");
+});
+
+test("a long answer keeps the page free: no task over 50 ms, and what is read stays in place", async ({ chat }) => {
+  await withModel(chat);
+  await chat.evaluate(() => {
+    const times: number[] = [];
+    Object.assign(window, { longTasks: times });
+    new PerformanceObserver((list) => times.push(...list.getEntries().map((entry) => entry.duration))).observe({ type: "longtask" });
+  });
+  await input(chat).fill("huge");
+  await input(chat).press("Enter");
+  await expect(answers(chat)).toContainText("number 30");
+  // Scrolled away from the end, the view does not move while the answer grows.
+  const log = chat.getByRole("log");
+  await log.evaluate((box) => (box.scrollTop = 200));
+  const heading = chat.getByRole("heading", { name: "Part 2", exact: true });
+  const before = await heading.boundingBox();
+  await expect(answers(chat)).toContainText("number 119");
+  expect(await heading.boundingBox()).toEqual(before);
+  await finished(chat);
+  await chat.getByRole("button", { name: "To the latest message" }).click();
+  await expect(answers(chat).getByText("number 119")).toBeInViewport();
+  const longest = await chat.evaluate(() => Math.max(0, ...(window as unknown as { longTasks: number[] }).longTasks));
+  expect(longest, "longest task in ms").toBeLessThanOrEqual(50);
+});

@@ -1,0 +1,94 @@
+/** The page, built as it ships but with the fake in the package's place, and served; a new visitor for each test. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { expect, test as base, type Locator, type Page } from "@playwright/test";
+import { build } from "vite";
+import { startServer, type TestServer } from "../server/index.ts";
+
+export { expect };
+
+const here = fileURLToPath(new URL(".", import.meta.url));
+const web = join(here, "../../../web");
+/** Screenshots are kept as test output. */
+export const OUTPUT = join(here, "../output/page");
+
+export const test = base.extend<{ chat: Page; problems: string[] }, { site: TestServer }>({
+  site: [
+    async ({}, use) => {
+      const folder = mkdtempSync(join(tmpdir(), "wasm-chord-page-"));
+      await build({
+        root: web,
+        configFile: join(web, "vite.config.ts"),
+        logLevel: "error",
+        resolve: { alias: { "wasm-chord": join(here, "fake/chord.ts") } },
+        build: { outDir: folder, emptyOutDir: true },
+      });
+      const server = await startServer({ roots: { "/": folder } });
+      await use(server);
+      await server.close();
+      rmSync(folder, { recursive: true });
+    },
+    { scope: "worker" },
+  ],
+  /** Uncaught errors and console errors of the page: none are expected. */
+  problems: async ({}, use) => {
+    const problems: string[] = [];
+    await use(problems);
+    expect(problems).toEqual([]);
+  },
+  chat: async ({ page, site, problems }, use) => {
+    page.on("pageerror", (error) => problems.push(String(error)));
+    page.on("console", (message) => {
+      if (message.type() === "error") {
+        problems.push(message.text());
+      }
+    });
+    page.setDefaultTimeout(15_000);
+    await page.goto(`${site.url}/index.html`);
+    await expect(page.getByRole("heading", { level: 1 })).toBeVisible();
+    await use(page);
+  },
+});
+
+/** Drops a file of this name on the page, as a person does. */
+export async function drop(page: Page, name: string): Promise<void> {
+  const data = await page.evaluateHandle((file) => {
+    const transfer = new DataTransfer();
+    transfer.items.add(new File(["GGUF"], file));
+    return transfer;
+  }, name);
+  await page.dispatchEvent("body", "dragover", { dataTransfer: data });
+  await page.dispatchEvent("body", "drop", { dataTransfer: data });
+}
+
+export function input(page: Page): Locator {
+  return page.getByRole("textbox", { name: "Message", exact: true });
+}
+
+export function answers(page: Page): Locator {
+  return page.getByRole("listitem", { name: "Answer" });
+}
+
+/** A model by file, ready to answer. */
+export async function withModel(page: Page, name = "tiny.gguf"): Promise<void> {
+  await drop(page, name);
+  await page.getByRole("button", { name: "Load", exact: true }).click();
+  await expect(page.getByRole("heading", { name: "Ask something" })).toBeVisible();
+}
+
+/** Asks and waits for the whole answer. */
+export async function ask(page: Page, question: string): Promise<Locator> {
+  const before = await answers(page).count();
+  await input(page).fill(question);
+  await expect(page.getByRole("button", { name: "Send" })).toBeEnabled();
+  await input(page).press("Enter");
+  await expect(answers(page)).toHaveCount(before + 1);
+  await finished(page);
+  return answers(page).nth(before);
+}
+
+export async function finished(page: Page): Promise<void> {
+  await expect(page.getByRole("button", { name: "Send" })).toBeVisible();
+}
