@@ -1,0 +1,32 @@
+/** The browser's ids are the reference's, as the native engine's are. */
+import { expect } from "@playwright/test";
+import { golden, SMOL, test, TINY } from "./harness.ts";
+
+for (const [name, url, prompts] of [
+  [TINY, `/models/${TINY}.gguf`, ["code", "unicode", "chat", "single", "long"]],
+  ["v2k-llama-ropefreqs-Q4_K_M", "/models/v2k-llama-ropefreqs-Q4_K_M.gguf", ["capital", "long"]],
+  ["v2k-llama-yarn-Q4_K_M", "/models/v2k-llama-yarn-Q4_K_M.gguf", ["capital", "code"]],
+  [SMOL, `/cached/${SMOL}.gguf`, ["chat"]],
+] as const) {
+  test(`greedy ids of ${name} are the reference's`, async ({ chordPage }) => {
+    const wanted = golden(name).filter((p) => (prompts as readonly string[]).includes(p.name));
+    expect(wanted.length).toBe(prompts.length);
+    const answers = await chordPage.evaluate(
+      async ({ url, wanted }) => {
+        const chord = await Chord.load(url, { precision: "exact", kv: "f32", cache: "none", contextLength: 512 });
+        const answers = [];
+        for (const { prompt, ids } of wanted) {
+          const { tokens } = await chord.completions.create({ prompt, max_tokens: ids.length, temperature: 0 });
+          answers.push(tokens.completion);
+        }
+        await chord.dispose();
+        return answers;
+      },
+      { url, wanted },
+    );
+    for (const [i, { name: prompt, ids }] of wanted.entries()) {
+      expect(answers[i], prompt).toEqual(ids);
+      expect(ids.length, prompt).toBeGreaterThan(7);
+    }
+  });
+}

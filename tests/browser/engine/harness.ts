@@ -1,0 +1,53 @@
+/** A page with the built package, served beside the reference models; what the specs run in it. */
+import { readFileSync } from "node:fs";
+import { homedir } from "node:os";
+import { dirname, join } from "node:path";
+import { test as base, type Page } from "@playwright/test";
+import type { Chord as ChordClass } from "wasm-chord";
+import { startServer, type TestServer } from "../server/index.ts";
+
+const root = join(import.meta.dirname, "../../..");
+/** The tiny model of the goldens. */
+export const TINY = "v2k-llama-Q4_K_M";
+export const SMOL = "SmolLM2-135M-Instruct.Q4_1";
+const smolPath = process.env.WASM_CHORD_SMOLLM2 ?? join(homedir(), `.cache/wasm-chord/models/${SMOL}.gguf`);
+
+declare global {
+  var Chord: typeof ChordClass;
+}
+
+export interface GoldenPrompt {
+  name: string;
+  prompt_ids: number[];
+  ids: number[];
+  topk: [number, number][][];
+  eog_at: number;
+}
+
+/** The reference's prompts with as many of its ids as count: up to its own ties, and the end of generation. */
+export function golden(model: string): { name: string; prompt: number[]; ids: number[] }[] {
+  const file = join(root, `tests/data/run/${model}.deq.json`);
+  const { prompts } = JSON.parse(readFileSync(file, "utf8")) as { prompts: GoldenPrompt[] };
+  return prompts.map((p) => {
+    const tie = p.topk.findIndex(([first, second]) => (first?.[1] ?? 0) - (second?.[1] ?? 0) < 0.01);
+    const end = [tie, p.eog_at].filter((at) => at >= 0);
+    return { name: p.name, prompt: p.prompt_ids, ids: p.ids.slice(0, Math.min(p.ids.length, ...end)) };
+  });
+}
+
+export const test = base.extend<{ server: TestServer; chordPage: Page }>({
+  server: async ({}, use) => {
+    const server = await startServer({ roots: { "/pkg/": join(root, "pkg/dist/"), "/models/": join(root, "tests/data/models/"), "/cached/": dirname(smolPath) } });
+    const script = 'import { Chord } from "/pkg/index.js"; globalThis.Chord = Chord;';
+    server.serve("/", { body: `<!doctype html><title>wasm-chord</title><script type="module">${script}</script>`, type: "text/html" });
+    await use(server);
+    await server.close();
+  },
+  chordPage: async ({ page, server }, use) => {
+    page.on("console", (message) => console.log(`[page] ${message.text()}`));
+    page.on("pageerror", (error) => console.log(`[page] ${error.message}`));
+    await page.goto(`${server.url}/`);
+    await page.waitForFunction(() => "Chord" in globalThis);
+    await use(page);
+  },
+});
