@@ -33,11 +33,15 @@ export class Entry {
     this.unfinished = !journal?.complete;
   }
 
-  /** The complete entry of this URL, for reading beside other readers; null where there is none, or another SHA-256 is wanted. */
-  static async openComplete(url: string, sha256: string | undefined): Promise<Entry | null> {
+  /**
+   * The complete entry of this URL, for reading beside other readers; null where there is none, or another SHA-256 is wanted.
+   * `unproven`: one whose SHA-256 was never computed will do.
+   */
+  static async openComplete(url: string, sha256: string | undefined, unproven = false): Promise<Entry | null> {
+    const usable = (journal: Journal | null): boolean => vouches(journal, sha256) || (unproven && mayBe(journal, sha256));
     const key = await keyOf(url);
     const directory = await existing();
-    if (!directory || !usable(await journalOf(directory, key), sha256)) {
+    if (!directory || !usable(await journalOf(directory, key))) {
       return null;
     }
     const release = await hold(key, "shared");
@@ -46,7 +50,7 @@ export class Entry {
     }
     try {
       const journal = await journalOf(directory, key);
-      if (usable(journal, sha256)) {
+      if (usable(journal)) {
         const data = await openReading(directory, dataName(key));
         await touch(directory, key);
         return new Entry(journal, url, key, directory, release, data, null);
@@ -75,7 +79,7 @@ export class Entry {
       const bytes = new Uint8Array(lines.getSize());
       lines.read(bytes, { at: 0 });
       let journal = parseJournal(bytes);
-      if (journal?.complete && !usable(journal, sha256)) {
+      if (journal?.complete && !mayBe(journal, sha256)) {
         journal = null;
       }
       return new Entry(journal, url, key, directory, release, readingOf(data), { data, journal: lines });
@@ -84,6 +88,11 @@ export class Entry {
       await release();
       throw error;
     }
+  }
+
+  /** Whether the checked pieces of this entry are a file of this SHA-256. */
+  proves(sha256: string | undefined): boolean {
+    return vouches(this.journal, sha256);
   }
 
   get writable(): boolean {
@@ -145,10 +154,13 @@ export class Entry {
     }
   }
 
+  /** Says so in the journal, unless it says as much already. */
   complete(size: number, sha256: string | null): void {
     this.commit();
-    this.append(completeLine(size, sha256));
-    this.unfinished = false;
+    if (this.unfinished || (sha256 !== null && sha256 !== this.journal?.sha256)) {
+      this.append(completeLine(size, sha256));
+      this.unfinished = false;
+    }
   }
 
   private append(line: string): void {
@@ -230,8 +242,14 @@ async function journalOf(directory: FileSystemDirectoryHandle, key: string): Pro
   return file && parseJournal(file.bytes);
 }
 
-function usable(journal: Journal | null, sha256: string | undefined): boolean {
+/** Complete, and of this SHA-256 where one is wanted. */
+function vouches(journal: Journal | null, sha256: string | undefined): boolean {
   return journal !== null && journal.complete && (sha256 === undefined || sha256.toLowerCase() === journal.sha256);
+}
+
+/** Complete, and not known to be of another SHA-256. */
+function mayBe(journal: Journal | null, sha256: string | undefined): boolean {
+  return vouches(journal, sha256) || (journal !== null && journal.complete && journal.sha256 === null);
 }
 
 /** Sets the journal's time of change, which is the time of last use, by writing its first byte once more. */

@@ -76,12 +76,14 @@ export class UrlFeed implements Feed {
   }
 
   get unproven(): boolean {
-    return this.entry ? this.outdated || !this.entry.journal?.complete : this.options.sha256 !== undefined;
+    return this.outdated || !this.entry?.proves(this.options.sha256);
   }
 
   private async openEntry(): Promise<void> {
     try {
-      const entry = (await Entry.openComplete(this.url, this.options.sha256)) ?? (await Entry.openForWriting(this.url, this.options.sha256));
+      const { url, options } = this;
+      const entry =
+        (await Entry.openComplete(url, options.sha256)) ?? (await Entry.openForWriting(url, options.sha256)) ?? (await Entry.openComplete(url, options.sha256, true));
       if (entry) {
         this.adopt(entry);
       } else {
@@ -260,7 +262,7 @@ export class UrlFeed implements Feed {
   }
 
   async finish(sha256: string | null): Promise<void> {
-    if (this.entry?.writable && !this.entry.journal?.complete && this.size !== null) {
+    if (this.entry?.writable && this.size !== null) {
       try {
         this.entry.complete(this.size, sha256);
       } catch (error) {

@@ -18,18 +18,18 @@ export type { DownloadProgress, OpenOptions } from "./options.js";
 /** Opens a model for reading all of it, forwards. Whoever opens closes. An abort of the signal closes too, and keeps what is verified. */
 export async function openSource(source: ModelSource, options: OpenOptions): Promise<OpenedSource> {
   throwIfAborted(options.signal);
-  const wanted = options.sha256 === undefined ? null : await runningHash();
-  const held = heldSource(source, options, wanted);
+  const hash = options.sha256 === undefined ? null : await runningHash();
+  const held = heldSource(source, options, hash);
   if (held) {
     return held;
   }
   if (source instanceof ReadableStream) {
-    return new ForwardSource("the stream", new StreamFeed(source, wanted !== null), options, 0, wanted);
+    return new ForwardSource("the stream", new StreamFeed(source), options, 0, hash);
   }
   const url = urlOf(source);
   const cache = cacheable(url) ? options.cache : "none";
   const feed = await opening(options.signal, (onMake) => UrlFeed.open(url, { ...options, cache }, onMake));
-  return new ForwardSource(url, feed, options, READ_AHEAD, feed.unproven ? (wanted ?? (await runningHash())) : null);
+  return new ForwardSource(url, feed, options, READ_AHEAD, feed.unproven ? hash : null);
 }
 
 /** Opens a model for reading its header, without downloading more than that. `finish` and SHA-256 mean nothing here. */

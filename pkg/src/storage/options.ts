@@ -39,11 +39,11 @@ export interface Feed {
   readonly networkBytes: number;
   readonly cachedBytes: number;
   readonly cacheFailed: string | null;
-  /** Whether the whole file must be hashed: nothing yet vouches for its SHA-256. */
+  /** Whether a wanted SHA-256 is still to be computed: the cache does not vouch for it. */
   readonly unproven: boolean;
   /** The next piece, null after the last. Calls come one at a time. */
   next(): Promise<Bytes | null>;
-  /** All pieces were taken: an entry of the cache is complete, with this SHA-256. */
+  /** All pieces were taken: an entry of the cache is complete, with this SHA-256 where it was computed. */
   finish(sha256: string | null): Promise<void>;
   /** The file is not what it should be: drops the entry of the cache. */
   discard(): Promise<void>;

@@ -7,14 +7,12 @@ export class StreamFeed implements Feed {
   readonly networkBytes = 0;
   readonly cachedBytes = 0;
   readonly cacheFailed = null;
+  readonly unproven = true;
   private readonly reader: ReadableStreamDefaultReader<Uint8Array>;
   private chunk: Uint8Array = new Uint8Array();
   private at = 0;
 
-  constructor(
-    stream: ReadableStream<Uint8Array>,
-    readonly unproven: boolean,
-  ) {
+  constructor(stream: ReadableStream<Uint8Array>) {
     if (stream.locked) {
       throw wrongUse("the stream is being read already", "Give a stream that nobody has taken a reader of.");
     }

@@ -136,7 +136,14 @@ test("list and delete", async ({ tab, server }) => {
   const entries = await listed(tab.must({ op: "list" }));
   expect(entries).toEqual([one, two].map(({ url, size }) => ({ url, size, cachedBytes: size, complete: true, lastUsed: expect.any(Number) })));
   expect(entries.every(({ lastUsed }) => lastUsed >= began && lastUsed <= Date.now() + 2000)).toBe(true);
-  await tab.must({ op: "delete", url: `${one.url}#part` });
+  // The page itself sees the same, may delete, and asks for storage to be kept.
+  const page = await tab.page.evaluate(async (url) => {
+    const storage = (await import(`${location.origin}/storage-page.js`)) as typeof import("../../../pkg/src/storage/index.js");
+    const before = await storage.cacheList();
+    await storage.cacheDelete(url);
+    return { before, kept: await storage.askPersistence() };
+  }, `${one.url}#part`);
+  expect(page).toEqual({ before: entries, kept: expect.any(Boolean) });
   expect((await listed(tab.must({ op: "list" }))).map(({ url }) => url)).toEqual([two.url]);
   await tab.must({ op: "delete", url: one.url });
   await tab.must({ op: "delete" });

@@ -77,9 +77,8 @@ export const test = base.extend<Fixtures, { server: TestServer; browserContext: 
   server: [
     async ({}, use) => {
       const server = await startServer();
-      const entry = join(import.meta.dirname, "worker.ts");
-      const bundle = await build({ entryPoints: [entry], bundle: true, write: false, format: "esm", target: "es2022" });
-      server.serve("/storage-worker.js", { body: bundle.outputFiles[0]?.text ?? "", type: "text/javascript" });
+      server.serve("/storage-worker.js", { body: await bundle("worker.ts"), type: "text/javascript" });
+      server.serve("/storage-page.js", { body: await bundle("../../../pkg/src/storage/index.ts"), type: "text/javascript" });
       server.serve("/storage.html", { body: PAGE, type: "text/html" });
       await use(server);
       await server.close();
@@ -113,6 +112,11 @@ export const test = base.extend<Fixtures, { server: TestServer; browserContext: 
     await use(tab);
   },
 });
+
+async function bundle(path: string): Promise<string> {
+  const result = await build({ entryPoints: [join(import.meta.dirname, path)], bundle: true, write: false, format: "esm", target: "es2022" });
+  return result.outputFiles[0]?.text ?? "";
+}
 
 let files = 0;
 

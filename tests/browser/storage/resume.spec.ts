@@ -64,12 +64,22 @@ test("a complete file is read without a request, and both sums hold", async ({ t
 
 test("a wrong SHA-256 is E_HASH and leaves nothing; the right one then loads", async ({ tab, server }) => {
   const made = madeUp(server, 2 * MIB + 7);
+  const listed = async () => (await tab.must({ op: "list" })).value as { url: string }[];
   const wrong = await tab.load(made.url, made, { cache: "opfs", sha256: "0".repeat(64) });
   expect(wrong.error).toMatchObject({ code: "E_HASH" });
   expect(wrong.error?.message).toContain(sha256(made));
-  expect((await tab.must({ op: "list" })).value).toEqual([]);
+  expect(await listed()).toEqual([]);
   expect((await tab.must({ op: "files" })).value).toEqual([]);
   expect((await tab.load(made.url, made, { cache: "opfs", sha256: sha256(made) })).error).toBeNull();
+  // A sum that nobody asked for is computed when someone does: from the cache, once.
+  const later = madeUp(server, 2 * MIB + 7);
+  await tab.load(later.url, later, { cache: "opfs" });
+  expect(await tab.load(later.url, later, { cache: "opfs", sha256: sha256(later) })).toMatchObject({ error: null, networkBytes: 0 });
+  expect((await tab.load(later.url, later, { cache: "opfs", sha256: sha256(later) })).networkBytes).toBe(0);
+  const unknown = madeUp(server, 2 * MIB + 7);
+  await tab.load(unknown.url, unknown, { cache: "opfs" });
+  expect((await tab.load(unknown.url, unknown, { cache: "opfs", sha256: "0".repeat(64) })).error).toMatchObject({ code: "E_HASH" });
+  expect((await listed()).map(({ url }) => url).sort()).toEqual([made.url, later.url].sort());
   // A complete entry with another sum than the one wanted now is not used.
   made.file.seed = 4711;
   const other = { seed: 4711, size: made.size };

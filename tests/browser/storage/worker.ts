@@ -54,11 +54,21 @@ async function read(call: ReadCall): Promise<void> {
     const length = Math.min(call.step ?? 3_000_001, call.to - at);
     const bytes = await opened.read(at, length);
     const expected = fileBytes(call.seed, at, length);
-    if (bytes.length !== length || bytes.some((byte, i) => byte !== expected[i])) {
+    if (!same(bytes, expected)) {
       throw new Error(`wrong bytes between ${at} and ${at + length}`);
     }
     at += length;
   }
+}
+
+/** A plain loop: `every` with a closure takes ten times as long, and there are many MiB. */
+function same(a: Uint8Array, b: Uint8Array): boolean {
+  for (let i = 0; i < b.length; i++) {
+    if (a[i] !== b[i]) {
+      return false;
+    }
+  }
+  return a.length === b.length;
 }
 
 async function run(call: Call): Promise<unknown> {
