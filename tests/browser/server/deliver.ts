@@ -66,7 +66,7 @@ function cors(faults: Faults): Record<string, string> {
   if (faults.noCors) {
     return {};
   }
-  const exposed = faults.hideHeaders ? {} : { "Access-Control-Expose-Headers": "ETag, Content-Range, Accept-Ranges, Content-Encoding" };
+  const exposed: Record<string, string> = faults.hideHeaders ? {} : { "Access-Control-Expose-Headers": "ETag, Content-Range, Accept-Ranges, Content-Encoding" };
   return { "Access-Control-Allow-Origin": "*", ...exposed };
 }
 
