@@ -108,19 +108,33 @@ test("system prompt and sampling reach the model, numbers are kept within their 
   await expect(panel.getByLabel("System prompt")).toHaveValue("Be brief.");
 });
 
-test("a long answer keeps the page free: no task over 50 ms, and what is read stays in place", async ({ chat }) => {
+test("a long answer: no task of the page over 50 ms", async ({ chat }) => {
   await withModel(chat);
-  await chat.evaluate(() => {
-    const times: number[] = [];
-    Object.assign(window, { longTasks: times });
-    new PerformanceObserver((list) => times.push(...list.getEntries().map((entry) => entry.duration))).observe({ type: "longtask" });
-  });
+  await input(chat).fill("huge");
+  // Nothing is asked of the page meanwhile: a look by the test would be a task of its own.
+  const tasks = await chat.evaluate(
+    () =>
+      new Promise<number[]>((resolve) => {
+        const times: number[] = [];
+        new PerformanceObserver((list) => times.push(...list.getEntries().map((entry) => Math.round(entry.duration)))).observe({ type: "longtask" });
+        new MutationObserver(() => {
+          if (document.querySelector(".answer[aria-busy=false]") !== null) {
+            setTimeout(() => resolve(times), 300);
+          }
+        }).observe(document.querySelector("main") as Element, { subtree: true, attributes: true, attributeFilter: ["aria-busy"] });
+        (document.querySelector(".send") as HTMLElement).click();
+      }),
+  );
+  await expect(answers(chat)).toContainText("number 119");
+  expect(tasks.filter((ms) => ms > 50)).toEqual([]);
+});
+
+test("what is being read stays in place while the answer grows", async ({ chat }) => {
+  await withModel(chat);
   await input(chat).fill("huge");
   await input(chat).press("Enter");
   await expect(answers(chat)).toContainText("number 30");
-  // Scrolled away from the end, the view does not move while the answer grows.
-  const log = chat.getByRole("log");
-  await log.evaluate((box) => (box.scrollTop = 200));
+  await chat.getByRole("log").evaluate((box) => (box.scrollTop = 200));
   const heading = chat.getByRole("heading", { name: "Part 2", exact: true });
   const before = await heading.boundingBox();
   await expect(answers(chat)).toContainText("number 119");
@@ -128,6 +142,4 @@ test("a long answer keeps the page free: no task over 50 ms, and what is read st
   await finished(chat);
   await chat.getByRole("button", { name: "To the latest message" }).click();
   await expect(answers(chat).getByText("number 119")).toBeInViewport();
-  const longest = await chat.evaluate(() => Math.max(0, ...(window as unknown as { longTasks: number[] }).longTasks));
-  expect(longest, "longest task in ms").toBeLessThanOrEqual(50);
 });

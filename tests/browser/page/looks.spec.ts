@@ -62,10 +62,10 @@ for (const { name, width, height, scheme } of WINDOWS) {
     await chat.keyboard.press("Escape");
     if (name === "phone") {
       await chat.getByRole("button", { name: "Conversations" }).click();
-      await expect(chat.getByRole("button", { name: "New chat" })).toBeFocused();
+      await expect(chat.getByRole("button", { name: "New chat", exact: true })).toBeFocused();
       await shoot(chat, `${name}-9-drawer`);
       await chat.keyboard.press("Escape");
-      await expect(chat.getByRole("button", { name: "New chat" })).toBeHidden();
+      await expect(chat.getByRole("button", { name: "New chat", exact: true })).toBeHidden();
     }
   });
 }

@@ -68,7 +68,7 @@ test("errors are in words, and their first button helps", async ({ chat }) => {
   for (const size of ["2048", "1024"]) {
     await expect(alert).toContainText("The GPU has not enough memory");
     await alert.getByRole("button", { name: "Use a smaller context" }).click();
-    await expect(chat.getByLabel("Context", { exact: true })).toHaveValue(size);
+    await expect(chat.getByRole("combobox", { name: "Context" })).toHaveValue(size);
     await chat.getByRole("button", { name: "Load", exact: true }).click();
   }
   await expect(chat.getByRole("heading", { name: "Ask something" })).toBeVisible();
@@ -101,6 +101,11 @@ test("while chatting: a lost GPU is loaded again, a full context begins a new ch
   await expect(chat.getByText("The conversation is too long for the context")).toBeVisible();
   // The question stays, to be edited or asked again.
   await expect(chat.getByRole("button", { name: "Answer", exact: true })).toBeVisible();
+  await chat.getByRole("button", { name: "Use a larger context" }).click();
+  await expect(chat.getByRole("combobox", { name: "Context" })).toHaveValue("8192");
+  await chat.getByRole("dialog").getByRole("button", { name: "Load", exact: true }).click();
+  await expect(chat.getByRole("meter", { name: "Context used" })).toHaveAttribute("max", "8192");
+  await chat.getByRole("button", { name: "Answer", exact: true }).click();
   await chat.getByRole("button", { name: "Start a new chat" }).click();
   await expect(chat.getByRole("heading", { name: "Ask something" })).toBeVisible();
 });

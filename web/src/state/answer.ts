@@ -216,7 +216,9 @@ function finish(id: string, messageId: string, { text, part, problem }: Result):
     updateMessage(id, messageId, { text, ...part });
   }
   if (problem !== null) {
+    // Its box is an alert: it speaks for itself.
     failure.value = { conversation: id, problem };
+    return;
   }
-  announce(problem !== null ? `${problem.title}.` : part.ended === "stopped" ? "Stopped." : `Answer: ${text}`);
+  announce(part.ended === "stopped" ? "Stopped." : `Answer: ${text}`);
 }

@@ -177,6 +177,14 @@ export async function reload(): Promise<void> {
   }
 }
 
+/** For a conversation that outgrew the loaded model's context: its plan again, with twice as much. */
+export async function planLarger(): Promise<void> {
+  const now = loaded.peek();
+  if (now !== null) {
+    await plan(now.choice, now.info.contextLength * 2);
+  }
+}
+
 /** After a failed load: the plan again, with half the context. */
 export async function planSmaller(failed: Extract<Pick, { phase: "failed" }>): Promise<void> {
   await plan(failed.choice, Math.max(SMALLEST_CONTEXT, Math.floor((failed.contextLength ?? USUAL_CONTEXT * 2) / 2)));

@@ -1,7 +1,7 @@
 /** Errors as a person reads them: what happened, what to do, and the buttons that do it. */
 import { ChordError } from "wasm-chord";
 
-export type Remedy = "retry" | "smaller-context" | "choose-another" | "clear-cache" | "new-chat" | "reload-model";
+export type Remedy = "retry" | "smaller-context" | "larger-context" | "choose-another" | "clear-cache" | "new-chat" | "reload-model";
 
 export interface Problem {
   title: string;
@@ -44,9 +44,9 @@ const RULES: Rule[] = [
   { prefix: "E_OUT_OF_MEMORY", title: "There is not enough memory", remedies: ["smaller-context", "choose-another"] },
   { prefix: "E_FIT", title: "The model does not fit on this GPU", remedies: ["smaller-context", "choose-another"] },
   { prefix: "E_ADAPTER_LIMIT", title: "The model does not fit on this GPU", remedies: ["smaller-context", "choose-another"] },
-  { prefix: "E_CTX", title: "The conversation is too long for the context", remedies: ["new-chat", "reload-model"] },
-  { prefix: "E_CONTEXT", title: "The conversation is too long for the context", remedies: ["new-chat", "reload-model"] },
-  { prefix: "E_KV_FULL", title: "The conversation is too long for the context", remedies: ["new-chat", "reload-model"] },
+  { prefix: "E_CTX", title: "The conversation is too long for the context", remedies: ["new-chat", "larger-context"] },
+  { prefix: "E_CONTEXT", title: "The conversation is too long for the context", remedies: ["new-chat", "larger-context"] },
+  { prefix: "E_KV_FULL", title: "The conversation is too long for the context", remedies: ["new-chat", "larger-context"] },
   { prefix: "E_DEVICE", title: "The GPU stopped answering", remedies: ["reload-model", "smaller-context"] },
   { prefix: "E_GPU", title: "The GPU stopped answering", remedies: ["reload-model", "smaller-context"] },
   { prefix: "E_WORKER", title: "The engine stopped", remedies: ["reload-model"] },
@@ -68,9 +68,18 @@ function applicable(remedies: Remedy[], stage: Stage): Remedy[] {
     if (stage === "chat") {
       return remedy === "smaller-context" ? "choose-another" : remedy;
     }
+    if (remedy === "larger-context") {
+      return "smaller-context";
+    }
     return remedy === "reload-model" || remedy === "new-chat" ? "retry" : remedy;
   });
   return [...new Set(swapped)];
+}
+
+/** A message as a sentence: the package's begin in lower case, to be read after a name. */
+function sentence(text: string): string {
+  const trimmed = text.trim();
+  return trimmed === "" || /[.!?]$/.test(trimmed) ? trimmed.charAt(0).toUpperCase() + trimmed.slice(1) : `${trimmed.charAt(0).toUpperCase()}${trimmed.slice(1)}.`;
 }
 
 export function problemOf(error: unknown, stage: Stage): Problem {
@@ -81,8 +90,8 @@ export function problemOf(error: unknown, stage: Stage): Problem {
   const rule = RULES.find(({ prefix }) => error.code === prefix || error.code.startsWith(`${prefix}_`)) ?? USUAL[stage];
   return {
     title: rule.title,
-    message: error.message,
-    help: error.help,
+    message: sentence(error.message),
+    help: sentence(error.help),
     code: error.code,
     remedies: applicable(rule.remedies, stage),
   };

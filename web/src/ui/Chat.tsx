@@ -2,7 +2,7 @@ import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { failure, growing, regenerate, running } from "../state/answer.js";
 import { current, openChat } from "../state/chats.js";
 import { choosing } from "../state/layout.js";
-import { loaded, reload } from "../state/model.js";
+import { loaded, planLarger, reload } from "../state/model.js";
 import type { Remedy } from "../state/problems.js";
 import { setDraft } from "./Composer.js";
 import { Icon } from "./Icon.js";
@@ -24,6 +24,11 @@ function act(remedy: Remedy): void {
     case "reload-model":
       failure.value = null;
       void reload();
+      break;
+    case "larger-context":
+      failure.value = null;
+      choosing.value = true;
+      void planLarger();
       break;
     case "retry":
       if (id !== null && latest !== undefined) {

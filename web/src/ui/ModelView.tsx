@@ -21,6 +21,7 @@ function act(failed: Failed, remedy: Remedy): void {
     case "choose-another":
       cancel();
       break;
+    case "larger-context":
     case "reload-model":
       void load(failed.choice, failed.contextLength);
       break;

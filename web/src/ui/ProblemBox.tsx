@@ -4,6 +4,7 @@ import { Icon } from "./Icon.js";
 const LABELS: Record<Remedy, string> = {
   retry: "Try again",
   "smaller-context": "Use a smaller context",
+  "larger-context": "Use a larger context",
   "choose-another": "Choose another model",
   "clear-cache": "Clear the stored copy",
   "new-chat": "Start a new chat",
