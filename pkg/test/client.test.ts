@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { getEventListeners } from "node:events";
 import { test } from "node:test";
 import { Client } from "../src/client.js";
 import { AbortError, DeviceError, DownloadError, UsageError } from "../src/errors.js";
@@ -85,6 +86,7 @@ test("a signal that has fired sends nothing; one that fires after the answer nei
   const other = client.call("stats", null, { signal: controller.signal });
   worker.done(worker.of("stats")[0]?.id ?? -1, 1);
   assert.equal(await other.output, 1);
+  assert.deepEqual(getEventListeners(controller.signal, "abort"), [], "a signal kept for long would collect listeners");
   controller.abort();
   assert.deepEqual(worker.aborted, []);
 });

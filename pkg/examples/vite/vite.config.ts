@@ -1,6 +1,6 @@
 import { defineConfig } from "vite";
 
 export default defineConfig({
-  // The development server would move the package's script away from its worker.
+  // Before version 8 the development server moves the package's script away from its worker.
   optimizeDeps: { exclude: ["wasm-chord"] },
 });
