@@ -3,7 +3,11 @@ import type { WireError } from "./protocol.js";
 
 /** `message` says what went wrong and where, `help` what to do about it. `code` stays the same across versions. */
 export class ChordError extends Error {
-  override readonly name: string = "ChordError";
+  static {
+    // On the prototype, so that it stands at the head of the stack too.
+    this.prototype.name = "ChordError";
+  }
+
   readonly code: string;
   readonly help: string;
 
@@ -14,29 +18,46 @@ export class ChordError extends Error {
   }
 }
 
+// Each kind has a name of its own in the types, or the compiler would take them all for one.
+
 /** Stopped by an AbortSignal. Named "AbortError", as `fetch` names its own, so existing checks by name hold. */
 export class AbortError extends ChordError {
-  override readonly name: string = "AbortError";
+  declare name: "AbortError";
+  static {
+    this.prototype.name = "AbortError";
+  }
 }
 
 /** The bytes of a model did not arrive, or not as announced: network, server, cache, check sum. */
 export class DownloadError extends ChordError {
-  override readonly name: string = "DownloadError";
+  declare name: "DownloadError";
+  static {
+    this.prototype.name = "DownloadError";
+  }
 }
 
 /** The file is not a model that the engine runs. */
 export class ModelError extends ChordError {
-  override readonly name: string = "ModelError";
+  declare name: "ModelError";
+  static {
+    this.prototype.name = "ModelError";
+  }
 }
 
 /** The browser, the adapter or the worker cannot go on: no WebGPU, too little memory, device lost. */
 export class DeviceError extends ChordError {
-  override readonly name: string = "DeviceError";
+  declare name: "DeviceError";
+  static {
+    this.prototype.name = "DeviceError";
+  }
 }
 
 /** The call itself is wrong: a parameter, an order of calls. */
 export class UsageError extends ChordError {
-  override readonly name: string = "UsageError";
+  declare name: "UsageError";
+  static {
+    this.prototype.name = "UsageError";
+  }
 }
 
 type ErrorClass = new (code: string, message: string, help: string, options?: ErrorOptions) => ChordError;

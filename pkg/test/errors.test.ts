@@ -18,6 +18,7 @@ test("an error crosses the worker's border and keeps class, code, message and he
     const back = errors.fromWire(wire);
     assert.equal(back.constructor, kind, code);
     assert.equal(back.name, kind.name);
+    assert.ok(back.stack?.startsWith(`${kind.name}: what`), String(back.stack));
     assert.deepEqual([back.code, back.message, back.help], [code, "what", "do"]);
     assert.ok(back instanceof Error && back instanceof errors.ChordError);
   }

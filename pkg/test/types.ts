@@ -2,11 +2,13 @@
 import type { LanguageModelV4, ProviderV4 } from "@ai-sdk/provider";
 import type OpenAI from "openai";
 import { createChord } from "../src/ai-sdk.js";
+import { DownloadError } from "../src/index.js";
 import type {
   ChatCompletion,
   ChatCompletionChunk,
   ChatCompletionParams,
   Chord,
+  ChordError,
   ChunkStream,
   Completion,
   CompletionParams,
@@ -73,3 +75,8 @@ export const many: ChatCompletionParams = { messages: [], n: 2 };
 export const image: ChatCompletionParams = { messages: [{ role: "user", content: [{ type: "image_url", image_url: { url: "x" } }] }] };
 // @ts-expect-error -- and tools
 export const tools: ChatCompletionParams = { messages: [], tools: [] };
+
+/** After one kind of error is excluded, the others are still there. */
+export function otherKind(error: ChordError): string {
+  return error instanceof DownloadError ? "download" : error.code;
+}
