@@ -58,10 +58,10 @@ export async function openReading(directory: FileSystemDirectoryHandle, name: st
 export function readingOf(handle: SyncHandle): Reading {
   return {
     size: handle.getSize(),
-    read: (at, length) => {
+    read: async (at, length) => {
       const bytes = new Uint8Array(length);
       const count = handle.read(bytes, { at });
-      return Promise.resolve(count === length ? bytes : bytes.subarray(0, count));
+      return count === length ? bytes : bytes.subarray(0, count);
     },
     close: () => handle.close(),
   };

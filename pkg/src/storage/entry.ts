@@ -105,7 +105,8 @@ export class Entry {
     if (digest === undefined) {
       return null;
     }
-    const bytes = await this.data.read(index * PIECE, length);
+    // What cannot be read, because the site's data is being cleared for example, is as good as missing.
+    const bytes = await this.data.read(index * PIECE, length).catch(() => new Uint8Array());
     return bytes.length === length && (await digestOf(bytes)) === digest ? bytes : null;
   }
 

@@ -1,6 +1,8 @@
 /** Progress of a download, at most ten times a second, with its speed over the last seconds. */
 import type { DownloadProgress, Feed } from "./options.js";
 
+type Counted = Pick<Feed, "size" | "networkBytes" | "cachedBytes">;
+
 const EVERY_MS = 100;
 const WINDOW_MS = 3000;
 
@@ -9,7 +11,7 @@ export class Meter {
   private reported = -Infinity;
 
   constructor(
-    private readonly feed: Feed,
+    private readonly of: Counted,
     private readonly tell: ((progress: DownloadProgress) => void) | undefined,
   ) {}
 
@@ -20,11 +22,11 @@ export class Meter {
       return;
     }
     this.reported = now;
-    this.samples.push({ at: now, bytes: this.feed.networkBytes });
+    this.samples.push({ at: now, bytes: this.of.networkBytes });
     while (this.samples.length > 2 && now - (this.samples[0]?.at ?? now) > WINDOW_MS) {
       this.samples.shift();
     }
-    this.tell({ loaded, total: this.feed.size, cached: this.feed.cachedBytes, bytesPerSecond: this.speed() });
+    this.tell({ loaded, total: this.of.size, cached: this.of.cachedBytes, bytesPerSecond: this.speed() });
   }
 
   private speed(): number {

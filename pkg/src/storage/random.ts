@@ -2,7 +2,8 @@
 import type { OpenedSource } from "../source.js";
 import { aborted, throwIfAborted, unreadable, wrongHash, wrongLength } from "./faults.js";
 import type { RunningHash } from "./hash.js";
-import { PIECE, type DownloadProgress, type OpenOptions } from "./options.js";
+import { Meter } from "./meter.js";
+import { PIECE, type OpenOptions } from "./options.js";
 
 type ReadAt = (offset: number, length: number) => Promise<Uint8Array>;
 
@@ -11,7 +12,8 @@ export class HeldSource implements OpenedSource {
   readonly cachedBytes = 0;
   readonly cacheFailed = null;
   private hashed = 0;
-  private reported = 0;
+  private loaded = 0;
+  private readonly meter: Meter;
 
   /** `hash`: present where the whole is to be hashed. */
   constructor(
@@ -20,7 +22,9 @@ export class HeldSource implements OpenedSource {
     private readonly readAt: ReadAt,
     private readonly options: OpenOptions,
     private readonly hash: RunningHash | null,
-  ) {}
+  ) {
+    this.meter = new Meter(this, options.onDownload);
+  }
 
   async read(offset: number, length: number): Promise<Uint8Array> {
     throwIfAborted(this.options.signal);
@@ -34,13 +38,14 @@ export class HeldSource implements OpenedSource {
       this.hash.update(bytes.subarray(this.hashed - offset));
       this.hashed = end;
     }
-    this.report(end);
+    this.loaded = Math.max(this.loaded, end);
+    this.meter.report(this.loaded, false);
     return bytes;
   }
 
   async finish(): Promise<void> {
     await this.hashUpTo(this.size);
-    this.report(this.size);
+    this.meter.report(this.size, true);
     const expected = this.options.sha256?.toLowerCase();
     const sha256 = this.hash?.digest();
     if (expected !== undefined && sha256 !== undefined && sha256 !== expected) {
@@ -50,12 +55,6 @@ export class HeldSource implements OpenedSource {
 
   close(): Promise<void> {
     return Promise.resolve();
-  }
-
-  private report(loaded: number): void {
-    this.reported = Math.max(this.reported, loaded);
-    const progress: DownloadProgress = { loaded: this.reported, total: this.size, cached: 0, bytesPerSecond: 0 };
-    this.options.onDownload?.(progress);
   }
 
   private async hashUpTo(offset: number): Promise<void> {
