@@ -108,25 +108,44 @@ test("system prompt and sampling reach the model, numbers are kept within their 
   await expect(panel.getByLabel("System prompt")).toHaveValue("Be brief.");
 });
 
-test("a long answer: no task of the page over 50 ms", async ({ chat }) => {
+interface TraceEvent {
+  name: string;
+  ph: string;
+  pid: number;
+  tid: number;
+  args: { name?: string };
+  /** Processor time, in µs. */
+  tdur?: number;
+}
+
+/** Processor time of each task of the page's main thread, in ms: on a busy machine the clock counts other people's work, too. */
+function taskTimes(trace: Buffer): number[] {
+  const { traceEvents } = JSON.parse(trace.toString()) as { traceEvents: TraceEvent[] };
+  const thread = ({ pid, tid }: TraceEvent) => `${pid}:${tid}`;
+  const mains = new Set(traceEvents.filter(({ name, args }) => name === "thread_name" && args.name === "CrRendererMain").map(thread));
+  return traceEvents.filter((event) => event.ph === "X" && event.name === "RunTask" && mains.has(thread(event))).map(({ tdur }) => (tdur ?? 0) / 1000);
+}
+
+test("a long answer: no task of the page over 50 ms", async ({ chat, browser }) => {
   await withModel(chat);
   await input(chat).fill("huge");
+  await browser.startTracing(chat, { categories: ["toplevel", "devtools.timeline", "disabled-by-default-devtools.timeline"] });
   // Nothing is asked of the page meanwhile: a look by the test would be a task of its own.
-  const tasks = await chat.evaluate(
+  await chat.evaluate(
     () =>
-      new Promise<number[]>((resolve) => {
-        const times: number[] = [];
-        new PerformanceObserver((list) => times.push(...list.getEntries().map((entry) => Math.round(entry.duration)))).observe({ type: "longtask" });
+      new Promise<void>((resolve) => {
         new MutationObserver(() => {
           if (document.querySelector(".answer[aria-busy=false]") !== null) {
-            setTimeout(() => resolve(times), 300);
+            setTimeout(resolve, 300);
           }
         }).observe(document.querySelector("main") as Element, { subtree: true, attributes: true, attributeFilter: ["aria-busy"] });
         (document.querySelector(".send") as HTMLElement).click();
       }),
   );
+  const times = taskTimes(await browser.stopTracing());
   await expect(answers(chat)).toContainText("number 119");
-  expect(tasks.filter((ms) => ms > 50)).toEqual([]);
+  expect(times.length).toBeGreaterThan(100);
+  expect(Math.max(...times)).toBeLessThanOrEqual(50);
 });
 
 test("what is being read stays in place while the answer grows", async ({ chat }) => {

@@ -1,7 +1,7 @@
-/** The page, built as it ships but with the fake in the package's place, and served; a new visitor for each test. */
+/** The page, built and served: with the fake in the package's place, or as it ships. Each test is a new visitor. */
 import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { homedir, tmpdir } from "node:os";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, test as base, type Locator, type Page } from "@playwright/test";
 import { build } from "vite";
@@ -14,24 +14,29 @@ const web = join(here, "../../../web");
 /** Screenshots are kept as test output. */
 export const OUTPUT = join(here, "../output/page");
 
-export const test = base.extend<{ chat: Page; problems: string[] }, { site: TestServer }>({
-  site: [
-    async ({}, use) => {
-      const folder = mkdtempSync(join(tmpdir(), "wasm-chord-page-"));
-      await build({
-        root: web,
-        configFile: join(web, "vite.config.ts"),
-        logLevel: "error",
-        resolve: { alias: { "wasm-chord": join(here, "fake/chord.ts") } },
-        build: { outDir: folder, emptyOutDir: true },
-      });
-      const server = await startServer({ roots: { "/": folder } });
-      await use(server);
-      await server.close();
-      rmSync(folder, { recursive: true });
-    },
-    { scope: "worker" },
-  ],
+/** Builds the page into a folder of its own, serves it as long as `use` runs. `alias`: what stands in for a module. */
+async function serveBuilt(alias: Record<string, string>, roots: Record<string, string>, use: (server: TestServer) => Promise<void>): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), "wasm-chord-page-"));
+  await build({
+    root: web,
+    configFile: join(web, "vite.config.ts"),
+    logLevel: "error",
+    resolve: { alias },
+    build: { outDir: folder, emptyOutDir: true },
+  });
+  const server = await startServer({ roots: { "/": folder, ...roots } });
+  await use(server);
+  await server.close();
+  rmSync(folder, { recursive: true });
+}
+
+/** The default model, where `just setup` keeps it. */
+export const MODEL = process.env["WASM_CHORD_SMOLLM2"] ?? join(homedir(), ".cache/wasm-chord/models/SmolLM2-135M-Instruct.Q4_1.gguf");
+
+export const test = base.extend<{ chat: Page; problems: string[] }, { site: TestServer; shipped: TestServer }>({
+  site: [async ({}, use) => serveBuilt({ "wasm-chord": join(here, "fake/chord.ts") }, {}, use), { scope: "worker" }],
+  /** The page as it ships, on the package's build, with the default model under /models/. */
+  shipped: [async ({}, use) => serveBuilt({}, { "/models/": dirname(MODEL) }, use), { scope: "worker" }],
   /** Uncaught errors and console errors of the page: none are expected. */
   problems: async ({}, use) => {
     const problems: string[] = [];
