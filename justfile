@@ -7,7 +7,7 @@ set positional-arguments
 
 # install what running and testing need, fetch the default model
 @setup:
-    tools/setup.sh run test
+    tools/setup.sh run web test
 
 # answer PROMPT with the default model; arguments go to `wasm-chord run` as they are
 [no-exit-message]
@@ -43,7 +43,16 @@ set positional-arguments
 @fuzz SECONDS="60":
     tools/fuzz.sh "$1"
 
-# the bytes of the release binary
+# the npm package (pkg/dist, ready for `npm pack`) and the chat page (web/dist)
+@web:
+    tools/web.sh
+
+# build the chat page and serve it: `just demo --port 8080`
+[no-exit-message]
+@demo *ARGS:
+    tools/demo.sh "$@"
+
+# the bytes of the release binary and of the npm package; fails when the package passes 1 MB gzipped
 @size:
     tools/size.sh
 

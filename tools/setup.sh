@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs what is missing for running (`run`), for the test suite (`test`) and for a found GPU (`device BINARY`).
+# Installs what is missing for running (`run`), for the package and the page (`web`), for the test suite (`test`) and for a
+# found GPU (`device BINARY`).
 # What is there already costs a look-up and prints nothing.
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
@@ -24,12 +25,17 @@ for_test() {
     cargo clippy --version >/dev/null 2>&1 || die "clippy is missing: rustup component add clippy"
     icd_file lavapipe >/dev/null || install_packages "the lavapipe test adapter" mesa-vulkan-drivers
     icd_file swiftshader >/dev/null || install_packages "the SwiftShader test adapter and Chromium's Tint" chromium
-    have node || install_packages "node" nodejs npm
     cargo nextest --version >/dev/null 2>&1 || cargo install --locked cargo-nextest </dev/null >&2
+    for_web
+}
+
+# The npm workspace: package, chat page, browser tests.
+for_web() {
+    have node || install_packages "node" nodejs npm
     # npm writes this file last: it is older than the lock file after every change of the latter.
-    if [ ! "$root/tools/node_modules/.package-lock.json" -nt "$root/tools/package-lock.json" ]; then
-        npm ci --prefix "$root/tools" --ignore-scripts --loglevel=error </dev/null >&2
-        touch "$root/tools/node_modules/.package-lock.json"
+    if [ ! "$root/node_modules/.package-lock.json" -nt "$root/package-lock.json" ]; then
+        npm ci --prefix "$root" --ignore-scripts --loglevel=error </dev/null >&2
+        touch "$root/node_modules/.package-lock.json"
     fi
 }
 
@@ -59,9 +65,10 @@ for_device() {
 while [ $# -gt 0 ]; do
     case "$1" in
     run) for_run ;;
+    web) for_web ;;
     test) for_test && "$root/tools/default-model.sh" >/dev/null ;;
     device) for_device "$2" && shift ;;
-    *) die "setup.sh: unknown part '$1': run, test or device BINARY" 2 ;;
+    *) die "setup.sh: unknown part '$1': run, web, test or device BINARY" 2 ;;
     esac
     shift
 done

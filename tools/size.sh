@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the release binary and prints its bytes, as it is and without debug lines.
+# Prints the bytes of the release binary, as it is and without debug lines, and of the npm package, which has a limit.
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 cargo build --manifest-path "$root/Cargo.toml" --release --locked -p wasm-chord
 binary="$target/release/wasm-chord"
@@ -7,3 +7,14 @@ stripped="$(mktemp)"
 trap 'rm -f "$stripped"' EXIT
 strip -o "$stripped" "$binary"
 printf '%12d  %s\n' "$(wc -c <"$binary")" "$binary" "$(wc -c <"$stripped")" "stripped"
+
+# What a browser fetches before the model: under a million bytes, gzipped.
+"$root/tools/web.sh" >&2
+total=0
+for file in index.js worker.js engine/chord_web_bg.wasm; do
+    bytes="$(gzip -9 -c "$root/pkg/dist/$file" | wc -c)"
+    printf '%12d  pkg/dist/%s gzipped\n' "$bytes" "$file"
+    total=$((total + bytes))
+done
+printf '%12d  the package\n' "$total"
+[ "$total" -lt 1000000 ] || die "the package is no longer under 1 MB gzipped"

@@ -12,7 +12,7 @@ import { param, parseChat, parseCompletion, tokenIds } from "./params.js";
 import type { ParsedRequest } from "./params.js";
 import type { GenerateDone, Operation, Operations, TokenEvent } from "./protocol.js";
 import { spawnWorker } from "./spawn.js";
-import { cacheDelete, cacheList } from "./storage/index.js";
+import { askPersistence, cacheDelete, cacheList } from "./storage/index.js";
 import { sendSource } from "./streams.js";
 import { Turns } from "./turns.js";
 import type {
@@ -194,6 +194,10 @@ async function open<K extends "plan" | "load">(op: K, from: ModelSource, given: 
   const options = engineOptions(source, given);
   if (given.signal?.aborted) {
     throw aborted(given.signal.reason);
+  }
+  if (op === "load" && options.cache === "opfs") {
+    // Workers cannot ask. Nothing waits for the answer: without it the browser may drop the cache when space runs out.
+    void askPersistence();
   }
   const client = new Client(spawnWorker(given.workerUrl));
   const sent = sendSource(source);
