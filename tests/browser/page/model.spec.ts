@@ -152,10 +152,12 @@ test("a load that never ended is not begun by itself again", async ({ chat }) =>
 test("a file of the last visit is opened again with one click, where the browser gives a handle", async ({ chat }) => {
   // A file of the origin's own file system: its handle can be kept, and needs nobody's permission.
   await chat.addInitScript(() => {
-    DataTransferItem.prototype.getAsFileSystemHandle = async () => {
-      const root = await navigator.storage.getDirectory();
-      return root.getFileHandle("tiny.gguf", { create: true });
-    };
+    Object.assign(DataTransferItem.prototype, {
+      getAsFileSystemHandle: async () => {
+        const root = await navigator.storage.getDirectory();
+        return root.getFileHandle("tiny.gguf", { create: true });
+      },
+    });
   });
   await chat.reload();
   await withModel(chat);
