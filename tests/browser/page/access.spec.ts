@@ -1,4 +1,4 @@
-import { answers, expect, finished, input, test, withModel } from "./harness.ts";
+import { answers, ask, expect, finished, input, test, withModel } from "./harness.ts";
 
 test("by keyboard alone: skip link, model, lines, sending, stopping, editing, panel", async ({ chat }) => {
   await chat.keyboard.press("Tab");
@@ -166,18 +166,24 @@ for (const theme of ["light", "dark"] as const) {
   });
 }
 
-test("without WebGPU: what is missing and what to do; conversations can still be read", async ({ browser, site }) => {
-  const page = await browser.newPage();
-  await page.addInitScript(() => Object.defineProperty(Navigator.prototype, "gpu", { value: undefined }));
+test("without WebGPU: what is missing and what to do; conversations can still be read", async ({ chat, site }) => {
+  const noWebGpu = () => Object.defineProperty(Navigator.prototype, "gpu", { value: undefined });
+  const page = await chat.context().newPage();
+  await page.addInitScript(noWebGpu);
   await page.goto(`${site.url}/index.html`);
   await expect(page.getByRole("heading", { name: "This browser has no WebGPU" })).toBeVisible();
   await expect(page.getByText("Chrome or Edge 113 or later")).toBeVisible();
   await expect(page.getByRole("button", { name: "Check again" })).toBeVisible();
-  await page.close();
 
-  const other = await browser.newPage();
+  await withModel(chat);
+  await ask(chat, "hello");
+  await page.reload();
+  await expect(answers(page)).toContainText("You said: hello");
+  await expect(page.getByText("This browser cannot run a model here.")).toBeVisible();
+
+  const other = await chat.context().newPage();
   await other.addInitScript(() => (GPU.prototype.requestAdapter = async () => null));
   await other.goto(`${site.url}/index.html`);
+  await other.getByRole("button", { name: "New chat" }).click();
   await expect(other.getByRole("heading", { name: "No usable GPU was found" })).toBeVisible();
-  await other.close();
 });
