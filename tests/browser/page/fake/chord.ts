@@ -150,7 +150,7 @@ export class Chord {
     }
     const system = params.messages.find(({ role }) => role === "system")?.content ?? "none";
     const text = answerTo(question, `Messages: ${params.messages.length}, system: ${String(system)}, temperature: ${params.temperature ?? "unset"}.`);
-    const pieces = text.match(/[\s\S]{1,6}/g) ?? [];
+    const pieces = text.match(question.includes("huge") ? /[\s\S]{1,18}/g : /[\s\S]{1,6}/g) ?? [];
     const prompt = params.messages.length * 20;
     const base = { id: "fake", object: "chat.completion.chunk" as const, created: 0, model: "fake" };
     for (let done = 1; done <= 4; done += 1) {
