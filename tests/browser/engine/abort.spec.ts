@@ -23,7 +23,7 @@ test("an abort in each stage of loading ends it, and the next load works", async
   const aborted = "AbortError E_ABORTED";
   expect(seen.codes).toEqual({ header: aborted, download: aborted, upload: aborted, compile: aborted });
   expect(seen.answered).toBe(3);
-  expect(page.workers()).toHaveLength(0);
+  await expect.poll(() => page.workers().length).toBe(0);
 });
 
 test("an abort in prefill, while decoding and in the queue leaves the engine usable", async ({ chordPage }) => {

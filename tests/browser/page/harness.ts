@@ -85,9 +85,10 @@ export async function withModel(page: Page, name = "tiny.gguf"): Promise<void> {
 
 /** Asks and waits for the whole answer. */
 export async function ask(page: Page, question: string): Promise<Locator> {
-  const before = await answers(page).count();
   await input(page).fill(question);
   await expect(page.getByRole("button", { name: "Send" })).toBeEnabled();
+  // Only now: a page that was just opened may not have drawn its conversation before.
+  const before = await answers(page).count();
   await input(page).press("Enter");
   await expect(answers(page)).toHaveCount(before + 1);
   await finished(page);

@@ -31,7 +31,7 @@ export interface ServedFile {
   /** Bytes, where they are made up from `seed`. */
   size?: number;
   seed?: number;
-  /** Or the bytes themselves. */
+  /** Or the bytes themselves; with `size`, zeros follow them. */
   body?: string | Uint8Array;
   type?: string;
   etag?: string;

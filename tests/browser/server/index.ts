@@ -108,15 +108,18 @@ function contentOf(path: string, file: ServedFile): Content {
   };
   if (file.body !== undefined) {
     const bytes = typeof file.body === "string" ? new TextEncoder().encode(file.body) : file.body;
-    return { ...common, size: bytes.length, chunks: (from, to) => slices(from, to, (at, end) => bytes.subarray(at, end)) };
+    const zeros = new Uint8Array(65536);
+    const part = (at: number, end: number) => (at < bytes.length ? bytes.subarray(at, end) : zeros.subarray(0, end - at));
+    return { ...common, size: file.size ?? bytes.length, chunks: (from, to) => slices(from, to, part, bytes.length) };
   }
   const seed = file.seed ?? 0;
   return { ...common, size: file.size ?? 0, chunks: (from, to) => slices(from, to, (at, end) => fileBytes(seed, at, end - at)) };
 }
 
-async function* slices(from: number, to: number, part: (at: number, end: number) => Uint8Array): AsyncGenerator<Uint8Array> {
+/** No slice reaches over `seam`. */
+async function* slices(from: number, to: number, part: (at: number, end: number) => Uint8Array, seam = 0): AsyncGenerator<Uint8Array> {
   for (let at = from; at < to; ) {
-    const end = Math.min(to, at + 65536);
+    const end = Math.min(to, at + 65536, at < seam ? seam : Infinity);
     yield part(at, end);
     at = end;
   }
