@@ -2,7 +2,8 @@
 # demo.sh [FLAGS OF vite preview]: builds the chat page and serves it, with the default model beside it.
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 cd "$root"
-tools/web.sh
-WASM_CHORD_MODEL_FILE="$(tools/default-model.sh)"
-export WASM_CHORD_MODEL_FILE
+model="$(tools/default-model.sh)"
+VITE_MODEL_URL="models/$(basename "$model")" tools/web.sh
+mkdir -p web/dist/models
+ln -sf "$model" web/dist/models/
 exec npm run --silent preview -w web -- "$@"

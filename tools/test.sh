@@ -89,7 +89,7 @@ export WASM_CHORD_SMOLLM2
 if [ "$mode" = full ]; then
     WASM_CHORD_LLAMA_VOCABS="$(tools/llama-vocabs.sh)"
     WASM_CHORD_GEMMA3="$(tools/gemma3.sh)"
-    export WASM_CHORD_LLAMA_VOCABS WASM_CHORD_GEMMA3
+    export WASM_CHORD_LLAMA_VOCABS WASM_CHORD_GEMMA3 WASM_CHORD_FULL=1
 fi
 unset VK_ICD_FILENAMES VK_ADD_DRIVER_FILES
 

@@ -317,7 +317,7 @@ fn a_context_beyond_the_models_is_wrong_usage() {
         .error("E_CTX");
     assert!(ended.stderr.contains("1025"), "{}", ended.stderr);
     let help = ended.json()["help"].to_string();
-    assert!(help.contains("--ctx 1024"), "{help}");
+    assert!(help.contains("1024 tokens or less"), "{help}");
 }
 
 #[test]

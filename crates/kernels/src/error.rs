@@ -83,11 +83,11 @@ impl Error {
         match self {
             Self::NoAdapter { wanted: Some(_), .. } => "run `wasm-chord adapters` and pass one of those names to --adapter".into(),
             Self::NoAdapter { .. } => "install a Vulkan driver: your GPU vendor's, or Mesa's software driver (Debian: apt-get install libvulkan1 mesa-vulkan-drivers)".into(),
-            Self::Limit { .. } | Self::Open { .. } => "choose another adapter with --adapter (see `wasm-chord adapters`) or update the driver".into(),
-            Self::Lost(_) => "run the command again; if it happens again, update the driver or choose another adapter with --adapter".into(),
-            Self::OutOfMemory { .. } => "use a smaller --ctx or a smaller model, or close other programs that use the GPU".into(),
-            Self::Timeout { .. } => "the device may be hung: run again, or choose another adapter with --adapter".into(),
-            Self::Shader(_) | Self::Refused { .. } => "this is a bug: please report it with the output of `wasm-chord adapters --json`".into(),
+            Self::Limit { .. } | Self::Open { .. } => "choose another adapter (`wasm-chord adapters` lists them) or update the driver".into(),
+            Self::Lost(_) => "try again; if it happens again, update the driver or choose another adapter".into(),
+            Self::OutOfMemory { .. } => "use a shorter context or a smaller model, or close other programs that use the GPU".into(),
+            Self::Timeout { .. } => "the device may be hung: try again, or choose another adapter".into(),
+            Self::Shader(_) | Self::Refused { .. } => "this is a bug: please report it with the name of your GPU and its driver".into(),
         }
     }
 }

@@ -104,11 +104,11 @@ impl Error {
                 format!("Get the model quantised with types of this list only: {}.", names(supported))
             }
             Self::Fit { .. } => {
-                "Use a shorter context (--ctx), a smaller quantisation or a smaller model, or close other programs that \
+                "Use a shorter context, a smaller quantisation or a smaller model, or close other programs that \
                  use the device."
                     .to_owned()
             }
-            Self::ContextTooLong { max, .. } => format!("Use --ctx {max} or less, or leave it out."),
+            Self::ContextTooLong { max, .. } => format!("Ask for a context of {max} tokens or less, or leave it out."),
             Self::ModelData { .. } => "Download the file again and compare its SHA-256 with the publisher's.".to_owned(),
         }
     }
