@@ -161,7 +161,6 @@ impl Gpu {
     }
 
     /// What destroys the device, at any time: every later use fails with `E_DEVICE_LOST`, as after a driver reset.
-    #[must_use]
     pub fn destroyer(&self) -> impl Fn() + use<> {
         let device = self.device.clone();
         move || device.destroy()
