@@ -132,7 +132,6 @@ impl Engine {
 
     /// What destroys the device under the engine, even while it works, as a driver reset would: every later call fails with
     /// `E_DEVICE_LOST`.
-    #[must_use]
     pub fn device_destroyer(&self) -> impl Fn() + use<> {
         self.p.gpu.destroyer()
     }
