@@ -1,0 +1,109 @@
+/** `just bench-browser`: this package beside wllama, in one run, on the same file. Prints the table and keeps it in bench/results. */
+import { execFileSync } from "node:child_process";
+import { createRequire } from "node:module";
+import { existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
+import { cpus, homedir, loadavg } from "node:os";
+import { basename, join, relative } from "node:path";
+import { parseArgs } from "node:util";
+import { contenders, CONTEXT } from "./contenders.ts";
+import { measure, type Task } from "./measure.ts";
+import { table, type Results } from "./report.ts";
+
+const PROMPT =
+  "The lighthouse stood at the end of a long pier, and every evening the keeper climbed its stairs to light the lamp. In winter the waves broke over the wall and the wind shook the windows, but the light never went out. One night a small boat came out of the storm, its sail torn and its mast broken. The keeper took a rope and a lantern and went down to the rocks. He called to the sailors, threw the rope, and pulled them one by one to the shore.";
+/** Of PROMPT, for the tokenizer of the default model. */
+const PROMPT_TOKENS = 100;
+const USAGE = "usage: run.mjs [--rounds N] [--tokens N]   rounds per engine (3), tokens of the answer (24)";
+
+/** Gives the exit code. */
+export async function main(root: string, args: string[]): Promise<number> {
+  let rounds: number;
+  let tokens: number;
+  try {
+    const { values } = parseArgs({ args, options: { rounds: { type: "string", default: "3" }, tokens: { type: "string", default: "24" } } });
+    rounds = wholeNumber("--rounds", values.rounds, 1);
+    tokens = wholeNumber("--tokens", values.tokens, 2);
+  } catch (error) {
+    console.error(`${error instanceof Error ? error.message : String(error)}\n${USAGE}`);
+    return 2;
+  }
+  const model = process.env["WASM_CHORD_SMOLLM2"] ?? join(homedir(), ".cache/wasm-chord/models/SmolLM2-135M-Instruct.Q4_1.gguf");
+  for (const [path, help] of [
+    [model, "tools/default-model.sh fetches it"],
+    [join(root, "pkg/dist/index.js"), "tools/web.sh builds it"],
+  ] as const) {
+    if (!existsSync(path)) {
+      console.error(`${path} is missing: ${help}`);
+      return 1;
+    }
+  }
+
+  const load = loadavg().map((value) => value.toFixed(2)).join(" ");
+  const task: Task = { root, model, prompt: PROMPT, promptTokens: PROMPT_TOKENS, tokens };
+  const results: Results[] = contenders.map((contender) => ({ contender, rounds: [] }));
+  for (let round = 0; round < rounds; round++) {
+    // Each round begins with another engine, so that none always runs on a machine that the same one has warmed.
+    for (let i = 0; i < results.length; i++) {
+      const next = results[(round + i) % results.length];
+      if (next) {
+        console.error(`round ${round + 1} of ${rounds}: ${next.contender.name}`);
+        next.rounds.push(await measure(next.contender, task));
+      }
+    }
+  }
+
+  const commit = commitOf(root);
+  const text = report(results, task, { rounds, load, commit });
+  console.log(text);
+  const folder = join(root, "bench/results");
+  mkdirSync(folder, { recursive: true });
+  const file = join(folder, `browser-${new Date().toISOString().slice(0, 10)}-${commit}.md`);
+  writeFileSync(file, text);
+  console.error(`kept as ${relative(root, file)}`);
+  return 0;
+}
+
+function report(results: Results[], { root, model, tokens }: Task, { rounds, load, commit }: { rounds: number; load: string; commit: string }): string {
+  const { version } = createRequire(join(root, "package.json"))("@wllama/wllama/package.json") as { version: string };
+  const [processor] = cpus();
+  const answers = results.map(({ contender, rounds }) => `- ${contender.name}: ${JSON.stringify(rounds[0]?.answer.text ?? "")}`);
+  return `# wasm-chord beside @wllama/wllama ${version}, in the browser
+
+- Commit ${commit}, ${new Date().toISOString().slice(0, 16).replace("T", " ")} UTC
+- Chromium ${results[0]?.rounds[0]?.chromium ?? "unknown"}, headless; ${cpus().length} × ${processor?.model.trim() ?? "unknown processor"}; load average before the run ${load}
+${results.map(({ contender, rounds }) => `- ${contender.name}: ${rounds[0]?.network.runsOn ?? ""}; page ${contender.isolated ? "with" : "without"} COOP and COEP`).join("\n")}
+- Model ${basename(model)}, ${statSync(model).size} bytes; context ${CONTEXT}; prompt of ${PROMPT_TOKENS} tokens, answer of ${tokens}, greedy
+- Medians of ${rounds} round(s), lowest and highest in brackets; engines in turn, each round in a new profile
+
+${table(results)}
+
+What is measured:
+
+- shipped: the files that the page fetched of the package, each with gzip -9 (the server sends them as they are). wllama: \`index.min.js\` and \`wllama.wasm\`.
+- load: from before \`import()\` of the library to the model being ready, with an empty profile and a server on this machine, then in a new page from the
+  origin's private file system, where the server is asked for no byte of the model.
+- time to first token and decode: by the page's clock, from the request to the first piece of text, and from there to the last one.
+- JS + wasm: \`Runtime.getHeapUsage\` of page and worker every 250 ms (objects, DOM, buffers; garbage included), the largest sum, plus the size of the WebAssembly
+  memories at the end, which never shrink. A worker is read when it pauses; heaps of wllama's thread workers are not counted. Memory on the GPU is not in it.
+- resident: \`VmHWM\` of Chromium's processes, over the load from the network and the answer. On a software adapter the GPU's memory is in the GPU process.
+
+Answers of the first round:
+
+${answers.join("\n")}
+`;
+}
+
+function wholeNumber(name: string, text: string, least: number): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < least) {
+    throw new Error(`${name} ${text}: a whole number from ${least} is wanted`);
+  }
+  return value;
+}
+
+/** Short hash; with "-changed" where tracked files outside bench/results differ from it. */
+function commitOf(root: string): string {
+  const git = (...args: string[]): string => execFileSync("git", ["-C", root, ...args], { encoding: "utf8" }).trim();
+  const changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!bench/results") !== "";
+  return git("rev-parse", "--short=7", "HEAD") + (changed ? "-changed" : "");
+}

@@ -1,0 +1,106 @@
+/** The rounds as a Markdown table: medians, and where the first engine is not ahead, why. */
+import type { Contender } from "./contenders.ts";
+import type { Round } from "./measure.ts";
+
+export interface Results {
+  contender: Contender;
+  rounds: Round[];
+}
+
+interface Row {
+  title: string;
+  value(round: Round): number;
+  digits: number;
+  moreIsBetter?: true;
+  /** Why the first engine is behind here, as far as its rounds tell. */
+  why?(rounds: Round[]): string | undefined;
+}
+
+const MB = 1e6;
+const emulated = (rounds: Round[]): string | undefined =>
+  rounds.some(({ network }) => network.software)
+    ? "the adapter is software: it emulates a GPU on the processor that wllama's SIMD code uses directly"
+    : undefined;
+
+const ROWS: Row[] = [
+  { title: "shipped: JS + wasm, gzipped, kB", value: (round) => round.shipped / 1000, digits: 0 },
+  { title: "load from the network, ms", value: (round) => round.network.ms, digits: 0, why: (rounds) => lastStage(rounds, "network") },
+  { title: "load from the cache, ms", value: (round) => round.cache.ms, digits: 0, why: (rounds) => lastStage(rounds, "cache") },
+  { title: "time to first token, ms", value: ({ answer }) => answer.firstMs, digits: 0, why: emulated },
+  {
+    title: "decode, tokens/s",
+    value: ({ answer }) => ((answer.tokens - 1) * 1000) / (answer.lastMs - answer.firstMs),
+    digits: 2,
+    moreIsBetter: true,
+    why: emulated,
+  },
+  { title: "peak JS + wasm, MB", value: ({ memory }) => (memory.js + memory.wasm) / MB, digits: 0 },
+  { title: "of these wasm, MB", value: ({ memory }) => memory.wasm / MB, digits: 0 },
+  { title: "peak resident, page's process, MB", value: ({ memory }) => memory.renderer / MB, digits: 0 },
+  {
+    title: "peak resident, page's and GPU process, MB",
+    value: ({ memory }) => (memory.renderer + memory.gpu) / MB,
+    digits: 0,
+    why: (rounds) => emulated(rounds) && "the adapter is software: its GPU memory and its compiled kernels are in this machine's memory",
+  },
+];
+
+/** The first of `results` is ours. */
+export function table(results: Results[]): string {
+  const [ours, ...others] = results;
+  if (!ours) {
+    throw new Error("no results");
+  }
+  const lines = [
+    `| | ${results.map(({ contender }) => contender.name).join(" | ")} | ${ours.contender.name} is |`,
+    `| --- |${results.map(() => " ---: |").join("")} --- |`,
+  ];
+  for (const row of ROWS) {
+    const cells = results.map(({ rounds }) => cell(row, rounds));
+    lines.push(`| ${row.title} | ${cells.join(" | ")} | ${verdict(row, ours, others)} |`);
+  }
+  return lines.join("\n");
+}
+
+function cell(row: Row, rounds: Round[]): string {
+  const values = rounds.map(row.value).sort((a, b) => a - b);
+  const text = (value = 0): string => value.toFixed(row.digits);
+  const low = text(values[0]);
+  const high = text(values.at(-1));
+  return low === high ? low : `${text(median(values))} (${low}–${high})`;
+}
+
+function verdict(row: Row, ours: Results, others: Results[]): string {
+  const mine = median(ours.rounds.map(row.value));
+  const ahead: string[] = [];
+  const behind: string[] = [];
+  for (const { contender, rounds } of others) {
+    const theirs = median(rounds.map(row.value));
+    const factor = row.moreIsBetter ? mine / theirs : theirs / mine;
+    if (factor >= 1) {
+      ahead.push(`${factor.toFixed(2)}×`);
+    } else {
+      behind.push(`${contender.name} (${(1 / factor).toFixed(2)}×)`);
+    }
+  }
+  if (behind.length === 0) {
+    return `ahead (${ahead.join(", ")})`;
+  }
+  return `behind ${behind.join(" and ")}: ${row.why?.(ours.rounds) ?? "the measurement does not tell why"}`;
+}
+
+/** What a load waited for in the end, and how long. */
+function lastStage(rounds: Round[], load: "network" | "cache"): string | undefined {
+  const ends = new Map<string, number>();
+  for (const stage of new Set(rounds.flatMap((round) => Object.keys(round[load].stages ?? {})))) {
+    ends.set(stage, median(rounds.flatMap((round) => round[load].stages?.[stage] ?? [])));
+  }
+  const order = [...ends].filter(([stage]) => stage !== "ready").sort((a, b) => a[1] - b[1]);
+  return order.length === 0 ? undefined : order.map(([stage, ms]) => `${stage} ended at ${ms.toFixed(0)} ms`).join(", ");
+}
+
+export function median(values: number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length / 2;
+  return ((sorted[Math.floor(middle)] ?? NaN) + (sorted[Math.ceil(middle) - 1] ?? NaN)) / 2;
+}
