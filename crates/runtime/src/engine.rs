@@ -2,6 +2,7 @@
 
 use crate::eval::EveryRow;
 use crate::options::{EngineOptions, Overflow, Precision, RING_POSITIONS};
+use crate::selftest::SelfTest;
 use chord_kernels::KvType;
 use chord_kernels::gpu::{AdapterInfo, BoundStep, Buffer, Gpu, GpuPlan, Staging};
 use chord_model::{Config, FitPlan, KvPages, Plan, SeqId};
@@ -61,6 +62,7 @@ pub(crate) struct Parts {
     pub template: Option<ChatTemplate>,
     pub fit: FitPlan,
     pub options: EngineOptions,
+    pub self_test: SelfTest,
     pub load_ms: f64,
     pub loader_peak_host_bytes: u64,
 }
@@ -142,6 +144,12 @@ impl Engine {
         self.p.load_ms
     }
 
+    /// What testing the kernels on this adapter gave while loading.
+    #[must_use]
+    pub fn self_test(&self) -> &SelfTest {
+        &self.p.self_test
+    }
+
     /// Dispatches of one layer while decoding.
     #[must_use]
     pub fn dispatches_per_layer(&self) -> usize {
@@ -206,6 +214,7 @@ impl Engine {
             },
         );
         push("layout", format!("{:?}", self.p.plan.head_kernel.layout));
+        push("self-test", self.p.self_test.to_string());
         push("context", self.p.fit.context.to_string());
         push("overflow", format!("{:?}", o.overflow));
         push("sequences", o.max_sequences.to_string());

@@ -60,6 +60,14 @@ pub enum Error {
         /// Pages of the context.
         pages: u32,
     },
+    /// No variant of the kernels computes what it should on this adapter.
+    #[error("the kernels compute wrong results on adapter \"{adapter}\": {what}")]
+    SelfTest {
+        /// Adapter name.
+        adapter: String,
+        /// What each variant got wrong.
+        what: String,
+    },
     /// Taps were asked for on an engine loaded without them.
     #[error("the engine was loaded without taps")]
     NoTaps,
@@ -99,6 +107,7 @@ impl Error {
             Self::TokenId { .. } => "E_TOKEN_ID",
             Self::NonFinite { .. } => "E_NONFINITE",
             Self::SinkPages { .. } => "E_SINK_PAGES",
+            Self::SelfTest { .. } => "E_SELF_TEST",
             Self::NoTaps => "E_NO_TAPS",
             Self::Cancelled => "E_ABORTED",
         }
@@ -120,6 +129,7 @@ impl Error {
             Self::TokenId { .. } => "use ids from `wasm-chord tokenize` with the same model".into(),
             Self::NonFinite { .. } => "keys or values may pass the range of f16: try --kv f32; else the weights hold NaN or infinity, or a kernel is wrong on this device: `wasm-chord trace` names the first step where it appears".into(),
             Self::SinkPages { .. } => "keep fewer pages, or take a longer context".into(),
+            Self::SelfTest { .. } => "update the graphics driver, or choose another adapter".into(),
             Self::NoTaps => "load with taps".into(),
             Self::Cancelled => "load again".into(),
         }
@@ -138,7 +148,8 @@ impl Error {
                 chord_kernels::Error::NoAdapter { .. }
                 | chord_kernels::Error::Limit { .. }
                 | chord_kernels::Error::Open { .. },
-            ) => ExitClass::NoAdapter,
+            )
+            | Self::SelfTest { .. } => ExitClass::NoAdapter,
             Self::Gpu(_) => ExitClass::Device,
             Self::Cancelled => ExitClass::Interrupted,
             Self::Sampling(_)

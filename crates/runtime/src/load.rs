@@ -1,7 +1,8 @@
 //! From a file to a running engine: header, checks, device, weights in bounded slices, pipelines.
 
 use crate::engine::{Engine, Parts, Steps};
-use crate::options::{EngineOptions, Overflow};
+use crate::options::{EngineOptions, Overflow, Precision};
+use crate::selftest;
 use crate::source::{ModelSource, read_header};
 use crate::upload::upload;
 use crate::{Error, options};
@@ -20,7 +21,7 @@ use web_time::Instant;
 pub enum LoadProgress {
     /// Reading and checking the header.
     Header,
-    /// Opening the device.
+    /// Opening the device, then testing its kernels: said again before each.
     Device,
     /// Uploading weights.
     Weights {
@@ -88,8 +89,13 @@ impl Engine {
             max_binding: gpu.caps().max_binding,
             max_buffer: gpu.caps().max_buffer,
         };
+        let watch = Watch {
+            cancel,
+            progress: RefCell::new(progress),
+        };
         let mut wanted = opts.context;
-        let (fit, plan, buffers) = loop {
+        let mut tested = None;
+        let (fit, plan, buffers, choice) = loop {
             let fit = FitPlan::from_header(&directory, &config, opts.kv, wanted, Some(&limits))?;
             if !fit.verdict.fits {
                 return Err(chord_model::Error::Fit {
@@ -97,24 +103,29 @@ impl Engine {
                 }
                 .into());
             }
-            let graph = opts.graph(gpu.caps(), &fit, tokenizer.eog().len());
+            let mut graph = opts.graph(gpu.caps(), &fit, tokenizer.eog().len());
+            let choice = match tested.take() {
+                Some(choice) => choice,
+                None => {
+                    let faults = &opts.self_test_faults;
+                    selftest::choose(&gpu, &directory, &config, &graph, faults, &watch).await?
+                }
+            };
+            (graph.layout, graph.exact) = (choice.layout, choice.exact);
             let plan = plan(&directory, &config, &graph)?;
             match GpuPlan::allocate(&gpu, &plan.buffers).await {
-                Ok(buffers) => break (fit, plan, buffers),
+                Ok(buffers) => break (fit, plan, buffers, choice),
                 // Nobody asked for this much context: take less rather than nothing. The figure is reported.
                 Err(chord_kernels::Error::OutOfMemory { .. })
                     if opts.context.is_none() && fit.context > 1024 =>
                 {
                     wanted = Some(fit.context / 2);
+                    tested = Some(choice);
                 }
                 Err(e) => return Err(e.into()),
             }
         };
-        let watch = Watch {
-            cancel,
-            progress: RefCell::new(progress),
-        };
-        // Kernels compile while the weights arrive.
+        // The other kernels compile while the weights arrive.
         let uploading = upload(source, &directory, &gpu, &plan, &buffers, &watch);
         let (uploaded, steps) = try_zip(uploading, bind_all(&gpu, &plan, &buffers, &watch)).await?;
         write_tables(
@@ -142,6 +153,10 @@ impl Engine {
             opts.sink_pages(),
             ring,
         );
+        let mut options = opts.clone();
+        if choice.exact {
+            options.precision = Precision::Exact;
+        }
         Ok(Self::new(Parts {
             gpu,
             buffers,
@@ -153,7 +168,8 @@ impl Engine {
             tokenizer,
             template,
             fit,
-            options: opts.clone(),
+            options,
+            self_test: choice.report,
             load_ms: started.elapsed().as_secs_f64() * 1e3,
             loader_peak_host_bytes: uploaded.peak_host_bytes,
         }))

@@ -50,6 +50,9 @@ pub struct EngineOptions {
     pub layout: Option<Layout>,
     /// Tokens per submit while decoding; None: as many as keep the answer flowing.
     pub tokens_per_submit: Option<u32>,
+    /// Variants whose products the self-test shall read wrong, to try out what follows.
+    #[doc(hidden)]
+    pub self_test_faults: Vec<(Layout, Precision)>,
 }
 
 impl Default for EngineOptions {
@@ -64,6 +67,7 @@ impl Default for EngineOptions {
             overflow: Overflow::Stop,
             layout: None,
             tokens_per_submit: None,
+            self_test_faults: Vec::new(),
         }
     }
 }

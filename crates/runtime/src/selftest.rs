@@ -1,0 +1,277 @@
+//! The kernels against their CPU twins on this adapter, before it is trusted with a model: a driver that compiles one wrongly
+//! costs speed, or an error, but no wrong answers.
+//!
+//! Tested are the pipelines that the plan will use, at a small size, so that nearly all of the cost is compiling them, which
+//! loading does anyway.
+
+mod cases;
+
+use crate::Error;
+use crate::load::{LoadProgress, Watch};
+use crate::options::Precision;
+use cases::Cases;
+use chord_gguf::Directory;
+use chord_kernels::act::{self, ActKind};
+use chord_kernels::cpu::CpuMemory;
+use chord_kernels::gpu::{Copy, Gpu, GpuPlan};
+use chord_kernels::matmul::Layout;
+use chord_kernels::op::{BufId, Step};
+use chord_kernels::{KvShape, KvType};
+use chord_model::{Config, GraphOptions, plan};
+use std::fmt;
+use web_time::Instant;
+
+/// Normalised mean squared error allowed for results in f32, and of KV in f16.
+const F32_BUDGET: f64 = 1e-6;
+/// The same for int8: a value on a rounding boundary may fall to the other step, 7e-7 each at this size.
+const Q8_BUDGET: f64 = 1e-5;
+
+/// What testing the kernels gave.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SelfTest {
+    /// Pipelines whose results were right: those in use.
+    pub checks: u32,
+    /// Variants that were wrong, and what is used instead.
+    pub fallbacks: Vec<String>,
+}
+
+impl fmt::Display for SelfTest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.fallbacks.as_slice() {
+            [] => write!(f, "passed ({} checks)", self.checks),
+            fallbacks => f.write_str(&fallbacks.join("; ")),
+        }
+    }
+}
+
+/// The fastest variant that computes what it should.
+pub(crate) struct Choice {
+    pub layout: Layout,
+    pub exact: bool,
+    pub report: SelfTest,
+}
+
+/// A kernel to be compared.
+struct Check {
+    step: Step,
+    /// Buffers it writes.
+    results: Vec<(BufId, Form)>,
+    /// Is a matrix product: those have variants.
+    product: bool,
+}
+
+/// What a buffer holds.
+#[derive(Clone, Copy)]
+enum Form {
+    F32,
+    Blocks(ActKind),
+    Kv(KvShape),
+}
+
+/// Tests what the options ask for; on a mismatch the safer layouts, then f32 operands in place of int8.
+///
+/// # Errors
+/// `E_SELF_TEST` when every variant is wrong, `E_ABORTED`, and the device's.
+pub(crate) async fn choose(
+    gpu: &Gpu,
+    directory: &Directory,
+    config: &Config,
+    options: &GraphOptions,
+    faults: &[(Layout, Precision)],
+    watch: &Watch<'_>,
+) -> Result<Choice, Error> {
+    let started = Instant::now();
+    let mut wrong: Vec<String> = Vec::new();
+    let mut fallbacks = Vec::new();
+    for (layout, exact) in variants(options.layout, options.exact) {
+        if let Some(what) = wrong.last() {
+            fallbacks.push(format!("{what}: using {}", name(layout, exact)));
+        }
+        let options = GraphOptions {
+            layout,
+            exact,
+            ..options.clone()
+        };
+        let precision = if exact {
+            Precision::Exact
+        } else {
+            Precision::Fast
+        };
+        let plan = plan(directory, config, &options)?;
+        let cases = Cases::of(&plan, &options).map_err(|e| chord_model::Error::ModelData {
+            what: format!("the self-test's matrices: {e}"),
+        })?;
+        match run(gpu, cases, faults.contains(&(layout, precision)), watch).await? {
+            Ok(checks) => {
+                tracing::debug!(checks, elapsed = ?started.elapsed(), "self-test");
+                let report = SelfTest { checks, fallbacks };
+                return Ok(Choice {
+                    layout,
+                    exact,
+                    report,
+                });
+            }
+            Err(what) => {
+                let what = format!("{} {what}", name(layout, exact));
+                tracing::warn!("self-test: {what}");
+                wrong.push(what);
+            }
+        }
+    }
+    Err(Error::SelfTest {
+        adapter: gpu.info().name.clone(),
+        what: wrong.join("; "),
+    })
+}
+
+/// (layout, f32 operands) in the order to try: speed is given up before int8 is, because a layout is more often what is wrong.
+fn variants(first: Layout, exact: bool) -> Vec<(Layout, bool)> {
+    let safer = [Layout::Lanes, Layout::RowPerThread];
+    let layouts = || std::iter::once(first).chain(safer.into_iter().filter(move |l| *l != first));
+    let f32_too = (!exact).then(|| layouts().map(|l| (l, true)));
+    layouts()
+        .map(|l| (l, exact))
+        .chain(f32_too.into_iter().flatten())
+        .collect()
+}
+
+fn name(layout: Layout, exact: bool) -> String {
+    let layout = match layout {
+        Layout::RowPerThread => "row-per-thread",
+        Layout::Lanes => "lanes",
+        Layout::LanesSubgroup { .. } => "lanes-subgroup",
+    };
+    format!("{layout} {}", if exact { "exact" } else { "fast" })
+}
+
+/// Runs every check in one submit with one readback: how many were right, or what was wrong with the first that was not.
+/// `fault` spoils what the products gave.
+async fn run(
+    gpu: &Gpu,
+    cases: Cases,
+    fault: bool,
+    watch: &Watch<'_>,
+) -> Result<Result<u32, String>, Error> {
+    let buffers = GpuPlan::allocate(gpu, &cases.buffers).await?;
+    let memory = CpuMemory::new(&cases.buffers);
+    for (id, words) in cases.contents.into_iter().enumerate() {
+        gpu.write(buffers.buffer(id), 0, &words);
+        *memory.words_mut(id) = words;
+    }
+    let mut bound = Vec::new();
+    for check in &cases.checks {
+        watch.say(LoadProgress::Device)?;
+        match buffers.bind(gpu, &check.step).await {
+            Ok(step) => bound.push(step),
+            Err(chord_kernels::Error::Refused { why, .. }) => {
+                return Ok(Err(format!("refused for {}: {why}", check.step.name)));
+            }
+            Err(e) => return Err(e.into()),
+        }
+    }
+    let results: Vec<(&Check, BufId, Form)> = cases
+        .checks
+        .iter()
+        .flat_map(|check| {
+            check
+                .results
+                .iter()
+                .map(move |(id, form)| (check, *id, *form))
+        })
+        .collect();
+    let words = |id: BufId| cases.buffers.get(id).map_or(0, |b| b.words);
+    let total = results.iter().map(|(_, id, _)| words(*id)).sum();
+    let staging = gpu.staging(total).await?;
+    let mut at = 0;
+    let copies: Vec<Copy<'_>> = results
+        .iter()
+        .map(|(_, id, _)| {
+            let copy = Copy {
+                to_word: at,
+                ..gpu.stage(&staging, buffers.buffer(*id), 0, words(*id))
+            };
+            at += words(*id);
+            copy
+        })
+        .collect();
+    gpu.run(bound.iter(), cases.tokens, &copies);
+    for check in &cases.checks {
+        memory.run(&check.step, cases.tokens);
+    }
+    let read = gpu.map(&staging, total).await?;
+    let mut rest = read.as_slice();
+    for (check, id, form) in results {
+        let want = memory.words(id);
+        let (got, after) = rest.split_at(want.len());
+        rest = after;
+        let mut got = got.to_vec();
+        if fault && check.product {
+            got.reverse();
+        }
+        let (error, budget) = (form.error(&got, &want), form.budget());
+        if error > budget {
+            return Ok(Err(format!("wrong by {error:.0e} on {}", check.step.name)));
+        }
+    }
+    Ok(Ok(u32::try_from(bound.len()).unwrap_or(u32::MAX)))
+}
+
+impl Form {
+    fn budget(self) -> f64 {
+        match self {
+            Self::Blocks(ActKind::Q8) => Q8_BUDGET,
+            _ => F32_BUDGET,
+        }
+    }
+
+    /// Normalised mean squared error; of activation blocks also of their sums of squares and of what their sums miss.
+    fn error(self, got: &[u32], want: &[u32]) -> f64 {
+        let floats = |words: &[u32]| words.iter().map(|w| f32::from_bits(*w)).collect::<Vec<_>>();
+        match self {
+            Self::F32 => nmse(&floats(got), &floats(want)),
+            Self::Kv(shape) => {
+                let values = |words: &[u32]| {
+                    let per_word = match shape.kv {
+                        KvType::F16 => 2,
+                        KvType::F32 => 1,
+                    };
+                    (0..per_word * words.len())
+                        .map(|i| shape.load(words, i))
+                        .collect::<Vec<_>>()
+                };
+                nmse(&values(got), &values(want))
+            }
+            Self::Blocks(kind) => {
+                let blocks = |words: &[u32]| {
+                    let decoded = words
+                        .chunks_exact(kind.words())
+                        .map(|b| act::decode(kind, b));
+                    let (values, ssq): (Vec<_>, Vec<_>) = decoded.unzip();
+                    (values.as_flattened().to_vec(), ssq)
+                };
+                let ((got_values, got_ssq), (want_values, want_ssq)) = (blocks(got), blocks(want));
+                let sums = got
+                    .chunks_exact(kind.words())
+                    .map(|b| f64::from(act::sums_error(kind, b)).powi(2));
+                let errors = [nmse(&got_values, &want_values), nmse(&got_ssq, &want_ssq)];
+                sums.chain(errors).fold(0.0, worse)
+            }
+        }
+    }
+}
+
+/// The larger; what is no number is the worst.
+fn worse(a: f64, b: f64) -> f64 {
+    if b.is_nan() { f64::INFINITY } else { a.max(b) }
+}
+
+/// Sum of (got - want)² over sum of want².
+fn nmse(got: &[f32], want: &[f32]) -> f64 {
+    let square = |v: f64| v * v;
+    let error = got
+        .iter()
+        .zip(want)
+        .map(|(g, w)| square(f64::from(*g) - f64::from(*w)));
+    let power: f64 = want.iter().map(|w| square(f64::from(*w))).sum();
+    worse(0.0, error.sum::<f64>() / power.max(f64::MIN_POSITIVE))
+}

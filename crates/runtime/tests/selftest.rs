@@ -1,0 +1,147 @@
+//! The self-test at load: what it covers, and what follows when a variant of the kernels is wrong.
+
+mod common;
+
+use chord_gguf::{Limits, Parser, Progress};
+use chord_kernels::variants::PREFILL_COLS;
+use chord_model::{Config, GraphOptions, plan};
+use chord_runtime::{Engine, EngineOptions, Error, ExitClass, KvType, Layout, Precision};
+use common::*;
+use std::collections::BTreeSet;
+
+const LAYOUTS: [Layout; 2] = [Layout::RowPerThread, Layout::Lanes];
+
+fn options(precision: Precision, faults: &[(Layout, Precision)]) -> EngineOptions {
+    EngineOptions {
+        precision,
+        layout: Some(Layout::RowPerThread),
+        self_test_faults: faults.to_vec(),
+        ..exact()
+    }
+}
+
+fn described(engine: &Engine, key: &str) -> String {
+    let found = engine.describe().into_iter().find(|(k, _)| k == key);
+    found.unwrap_or_else(|| panic!("no {key}")).1
+}
+
+/// Greedy ids of the first prompt, and the reference's.
+fn ids(engine: &mut Engine) -> (Vec<u32>, Vec<u32>) {
+    let prompt = reference(TINY, "deq").prompts.remove(0);
+    let mut session = engine.new_session().unwrap();
+    let n = prompt.ids.len().min(16);
+    let request = greedy(&prompt.prompt_ids, n as u32);
+    let done = generate(engine, &mut session, &request);
+    (done.tokens, prompt.ids[..n].to_vec())
+}
+
+/// Distinct pipelines of products, KV writes and attention in a plan.
+fn pipelines(name: &str, taps: bool, exact: bool) -> usize {
+    let source = model(name);
+    let mut parser = Parser::new(Limits::default()).with_file_len(source.0.len() as u64);
+    let directory = match parser.feed(&source.0).unwrap() {
+        Progress::Ready(directory) => directory,
+        _ => parser.finish().unwrap(),
+    };
+    let config = Config::from_directory(&directory).unwrap();
+    let options = GraphOptions {
+        kv: KvType::F32,
+        exact,
+        seq_pages: 4,
+        sink_pages: 0,
+        pages: 4,
+        sequences: 1,
+        chunk: 32,
+        cols: PREFILL_COLS,
+        layout: Layout::RowPerThread,
+        attention_threads: 32,
+        eog: 1,
+        positions: 128,
+        taps,
+    };
+    let plan = plan(&directory, &config, &options).unwrap();
+    let steps = plan.prefill.iter().chain(&plan.decode).chain([&plan.head]);
+    let shaders: BTreeSet<_> = steps.map(|s| s.kernel.shader()).collect();
+    let tested = ["matmul", "kv_write", "attention"];
+    shaders
+        .iter()
+        .filter(|s| tested.contains(&s.kernel))
+        .count()
+}
+
+#[test]
+fn every_product_and_attention_pipeline_of_the_plan_is_tested_on_both() {
+    for name in [TINY, "v2k-llama-e288-Q4_K_M"] {
+        for precision in [Precision::Fast, Precision::Exact] {
+            for taps in [false, true] {
+                let options = EngineOptions {
+                    taps,
+                    ..options(precision, &[])
+                };
+                let engine = load(name, &options);
+                let report = engine.self_test();
+                let want = pipelines(name, taps, precision == Precision::Exact);
+                assert!(want >= 8, "{want}");
+                assert_eq!(report.checks as usize, want, "{name} {precision:?} {taps}");
+                assert_eq!(report.fallbacks, [""; 0]);
+                let described = described(&engine, "self-test");
+                assert_eq!(described, format!("passed ({want} checks)"));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_wrong_layout_is_left_for_the_next_and_the_ids_stay_right() {
+    for precision in [Precision::Exact, Precision::Fast] {
+        let faults = [(Layout::RowPerThread, precision)];
+        let mut engine = load(TINY, &options(precision, &faults));
+        assert_eq!(described(&engine, "layout"), "Lanes");
+        let said = described(&engine, "self-test");
+        let name = if precision == Precision::Exact {
+            "exact"
+        } else {
+            "fast"
+        };
+        assert!(
+            said.starts_with(&format!("row-per-thread {name} wrong by ")),
+            "{said}"
+        );
+        assert!(said.ends_with(&format!(": using lanes {name}")), "{said}");
+        assert_eq!(engine.self_test().fallbacks, [said]);
+        assert_eq!(described(&engine, "precision"), name);
+        if precision == Precision::Exact {
+            let (ours, theirs) = ids(&mut engine);
+            assert_eq!(ours, theirs);
+        }
+    }
+}
+
+#[test]
+fn int8_that_is_wrong_in_every_layout_gives_way_to_exact_operands() {
+    let faults = LAYOUTS.map(|l| (l, Precision::Fast));
+    let mut engine = load(TINY, &options(Precision::Fast, &faults));
+    assert_eq!(described(&engine, "layout"), "RowPerThread");
+    assert_eq!(described(&engine, "precision"), "exact");
+    let fallbacks = engine.self_test().fallbacks.clone();
+    assert_eq!(fallbacks.len(), 2);
+    assert!(fallbacks[1].starts_with("lanes fast wrong by "));
+    assert!(fallbacks[1].ends_with(": using row-per-thread exact"));
+    let (ours, theirs) = ids(&mut engine);
+    assert_eq!(ours, theirs, "as loaded with exact operands");
+}
+
+#[test]
+fn an_adapter_without_a_right_variant_is_refused() {
+    let faults = LAYOUTS.map(|l| (l, Precision::Exact));
+    let options = options(Precision::Exact, &faults);
+    let error = pollster::block_on(Engine::load(&model(TINY), &options, &NEVER, &mut |_| {}))
+        .expect_err("every layout is wrong");
+    assert_eq!(error.code(), "E_SELF_TEST");
+    assert_eq!(error.exit_class(), ExitClass::NoAdapter);
+    assert!(error.help().contains("driver"), "{}", error.help());
+    let Error::SelfTest { what, .. } = error else {
+        panic!("{error}")
+    };
+    assert!(what.contains("row-per-thread exact wrong") && what.contains("; lanes exact wrong"));
+}
