@@ -11,9 +11,10 @@ use common::{Scratch, tiny_arg};
 #[test]
 fn a_chat_on_a_terminal() {
     let cache = Scratch::new();
-    // util-linux's `script` gives the command a terminal.
+    // util-linux's `script` gives the command a terminal. `exec`: a shell that stays would get Ctrl-C too, and dash would
+    // end with 130 for it.
     let shell = format!(
-        "'{}' run '{}' -n 3 --seed 1",
+        "exec '{}' run '{}' -n 3 --seed 1",
         env!("CARGO_BIN_EXE_wasm-chord"),
         tiny_arg()
     );
@@ -49,7 +50,7 @@ fn ctrl_c_stops_the_answer_and_not_the_chat() {
     let cache = Scratch::new();
     let flags = "--raw --temperature 2 --top-k 0 --min-p 0 --seed 3";
     let shell = format!(
-        "'{}' run '{}' {flags}",
+        "exec '{}' run '{}' {flags}",
         env!("CARGO_BIN_EXE_wasm-chord"),
         tiny_arg()
     );
