@@ -106,6 +106,8 @@ export interface Stats {
   contextLength: number;
   wasmBytes: number;
   loadMs: number;
+  /** Kernels compared with known answers on this adapter while loading, and what was wrong and used no longer. */
+  selfTest: { checks: number; fallbacks: string[] };
   /** Bytes of the model that came over the network. */
   networkBytes: number;
   /** Bytes of the model that came from the cache. */

@@ -164,12 +164,13 @@ impl Model {
     /// The engine's part of `Stats` (JSON).
     #[must_use]
     pub fn stats(&self) -> String {
-        let c = self.engine.counters();
+        let (c, test) = (self.engine.counters(), self.engine.self_test());
         json!({
             "dispatches": c.dispatches, "submits": c.submits, "weightBytes": c.weight_bytes, "kvBytes": c.kv_bytes,
             "readbackBytes": c.readback_bytes, "gpuBytes": c.gpu_bytes, "pipelines": c.pipelines,
             "prefilledTokens": c.prefilled_tokens, "heldTokens": self.session.held_tokens(&self.engine),
             "contextLength": self.engine.context_length(), "loadMs": self.engine.load_ms(),
+            "selfTest": { "checks": test.checks, "fallbacks": test.fallbacks },
         })
         .to_string()
     }

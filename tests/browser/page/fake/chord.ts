@@ -194,6 +194,7 @@ export class Chord {
       loadMs: 432,
       networkBytes: FILE_BYTES - this.#cached,
       cachedBytes: this.#cached,
+      selfTest: { checks: 10, fallbacks: [] },
       recoveries: 0,
     };
   }
