@@ -39,6 +39,13 @@ set positional-arguments
 @bench *ARGS:
     tools/run.sh bench "$@"
 
+# the package beside wllama, in one run in Chromium; the table is kept in bench/results: `just bench-browser --rounds 3 --tokens 24`
+[no-exit-message]
+@bench-browser *ARGS:
+    tools/setup.sh run web test
+    tools/web.sh
+    node bench/browser/run.mjs "$@"
+
 # fuzz every target for SECONDS each and print the executions
 @fuzz SECONDS="60":
     tools/fuzz.sh "$1"

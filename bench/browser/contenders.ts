@@ -10,6 +10,10 @@ export interface Loaded {
   ms: number;
   /** What it computes on, in its own words. */
   runsOn: string;
+  /** Whether WebGPU is emulated on the processor; absent where WebGPU is not used. */
+  software?: boolean;
+  /** When each stage ended, in ms, where the library tells. */
+  stages?: Record<string, number>;
 }
 
 export interface Answer {
@@ -66,10 +70,17 @@ const ours: Contender = {
         const library = "/library/index.js";
         const start = performance.now();
         const { Chord } = (await import(library)) as typeof import("wasm-chord");
-        globalThis.chord = await Chord.load(url, { contextLength, cache: "opfs" });
+        const stages: Record<string, number> = {};
+        globalThis.chord = await Chord.load(url, {
+          contextLength,
+          cache: "opfs",
+          onProgress({ stage }) {
+            stages[stage] = performance.now() - start;
+          },
+        });
         const ms = performance.now() - start;
         const { adapter } = globalThis.chord.info;
-        return { ms, runsOn: `WebGPU: ${adapter.name} (${adapter.backend}, ${adapter.type})` };
+        return { ms, runsOn: `WebGPU on ${adapter.name} (${adapter.type})`, software: adapter.type === "cpu", stages };
       },
       { url, contextLength: CONTEXT },
     ),
@@ -113,15 +124,18 @@ function theirs(threads: 1 | 2): Contender {
           const library = "/library/index.min.js";
           const start = performance.now();
           const { Wllama } = (await import(library)) as WllamaModule;
-          const lines: string[] = [];
-          const keep = (...parts: unknown[]): void => {
-            lines.push(parts.map(String).join(" "));
+          const devices = new Set<string>();
+          const keep: Log = (...parts) => {
+            const [, device] = /load_tensors: +(\S+) model buffer size/.exec(parts.join(" ")) ?? [];
+            if (device) {
+              devices.add(device);
+            }
           };
           const wllama = new Wllama({ default: "/library/wasm/wllama.wasm" }, { logger: { debug: keep, log: keep, warn: keep, error: keep } });
           await wllama.loadModelFromUrl(url, { n_ctx, n_threads, n_parallel: 1 });
           const ms = performance.now() - start;
           globalThis.wllama = wllama;
-          return { ms, runsOn: `wasm SIMD, ${wllama.getNumThreads()} threads` };
+          return { ms, runsOn: `weights on ${[...devices].join(", ")}, threads: ${wllama.getNumThreads()}` };
         },
         { url, n_ctx: CONTEXT, n_threads: threads },
       ),
