@@ -26,6 +26,9 @@ export default defineConfig({
   // A token takes up to a second on SwiftShader.
   timeout: 300_000,
   expect: { timeout: 60_000 },
+  // What is wrong everywhere is said soon, not after every test has waited for it.
+  maxFailures: 5,
+  globalTimeout: 30 * 60_000,
   reporter: "list",
   use: { launchOptions: chromium, trace: "off", screenshot: "off", video: "off" },
   projects: [{ name: "chromium" }],
