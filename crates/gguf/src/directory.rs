@@ -19,7 +19,7 @@ pub struct TensorInfo {
     pub dims: [u64; 4],
     /// Axes the file states, 1 to 4.
     pub n_dims: u32,
-    /// First byte of the data, from the start of the file.
+    /// First byte of the data, from the start of the file; of a split model, of the files one after another.
     pub offset: u64,
     /// Bytes of data, without padding.
     pub bytes: u64,
@@ -100,9 +100,11 @@ pub struct Directory {
     entries: Vec<Entry>,
     /// Indices of `entries` by key.
     keys: Vec<u32>,
-    tensors: Vec<TensorInfo>,
+    pub(crate) tensors: Vec<TensorInfo>,
     /// Indices of `tensors` by name.
-    names: Vec<u32>,
+    pub(crate) names: Vec<u32>,
+    /// Files that this was read from.
+    pub(crate) parts: u32,
     limits: Limits,
 }
 
@@ -178,6 +180,7 @@ impl Directory {
             keys,
             tensors,
             names,
+            parts: 1,
             limits,
         };
         if let Some(len) = file_len {
@@ -210,6 +213,11 @@ impl Directory {
             need: end.saturating_sub(at),
             have: len.saturating_sub(at),
         })
+    }
+
+    /// Files this was joined from; 1 for a whole file.
+    pub fn parts(&self) -> u32 {
+        self.parts
     }
 
     /// Format version, 2 or 3.

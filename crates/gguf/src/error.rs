@@ -145,6 +145,8 @@ pub enum Error {
         at: u64,
         found: u64,
     },
+    #[error("part {part} of the split model does not belong there: {what}")]
+    Split { part: u32, what: String },
     #[error("no memory for {need} B of header")]
     OutOfMemory { need: u64 },
     #[error("this parser has already given its verdict")]
@@ -217,6 +219,7 @@ impl Error {
             Self::TensorType { .. } => "E_TENSOR_TYPE",
             Self::Offset { .. } => "E_OFFSET",
             Self::Overlap { .. } => "E_OVERLAP",
+            Self::Split { .. } => "E_SPLIT",
             Self::OutOfMemory { .. } => "E_OUT_OF_MEMORY",
             Self::Finished => "E_FINISHED",
         }
@@ -253,6 +256,7 @@ impl Error {
             Self::TensorType { removed: None, .. } => {
                 format!("{AGAIN} If the type is new, update this program.")
             }
+            Self::Split { .. } => "Keep all parts of one model together, under the names they were published with.".to_owned(),
             Self::OutOfMemory { .. } => "Close other programs or tabs and try again.".to_owned(),
             Self::Finished => "Make a new parser for each file.".to_owned(),
             _ => AGAIN.to_owned(),
@@ -293,7 +297,10 @@ impl Error {
             | Self::TensorType { at, .. }
             | Self::Offset { at, .. }
             | Self::Overlap { at, .. } => Some(*at),
-            Self::MetaMissing { .. } | Self::OutOfMemory { .. } | Self::Finished => None,
+            Self::MetaMissing { .. }
+            | Self::Split { .. }
+            | Self::OutOfMemory { .. }
+            | Self::Finished => None,
         }
     }
 }

@@ -27,6 +27,7 @@ mod layout;
 mod limits;
 mod magic;
 mod parser;
+mod split;
 mod types;
 mod value;
 #[expect(
@@ -39,5 +40,6 @@ pub use directory::{Directory, TensorInfo};
 pub use error::{Error, Result};
 pub use limits::Limits;
 pub use parser::{Parser, Progress};
+pub use split::PartName;
 pub use types::{TensorType, UnknownType};
 pub use value::{Array, StrArray, Value, ValueType};

@@ -154,8 +154,9 @@ impl Config {
     /// A missing, mistyped or impossible key, an unknown architecture, a part of a split model, and any tensor that is
     /// missing, unexpected, misshapen or of a type that cannot be decoded.
     pub fn from_directory(d: &Directory) -> Result<Self> {
-        let arch = Arch::read(d)?;
+        // Before the keys that parts behind the first do not have.
         check_split(d)?;
+        let arch = Arch::read(d)?;
         let keys = Keys {
             d,
             prefix: arch.name(),
@@ -303,7 +304,7 @@ fn refuse_other_graphs(keys: &Keys<'_>) -> Result<()> {
     Ok(())
 }
 
-/// A split model's first part reads like a whole file with tensors missing; say so first.
+/// A split model's first part alone reads like a whole file with tensors missing; say so first.
 fn check_split(d: &Directory) -> Result<()> {
     let read = |key: &'static str| -> Result<Option<(i128, u64)>> {
         let Some(value) = d.get(key) else {
@@ -320,9 +321,12 @@ fn check_split(d: &Directory) -> Result<()> {
     };
     let count = read("split.count")?;
     if let Some((count, at)) = count
-        && count != 1
+        && count != i128::from(d.parts())
     {
-        let reason = format!("is {count}, this is one file");
+        let reason = match d.parts() {
+            1 => format!("is {count}, this is one file"),
+            parts => format!("is {count}, these are {parts} files"),
+        };
         return Err(Error::Split {
             key: "split.count",
             at,
@@ -332,7 +336,7 @@ fn check_split(d: &Directory) -> Result<()> {
     if let Some((no, at)) = read("split.no")?
         && no != 0
     {
-        let reason = format!("is {no}, but there is only one part");
+        let reason = format!("is {no}, but this is the first part");
         return Err(Error::Split {
             key: "split.no",
             at,

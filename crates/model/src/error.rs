@@ -84,7 +84,9 @@ impl Error {
             Self::Gguf(error) => error.help(),
             Self::Arch { supported, .. } => format!("Get a model of architecture {}.", supported.join(" or ")),
             Self::Split { .. } => {
-                "Join the parts first (llama-gguf-split --merge), or download the model as one file.".to_owned()
+                "Give it with all its parts, under the names they were published with (NAME-00001-of-00003.gguf and so on), or join them \
+                 (llama-gguf-split --merge)."
+                    .to_owned()
             }
             Self::MissingTensor { .. } => {
                 "The file is incomplete or was converted wrongly: download it again, or convert the model again with a \
