@@ -1,8 +1,9 @@
 //! What can go wrong in the command, with a stable code, advice, and the process's exit code.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use chord_gguf::PartName;
 use chord_runtime::ExitClass;
 
 use crate::model_file::error as download;
@@ -139,6 +140,9 @@ impl Error {
             Error::Usage { help, .. } | Error::FileContent { help, .. } => help.clone(),
             Error::File { .. } => "check that the path exists and may be read or written".into(),
             Error::Stdio { .. } | Error::ClosedPipe | Error::Interrupted => String::new(),
+            Error::ModelFile { path, source } if source.kind() == io::ErrorKind::NotFound && is_part(path) => {
+                "all parts of a split model must be in one folder, under the names they were published with".into()
+            }
             Error::ModelFile { source, .. } if source.kind() == io::ErrorKind::NotFound => {
                 "MODEL is the path of a .gguf file, an https:// address, or hf:owner/repo/file.gguf".into()
             }
@@ -190,6 +194,11 @@ impl Error {
     pub fn to_json(&self) -> serde_json::Value {
         serde_json::json!({"event": "error", "code": self.code(), "message": self.to_string(), "help": self.help()})
     }
+}
+
+fn is_part(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str());
+    name.is_some_and(|name| PartName::parse(name).is_some())
 }
 
 #[cfg(test)]

@@ -81,9 +81,9 @@ impl Error {
     #[must_use]
     pub fn help(&self) -> String {
         match self {
-            Self::NoAdapter { wanted: Some(_), .. } => "run `wasm-chord adapters` and pass one of those names to --adapter".into(),
+            Self::NoAdapter { wanted: Some(_), .. } => "choose one of the adapters that the message lists".into(),
             Self::NoAdapter { .. } => "install a Vulkan driver: your GPU vendor's, or Mesa's software driver (Debian: apt-get install libvulkan1 mesa-vulkan-drivers)".into(),
-            Self::Limit { .. } | Self::Open { .. } => "choose another adapter (`wasm-chord adapters` lists them) or update the driver".into(),
+            Self::Limit { .. } | Self::Open { .. } => "choose another adapter, or update the driver".into(),
             Self::Lost(_) => "try again; if it happens again, update the driver or choose another adapter".into(),
             Self::OutOfMemory { .. } => "use a shorter context or a smaller model, or close other programs that use the GPU".into(),
             Self::Timeout { .. } => "the device may be hung: try again, or choose another adapter".into(),

@@ -120,7 +120,7 @@ impl SampleError {
     #[must_use]
     pub fn help(&self) -> String {
         match self {
-            Self::NonFinite { .. } => "find the first step that goes wrong with `wasm-chord trace`; try --precision exact and --kv f32".into(),
+            Self::NonFinite { .. } => "find the first step that goes wrong with a trace; try exact precision and KV in f32".into(),
             Self::Empty => "the vocabulary is empty: the model file is damaged".into(),
         }
     }

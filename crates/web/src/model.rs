@@ -32,6 +32,19 @@ impl std::fmt::Debug for Model {
     }
 }
 
+/// Precision by its name; fast where nothing is asked.
+fn precision(name: Option<&str>) -> Result<Precision, JsValue> {
+    match name {
+        None | Some("fast") => Ok(Precision::Fast),
+        Some("exact") => Ok(Precision::Exact),
+        Some(other) => Err(error::of(
+            "E_PARAM",
+            &format!("precision is {other:?}"),
+            "use fast or exact",
+        )),
+    }
+}
+
 /// A callback's own errors are nobody's here.
 fn call(f: &Function, arguments: [JsValue; 3]) {
     let [a, b, c] = arguments;
@@ -54,10 +67,7 @@ impl Model {
         let options = EngineOptions {
             context: options.context_length,
             kv: kv_type(options.kv.as_deref())?,
-            precision: match options.precision.as_deref() {
-                Some("exact") => Precision::Exact,
-                _ => Precision::Fast,
-            },
+            precision: precision(options.precision.as_deref())?,
             ..EngineOptions::default()
         };
         let source = JsSource::new(source);

@@ -46,8 +46,7 @@ pub fn options(args: &EngineArgs, needs: Needs) -> EngineOptions {
 
 /// Gets the model, loads it onto the device and says on standard error what came out.
 pub fn load(model: &ModelArgs, args: &EngineArgs, needs: Needs) -> Result<Engine, Error> {
-    let path = model_file::resolve(model)?;
-    let mapped = Mapped::open(&path)?;
+    let mapped = Mapped::open(&model_file::resolve(model)?)?;
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
     let mut report = |progress: LoadProgress| show(&bar, &progress);
     // Ctrl-C ends the program while a model loads.

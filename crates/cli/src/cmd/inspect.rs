@@ -76,8 +76,12 @@ fn people(
     out: &mut Out,
 ) -> Result<(), Error> {
     let size = length.map_or("length not known".to_owned(), bytes);
+    let parts = match directory.parts() {
+        1 => String::new(),
+        parts => format!(", {parts} parts"),
+    };
     out.line(&format!(
-        "{} (GGUF v{}, {size})\n",
+        "{} (GGUF v{}, {size}{parts})\n",
         args.model.model.to_string_lossy(),
         directory.version()
     ))?;
@@ -227,6 +231,7 @@ fn to_json(
     let mut object = json!({
         "model": args.model.model.to_string_lossy(),
         "size": length,
+        "parts": directory.parts(),
         "version": directory.version(),
         "alignment": directory.alignment(),
         "data_offset": directory.data_offset(),

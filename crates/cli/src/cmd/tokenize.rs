@@ -62,7 +62,7 @@ pub fn detokenize(args: &DetokenizeArgs) -> Result<u8, Error> {
 
 fn tokenizer(model: &crate::args::ModelArgs) -> Result<Tokenizer, Error> {
     // From an address too: whoever tokenizes goes on to run, and the file is checked and kept.
-    let (directory, _) = model_file::read_header(&model_file::resolve(model)?)?;
+    let (directory, _) = model_file::read_headers(&model_file::resolve(model)?)?;
     Ok(Tokenizer::from_directory(&directory)?)
 }
 

@@ -21,9 +21,11 @@ const TRIES: u32 = 5;
 /// Room that the rest of the system keeps.
 const SPARE_BYTES: u64 = 64 << 20;
 
-/// Gets the model at `url` into the cache and gives its path. A finished download is used without asking the network.
+/// Gets the model at `url`, or the `part` of one, into the cache and gives its path. A finished download is used without asking
+/// the network.
 pub fn fetch(
     url: &Url,
+    part: bool,
     expected: Option<&str>,
     token: Option<&Token>,
 ) -> Result<PathBuf, crate::error::Error> {
@@ -39,7 +41,7 @@ pub fn fetch(
     let agent = http::agent();
     let mut failures = 0u32;
     let mut restarted = false;
-    let mut transfer = Transfer::resume(&entry, url)?;
+    let mut transfer = Transfer::resume(&entry, url, part)?;
     loop {
         let had = transfer.have;
         let result = transfer.run(&agent, expected, token);
@@ -51,7 +53,7 @@ pub fn fetch(
                 restarted = true;
                 note("the resumed download is not the expected file; starting anew");
                 entry.discard();
-                transfer = Transfer::resume(&entry, url)?;
+                transfer = Transfer::resume(&entry, url, part)?;
             }
             Err(crate::error::Error::Download(e)) if e.transient() => {
                 failures = if progressed {
@@ -95,13 +97,18 @@ struct Transfer<'a> {
     file: File,
     have: u64,
     hash: Sha256,
+    part: bool,
     header: HeaderCheck,
     etag: Option<String>,
 }
 
 impl<'a> Transfer<'a> {
     /// Reads back what an earlier attempt left, so that hash and header check go on from there.
-    fn resume(entry: &'a Entry, url: &'a Url) -> Result<Transfer<'a>, crate::error::Error> {
+    fn resume(
+        entry: &'a Entry,
+        url: &'a Url,
+        part: bool,
+    ) -> Result<Transfer<'a>, crate::error::Error> {
         let known = entry
             .unfinished()
             .filter(|r| r.url == url.text() && r.etag.is_some());
@@ -118,7 +125,8 @@ impl<'a> Transfer<'a> {
             file: file.try_clone().map_err(Error::cache(&entry.part))?,
             have: 0,
             hash: Sha256::new(),
-            header: HeaderCheck::new(),
+            part,
+            header: HeaderCheck::new(part),
             etag: None,
         };
         let Some(record) = known else {
@@ -157,7 +165,7 @@ impl<'a> Transfer<'a> {
             .map_err(Error::cache(&self.entry.part))?;
         self.have = 0;
         self.hash = Sha256::new();
-        self.header = HeaderCheck::new();
+        self.header = HeaderCheck::new(self.part);
         self.etag = None;
         Ok(())
     }

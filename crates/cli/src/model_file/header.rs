@@ -4,17 +4,27 @@ use chord_gguf::{Directory, Limits, Parser, Progress};
 
 use crate::error::Error;
 
+/// Whether it is a model that we run.
+pub fn check(directory: &Directory) -> Result<(), Error> {
+    chord_model::Config::from_directory(directory)?;
+    chord_text::Tokenizer::from_directory(directory)?;
+    Ok(())
+}
+
 /// Fed with the file's bytes in order; errs as soon as they cannot be a model that we run.
 pub struct HeaderCheck {
     parser: Option<Parser>,
     directory: Option<Box<Directory>>,
+    /// A part of a split model: what the model needs is in all of them together.
+    part: bool,
 }
 
 impl HeaderCheck {
-    pub fn new() -> HeaderCheck {
+    pub fn new(part: bool) -> HeaderCheck {
         HeaderCheck {
             parser: Some(Parser::new(Limits::default())),
             directory: None,
+            part,
         }
     }
 
@@ -29,8 +39,9 @@ impl HeaderCheck {
     }
 
     fn accept(&mut self, directory: Box<Directory>) -> Result<(), Error> {
-        chord_model::Config::from_directory(&directory)?;
-        chord_text::Tokenizer::from_directory(&directory)?;
+        if !self.part {
+            check(&directory)?;
+        }
         self.parser = None;
         self.directory = Some(directory);
         Ok(())

@@ -14,7 +14,7 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use chord_gguf::{Directory, Limits, Parser, Progress};
+use chord_gguf::{Directory, Limits, Parser, PartName, Progress};
 
 pub use mapped::Mapped;
 
@@ -71,6 +71,22 @@ impl ModelRef {
         }
         Ok(ModelRef::Path(text.into()))
     }
+
+    /// All parts of the split model that this is a part of; otherwise this alone.
+    fn parts(self) -> Result<Vec<ModelRef>, Error> {
+        match &self {
+            ModelRef::Path(path) => {
+                let name = path.file_name().and_then(OsStr::to_str);
+                let Some(part) = name.and_then(PartName::parse) else {
+                    return Ok(vec![self]);
+                };
+                let parts = part.all().map(|name| path.with_file_name(name));
+                Ok(parts.map(ModelRef::Path).collect())
+            }
+            ModelRef::Url(url) => Ok(url.parts()?.into_iter().map(ModelRef::Url).collect()),
+            ModelRef::Hub(url) => Ok(url.parts()?.into_iter().map(ModelRef::Hub).collect()),
+        }
+    }
 }
 
 fn bad_hub_name(s: &str) -> Error {
@@ -106,31 +122,78 @@ fn expected_hash(args: &ModelArgs) -> Result<Option<String>, Error> {
     }
 }
 
-/// The model as a file on this machine; downloads it where needed.
-pub fn resolve(args: &ModelArgs) -> Result<PathBuf, Error> {
+/// The model as a file on this machine, or as those of all its parts; downloads it where needed.
+pub fn resolve(args: &ModelArgs) -> Result<Vec<PathBuf>, Error> {
     let expected = expected_hash(args)?;
     let (model, token) = reference(args)?;
-    let path = match model {
-        ModelRef::Path(path) => path,
+    let parts = model.parts()?;
+    if let ([_, _, ..], Some(_)) = (parts.as_slice(), &expected) {
+        return Err(Error::usage(
+            "--sha256 with a model of several files",
+            "check the files with sha256sum, then leave --sha256 out",
+        ));
+    }
+    let split = parts.len() > 1;
+    if split {
+        // Alone the parts cannot be judged, and should be before their bulk is fetched.
+        header::check(&headers(&parts, token.as_ref())?.0)?;
+    }
+    let fetch = |part: ModelRef| match part {
+        ModelRef::Path(path) => check_hash(path, expected.as_deref()),
         ModelRef::Url(url) | ModelRef::Hub(url) => {
-            download::fetch(&url, expected.as_deref(), token.as_ref())?
+            let path = download::fetch(&url, split, expected.as_deref(), token.as_ref())?;
+            check_hash(path, expected.as_deref())
         }
     };
-    check_hash(path, expected)
+    parts.into_iter().map(fetch).collect()
 }
 
-/// The header of the model and the file's length. An address is not downloaded for this, unless a hash is to be checked.
+/// The header of the model and the length of its files. An address is not downloaded for this, unless a hash is to be checked.
 pub fn header(args: &ModelArgs) -> Result<(Box<Directory>, Option<u64>), Error> {
-    if args.sha256.is_none()
-        && let (ModelRef::Url(url) | ModelRef::Hub(url), token) = reference(args)?
-    {
-        return download::fetch_header(&url, token.as_ref());
+    if args.sha256.is_some() {
+        let (directory, length) = read_headers(&resolve(args)?)?;
+        return Ok((directory, Some(length)));
     }
-    let (directory, length) = read_header(&resolve(args)?)?;
-    Ok((directory, Some(length)))
+    let (model, token) = reference(args)?;
+    headers(&model.parts()?, token.as_ref())
 }
 
-fn check_hash(path: PathBuf, expected: Option<String>) -> Result<PathBuf, Error> {
+fn headers(
+    parts: &[ModelRef],
+    token: Option<&Token>,
+) -> Result<(Box<Directory>, Option<u64>), Error> {
+    let one = |part: &ModelRef| match part {
+        ModelRef::Path(path) => read_header(path).map(|(d, length)| (d, Some(length))),
+        ModelRef::Url(url) | ModelRef::Hub(url) => download::fetch_header(url, token),
+    };
+    joined(parts.iter().map(one).collect::<Result<_, _>>()?)
+}
+
+/// The header of the model in these files, and their length.
+pub fn read_headers(paths: &[PathBuf]) -> Result<(Box<Directory>, u64), Error> {
+    let parts: Vec<_> = paths
+        .iter()
+        .map(|path| read_header(path))
+        .collect::<Result<_, _>>()?;
+    let length = parts.iter().map(|(_, length)| length).sum();
+    let parts = parts.into_iter().map(|(d, length)| (d, Some(length)));
+    Ok((joined(parts.collect())?.0, length))
+}
+
+fn joined(
+    parts: Vec<(Box<Directory>, Option<u64>)>,
+) -> Result<(Box<Directory>, Option<u64>), Error> {
+    let length = parts.iter().map(|(_, length)| *length).sum();
+    let parts = parts.into_iter().map(|(directory, length)| {
+        let ends = directory.tensors().iter().map(chord_gguf::TensorInfo::end);
+        // A length that the server does not tell is that of the tensors.
+        let length = length.or_else(|| ends.max()).unwrap_or(0);
+        (*directory, length)
+    });
+    Ok((Box::new(Directory::join(parts)?), length))
+}
+
+fn check_hash(path: PathBuf, expected: Option<&str>) -> Result<PathBuf, Error> {
     if let Some(expected) = expected {
         let found = download::hash_file(&path).map_err(|source| Error::ModelFile {
             path: path.clone(),
@@ -140,7 +203,7 @@ fn check_hash(path: PathBuf, expected: Option<String>) -> Result<PathBuf, Error>
             return Err(Error::ModelHash {
                 path,
                 found,
-                expected,
+                expected: expected.to_owned(),
             });
         }
     }
@@ -148,7 +211,7 @@ fn check_hash(path: PathBuf, expected: Option<String>) -> Result<PathBuf, Error>
 }
 
 /// Reads only as much of `path` as its header needs.
-pub fn read_header(path: &Path) -> Result<(Box<Directory>, u64), Error> {
+fn read_header(path: &Path) -> Result<(Box<Directory>, u64), Error> {
     let failed = |source: io::Error| Error::ModelFile {
         path: path.to_owned(),
         source,

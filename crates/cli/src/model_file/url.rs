@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use chord_gguf::PartName;
 use ureq::http::Uri;
 
 use super::error::Error;
@@ -66,6 +67,18 @@ impl Url {
             });
         }
         Ok(next)
+    }
+
+    /// The addresses of all parts where this is one of a split model; otherwise this alone.
+    pub fn parts(&self) -> Result<Vec<Url>, Error> {
+        let (folder, name) = self.0.path().rsplit_once('/').unwrap_or_default();
+        let Some(part) = PartName::parse(name) else {
+            return Ok(vec![self.clone()]);
+        };
+        let query = self.0.query().map_or(String::new(), |q| format!("?{q}"));
+        part.all()
+            .map(|name| self.join(&format!("{folder}/{name}{query}")))
+            .collect()
     }
 
     /// As text, for a request.
