@@ -2,7 +2,7 @@
 import { UsageError } from "./errors.js";
 import { checkSignal, integer, oneOf, param, record } from "./params.js";
 import type { EngineOptions } from "./protocol.js";
-import type { LoadOptions, ModelSource } from "./types.js";
+import type { LoadOptions, ModelPart, ModelSource } from "./types.js";
 
 /** Checks the options; what is absent stays absent, but for `cache`, whose default depends on the source. */
 export function engineOptions(source: ModelSource, options: LoadOptions): EngineOptions {
@@ -17,7 +17,7 @@ export function engineOptions(source: ModelSource, options: LoadOptions): Engine
   const sha256 = checkSum(p.sha256);
   const headers = headerFields(p.headers);
   return {
-    cache: oneOf(p, "cache", ["opfs", "none"]) ?? (typeof source === "string" ? "opfs" : "none"),
+    cache: oneOf(p, "cache", ["opfs", "none"]) ?? (isAddress(source) ? "opfs" : "none"),
     ...(contextLength !== undefined && { contextLength }),
     ...(kv && { kv }),
     ...(precision && { precision }),
@@ -26,14 +26,15 @@ export function engineOptions(source: ModelSource, options: LoadOptions): Engine
   };
 }
 
-/** The source with its address made absolute: the worker's base is not the page's. */
+/** Whether it comes over the network, all parts of it. */
+function isAddress(source: ModelSource): boolean {
+  return Array.isArray(source) ? source.every((part) => typeof part === "string") : typeof source === "string";
+}
+
+/** The source with its addresses made absolute: the worker's base is not the page's. */
 export function resolveSource(source: unknown): ModelSource {
-  if (typeof source === "string" || source instanceof URL) {
-    try {
-      return new URL(source, globalThis.document?.baseURI).href;
-    } catch (error) {
-      throw new UsageError("E_PARAM", `source is no address: ${JSON.stringify(String(source))}`, "Pass the URL of a .gguf file.", { cause: error });
-    }
+  if (Array.isArray(source) && source.length > 0) {
+    return source.map(resolvePart);
   }
   if (source instanceof ReadableStream) {
     if (source.locked) {
@@ -41,10 +42,21 @@ export function resolveSource(source: unknown): ModelSource {
     }
     return source;
   }
+  return resolvePart(source);
+}
+
+function resolvePart(source: unknown): ModelPart {
+  if (typeof source === "string" || source instanceof URL) {
+    try {
+      return new URL(source, globalThis.document?.baseURI).href;
+    } catch (error) {
+      throw new UsageError("E_PARAM", `source is no address: ${JSON.stringify(String(source))}`, "Pass the URL of a .gguf file.", { cause: error });
+    }
+  }
   if (source instanceof Blob || source instanceof ArrayBuffer || source instanceof Uint8Array) {
     return source;
   }
-  throw new UsageError("E_PARAM", "source is no model source", "Pass a URL, a File or Blob, an ArrayBuffer, a Uint8Array or a ReadableStream.");
+  throw new UsageError("E_PARAM", "source is no model source", "Pass a URL, a File or Blob, an ArrayBuffer, a Uint8Array, a ReadableStream, or an array of a split model's files.");
 }
 
 function checkSum(value: unknown): string | undefined {

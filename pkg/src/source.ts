@@ -8,6 +8,10 @@ export interface OpenedSource {
    * reader may have read up to 1 MiB beyond where the next read begins.
    */
   read(offset: number, length: number): Promise<Uint8Array>;
+  /** Bytes of each part of a split model, which follow one another here; absent for a whole file. */
+  readonly parts?: number[];
+  /** As `read`, from the beginning of a part; for the headers of parts behind the first, before any weights. */
+  readHeader?(part: number, offset: number, length: number): Promise<Uint8Array>;
   /** After the last read: takes what was skipped, checks length and SHA-256, and closes the cache entry as complete. */
   finish(): Promise<void>;
   /** At any time: stops the download, keeps what is verified for the next attempt, releases locks. */

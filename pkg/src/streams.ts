@@ -22,12 +22,17 @@ export function sendSource(source: ModelSource): { source: SentSource; transfer:
   if (source instanceof ReadableStream) {
     return streamTransfers() ? { source, transfer: [source] } : feedThroughPort(source);
   }
-  if (source instanceof Uint8Array) {
+  const transfer: Transferable[] = [];
+  const send = <T>(part: T): T | Uint8Array => {
+    if (!(part instanceof Uint8Array)) {
+      return part;
+    }
     // A view is cloned together with its whole buffer, so only the part in view is copied, and handed over.
-    const bytes = source.slice();
-    return { source: bytes, transfer: [bytes.buffer] };
-  }
-  return { source, transfer: [] };
+    const bytes = part.slice();
+    transfer.push(bytes.buffer);
+    return bytes;
+  };
+  return { source: Array.isArray(source) ? source.map(send) : send(source), transfer };
 }
 
 /** The source as it was before `sendSource`. */

@@ -1,7 +1,13 @@
 /** Public types of the package. OpenAI-shaped parts follow the `openai` package's names. */
 
-/** Where a model comes from. A `ReadableStream` can be read once: it cannot be planned first, cached or resumed. */
-export type ModelSource = string | URL | Blob | ArrayBuffer | Uint8Array | ReadableStream<Uint8Array>;
+/** Where a model's file comes from. */
+export type ModelPart = string | URL | Blob | ArrayBuffer | Uint8Array;
+
+/**
+ * Where a model comes from: its file, or the files of a split model (`NAME-00001-of-00003.gguf` and so on; of addresses one is
+ * enough). A `ReadableStream` can be read once: it cannot be planned first, cached or resumed.
+ */
+export type ModelSource = ModelPart | readonly ModelPart[] | ReadableStream<Uint8Array>;
 
 /** How K and V are stored. */
 export type KvType = "f16" | "f32";
@@ -23,7 +29,7 @@ export interface PlanOptions extends RequestOptions {
 export interface LoadOptions extends PlanOptions {
   /** `fast` may round activations to int8; `exact` keeps every operand in f32. Default `fast`. */
   precision?: "fast" | "exact";
-  /** Expected SHA-256 of the whole file, 64 hexadecimal digits. */
+  /** Expected SHA-256 of the whole file (not of a split one), 64 hexadecimal digits. */
   sha256?: string;
   /** Keep the file in the origin's private file system, and resume from there. Default `opfs` for URLs, else `none`. */
   cache?: "opfs" | "none";

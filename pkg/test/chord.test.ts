@@ -58,7 +58,7 @@ test("load: wrong options are refused by name before any worker is made", async 
   for (const [options, name] of wrong) {
     await assert.rejects(Chord.load(URL_A, options), { code: "E_PARAM", message: new RegExp(`^${name}`) });
   }
-  for (const source of ["not a url", 3, null, undefined, {}]) {
+  for (const source of ["not a url", 3, null, undefined, {}, [], [3], ["not a url"], [new ReadableStream()]]) {
     await assert.rejects(Chord.load(source as ModelSource), { code: "E_PARAM", message: /^source/ });
   }
   const locked = new ReadableStream();

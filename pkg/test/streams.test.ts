@@ -86,4 +86,7 @@ test("bytes are copied, and of a view only the part in view", () => {
   assert.equal(buffer.byteLength, 1000);
   assert.equal(view.byteLength, 5);
   assert.deepEqual(sendSource(buffer), { source: buffer, transfer: [] });
+  const parts = sendSource(["https://example.org/a.gguf", view]);
+  assert.equal(parts.transfer.length, 1);
+  assert.deepEqual(parts.source, ["https://example.org/a.gguf", view]);
 });

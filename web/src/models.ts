@@ -22,7 +22,7 @@ export const SUGGESTIONS: Suggestion[] = [
   {
     label: "Llama 3.2 1B Instruct",
     note: "A capable all-rounder; wants a real GPU.",
-    bytes: 808_000_000,
+    bytes: 807_694_464,
     url: "https://huggingface.co/bartowski/Llama-3.2-1B-Instruct-GGUF/resolve/main/Llama-3.2-1B-Instruct-Q4_K_M.gguf",
   },
   {

@@ -45,6 +45,10 @@ export function wrongLength(what: string, expected: number, actual: number): Cho
   );
 }
 
+export function unknownSize(what: string): ChordError {
+  return new DownloadError("E_LENGTH", `the server does not tell the size of ${what}`, "Load it from a server that sends Content-Length or Content-Range.");
+}
+
 export function changedFile(url: string): ChordError {
   return new DownloadError("E_CHANGED", `${url} changed on the server while it was read`, "Load again: the new file is then read from its beginning.");
 }

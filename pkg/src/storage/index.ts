@@ -1,6 +1,6 @@
 /** The bytes of a model in the browser. `openSource` and `openHeader` are for a dedicated worker; the cache's list for any place. */
 import type { OpenedSource } from "../source.js";
-import type { ModelSource } from "../types.js";
+import type { ModelPart, ModelSource } from "../types.js";
 import { aborted, throwIfAborted, wrongUse } from "./faults.js";
 import { UrlFeed } from "./feed.js";
 import { ForwardSource } from "./forward.js";
@@ -8,6 +8,7 @@ import { runningHash, type RunningHash } from "./hash.js";
 import { HeaderFeed } from "./header.js";
 import { READ_AHEAD, type Feed, type OpenOptions } from "./options.js";
 import { blobSource, bufferSource } from "./random.js";
+import { partsOf, SplitSource } from "./split.js";
 import { StreamFeed } from "./stream.js";
 import { cacheable, fileUrl } from "./url.js";
 
@@ -15,9 +16,16 @@ export { cacheDelete, cacheList, type CacheEntry } from "./manage.js";
 export { askPersistence } from "./persist.js";
 export type { DownloadProgress, OpenOptions } from "./options.js";
 
+type WholeSource = ModelPart | ReadableStream<Uint8Array>;
+
 /** Opens a model for reading all of it, forwards. Whoever opens closes. An abort of the signal closes too, and keeps what is verified. */
 export async function openSource(source: ModelSource, options: OpenOptions): Promise<OpenedSource> {
   throwIfAborted(options.signal);
+  const parts = partsOf(source);
+  return parts ? SplitSource.open(parts, options, openWhole, openWholeHeader) : openWhole(source as WholeSource, options);
+}
+
+async function openWhole(source: WholeSource, options: OpenOptions): Promise<OpenedSource> {
   const hash = options.sha256 === undefined ? null : await runningHash();
   const held = heldSource(source, options, hash);
   if (held) {
@@ -35,6 +43,11 @@ export async function openSource(source: ModelSource, options: OpenOptions): Pro
 /** Opens a model for reading its header, without downloading more than that. `finish` and SHA-256 mean nothing here. */
 export async function openHeader(source: ModelSource, options: OpenOptions): Promise<OpenedSource> {
   throwIfAborted(options.signal);
+  const parts = partsOf(source);
+  return parts ? SplitSource.open(parts, options, openWholeHeader, openWholeHeader) : openWholeHeader(source as WholeSource, options);
+}
+
+async function openWholeHeader(source: WholeSource, options: OpenOptions): Promise<OpenedSource> {
   const held = heldSource(source, options, null);
   if (held) {
     return held;
@@ -48,7 +61,7 @@ export async function openHeader(source: ModelSource, options: OpenOptions): Pro
   return new ForwardSource(url, feed, { ...options, sha256: undefined }, 0, null);
 }
 
-function heldSource(source: ModelSource, options: OpenOptions, hash: RunningHash | null): OpenedSource | null {
+function heldSource(source: WholeSource, options: OpenOptions, hash: RunningHash | null): OpenedSource | null {
   if (source instanceof Blob) {
     return blobSource(source, options, hash);
   }

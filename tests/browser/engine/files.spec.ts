@@ -22,6 +22,37 @@ test("a plan says what a model needs and reads the header only", async ({ chordP
   expect(tooLong).toBe("E_CTX");
 });
 
+test("a split model, by the address of any part or by its files, answers as the whole", async ({ chordPage }) => {
+  const name = (part: number) => `/split/t0-0000${part}-of-00003.gguf`;
+  const names = [3, 1, 2].map(name);
+  const { plan, answers, network, alone } = await chordPage.evaluate(async (names) => {
+    const files = await Promise.all(names.map(async (name) => new File([await (await fetch(name, { cache: "no-store" })).blob()], name.slice(7))));
+    const sources = { whole: "/split/t0.gguf", url: names[0] ?? "", urls: names.toSorted(), files };
+    const plan = await Chord.plan(sources.url);
+    const answers: Record<string, number[]> = {};
+    const network: Record<string, number> = {};
+    for (const [kind, source] of Object.entries(sources)) {
+      const chord = await Chord.load(source, { precision: "exact" });
+      answers[kind] = (await chord.completions.create({ prompt: "a", max_tokens: 12, temperature: 0 })).tokens.completion;
+      network[kind] = (await chord.stats()).networkBytes;
+      await chord.dispose();
+    }
+    const alone = await Chord.load([...files].slice(1, 2)).then(
+      () => "loaded",
+      (error: { code: string }) => error.code,
+    );
+    return { plan, answers, network, alone };
+  }, names);
+  expect(plan.fits).toBe(true);
+  expect(plan.bytes.file).toBe(10_144 + 16_928 + 16_640);
+  expect(answers.whole).toHaveLength(12);
+  for (const ids of Object.values(answers)) expect(ids).toEqual(answers.whole);
+  expect(network.url).toBeGreaterThanOrEqual(plan.bytes.file ?? Infinity);
+  // The same addresses, now from the cache.
+  expect(network).toMatchObject({ urls: 0, files: 0 });
+  expect(alone).toBe("E_SPLIT");
+});
+
 test("URL, File, ArrayBuffer and ReadableStream give the same answer; a second load takes nothing from the network", async ({ chordPage, server }) => {
   const answers = await chordPage.evaluate(async (url) => {
     const buffer = await (await fetch(url)).arrayBuffer();

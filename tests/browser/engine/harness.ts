@@ -37,7 +37,7 @@ export function golden(model: string): { name: string; prompt: number[]; ids: nu
 
 export const test = base.extend<{ server: TestServer; chordPage: Page }>({
   server: async ({}, use) => {
-    const server = await startServer({ roots: { "/pkg/": join(root, "pkg/dist/"), "/models/": join(root, "tests/data/models/"), "/cached/": dirname(smolPath) } });
+    const server = await startServer({ roots: { "/pkg/": join(root, "pkg/dist/"), "/models/": join(root, "tests/data/models/"), "/split/": join(root, "tests/data/split/"), "/cached/": dirname(smolPath) } });
     const script = 'import { Chord } from "/pkg/index.js"; globalThis.Chord = Chord;';
     server.serve("/", { body: `<!doctype html><title>wasm-chord</title><link rel="icon" href="data:,"><script type="module">${script}</script>`, type: "text/html" });
     await use(server);

@@ -1,8 +1,16 @@
 /** What a test asks its worker for, and what comes back. */
 import type { DownloadProgress, OpenOptions } from "../../../pkg/src/storage/index.js";
 
-/** An address, or a made-up file of this kind. */
-export type Source = string | { kind: "blob" | "file" | "array" | "buffer" | "stream"; seed: number; size: number };
+interface MadeUp {
+  kind: "blob" | "file" | "array" | "buffer" | "stream";
+  seed: number;
+  size: number;
+  /** Of a file. */
+  name?: string;
+}
+
+/** An address, a made-up file of this kind, or such parts of a split model. */
+export type Source = string | MadeUp | (string | MadeUp)[];
 
 export interface OpenCall {
   op: "open";
@@ -18,6 +26,10 @@ export interface ReadCall {
   from?: number;
   to: number;
   step?: number;
+  /** Where the part with this seed begins in the source. */
+  begin?: number;
+  /** Through `readHeader` of this part. */
+  part?: number;
 }
 
 export type Call =

@@ -120,10 +120,27 @@ async function bundle(path: string): Promise<string> {
 
 let files = 0;
 
+/** Made-up parts of a split model, and its address by the last of them. */
+export function madeUpParts(server: TestServer, sizes: number[]) {
+  const stem = `/made/split-${files + 1}-`;
+  let begin = 0;
+  const parts = sizes.map((size, i) => {
+    const name = `${i + 1}`.padStart(5, "0") + "-of-" + `${sizes.length}`.padStart(5, "0");
+    const part = { ...madeUp(server, size, {}, `${stem}${name}.gguf`), begin };
+    begin += size;
+    return part;
+  });
+  return { parts, size: begin, url: parts.at(-1)?.url ?? "" };
+}
+
 /** A made-up file at a path of its own. */
-export function madeUp(server: TestServer, size: number, more: ServedFile = {}): { url: string; path: string; size: number; seed: number; file: ServedFile } {
+export function madeUp(
+  server: TestServer,
+  size: number,
+  more: ServedFile = {},
+  path = `/made/${files + 1}.gguf`,
+): { url: string; path: string; size: number; seed: number; file: ServedFile } {
   const seed = ++files;
-  const path = `/made/${seed}.gguf`;
   const file = server.serve(path, { size, seed, ...more });
   return { url: server.url + path, path, size, seed, file };
 }

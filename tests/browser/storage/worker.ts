@@ -1,6 +1,7 @@
 /** The worker of the storage tests: opens sources and checks every byte against the server's made-up file. */
 import { cacheDelete, cacheList, openHeader, openSource, type DownloadProgress, type OpenOptions } from "../../../pkg/src/storage/index.js";
 import type { OpenedSource } from "../../../pkg/src/source.js";
+import type { ModelPart, ModelSource } from "../../../pkg/src/types.js";
 import { ChordError } from "../../../pkg/src/errors.js";
 import { fileBytes } from "../server/bytes.ts";
 import type { Call, OpenCall, Outcome, ReadCall, Source } from "./calls.ts";
@@ -25,7 +26,10 @@ async function open(call: OpenCall): Promise<void> {
   source = await (call.header ? openHeader : openSource)(made(call.source), options);
 }
 
-function made(source: Source): string | Blob | Uint8Array | ArrayBuffer | ReadableStream<Uint8Array> {
+function made(source: Source): ModelSource {
+  if (Array.isArray(source)) {
+    return source.map((part) => made(part) as ModelPart);
+  }
   if (typeof source === "string") {
     return source;
   }
@@ -34,7 +38,7 @@ function made(source: Source): string | Blob | Uint8Array | ArrayBuffer | Readab
     case "blob":
       return new Blob([bytes]);
     case "file":
-      return new File([bytes], "dropped.gguf");
+      return new File([bytes], source.name ?? "dropped.gguf");
     case "array":
       return bytes;
     case "buffer":
@@ -52,9 +56,9 @@ async function read(call: ReadCall): Promise<void> {
   }
   for (let at = call.from ?? 0; at < call.to; ) {
     const length = Math.min(call.step ?? 3_000_001, call.to - at);
-    const bytes = await opened.read(at, length);
+    const bytes = await (call.part === undefined ? opened.read((call.begin ?? 0) + at, length) : opened.readHeader?.(call.part, at, length));
     const expected = fileBytes(call.seed, at, length);
-    if (!same(bytes, expected)) {
+    if (!bytes || !same(bytes, expected)) {
       throw new Error(`wrong bytes between ${at} and ${at + length}`);
     }
     at += length;

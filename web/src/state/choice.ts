@@ -3,8 +3,8 @@ import { modelLabel } from "../format.js";
 
 export type Choice =
   | { kind: "url"; url: string; label: string }
-  /** `handle` lets the next visit ask for the same file again, where the browser gives one. */
-  | { kind: "file"; file: File; label: string; handle: FileSystemFileHandle | null };
+  /** One file, or the parts of a split model. `handle` lets the next visit ask for the same file again, where the browser gives one. */
+  | { kind: "file"; files: File[]; label: string; handle: FileSystemFileHandle | null };
 
 /** The last model that was ready. */
 export type Last =
@@ -40,8 +40,10 @@ export function choiceOfUrl(url: string, label?: string): Choice {
   return { kind: "url", url, label: label ?? modelLabel(url) };
 }
 
-export function choiceOfFile(file: File, handle: FileSystemFileHandle | null = null): Choice {
-  return { kind: "file", file, label: modelLabel(file.name), handle };
+/** Null where there is no file. */
+export function choiceOfFiles(files: File[], handle: FileSystemFileHandle | null = null): Choice | null {
+  const [first] = files;
+  return first ? { kind: "file", files, label: modelLabel(first.name), handle: files.length === 1 ? handle : null } : null;
 }
 
 export function rememberable(choice: Choice, contextLength: number): Last {
@@ -64,15 +66,12 @@ export async function fileOf(handle: AskingHandle): Promise<File | null> {
 
 type HandleItem = DataTransferItem & { getAsFileSystemHandle?: () => Promise<FileSystemHandle | null> };
 
-/** The first file of a drop. To be called within the event: the list is emptied after it. */
+/** The files of a drop. To be called within the event: the list is emptied after it. */
 export async function choiceOfDrop(data: DataTransfer): Promise<Choice | null> {
   const item = [...data.items].find(({ kind }) => kind === "file") as HandleItem | undefined;
-  const file = item?.getAsFile() ?? data.files[0] ?? null;
+  const files = [...data.files];
   // Asked for before anything is awaited.
   const asked = item?.getAsFileSystemHandle?.();
-  if (file === null) {
-    return null;
-  }
   const handle = await Promise.resolve(asked).catch(() => null);
-  return choiceOfFile(file, handle?.kind === "file" ? (handle as FileSystemFileHandle) : null);
+  return choiceOfFiles(files, handle?.kind === "file" ? (handle as FileSystemFileHandle) : null);
 }

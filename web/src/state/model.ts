@@ -5,7 +5,7 @@ import { PerFrame } from "../frame.js";
 import { getValue, setValue } from "../store.js";
 import { announce } from "./announce.js";
 import { cached, dropCached, refreshCached } from "./cached.js";
-import { choiceOfFile, choiceOfUrl, fileOf, rememberable, type Choice, type Last } from "./choice.js";
+import { choiceOfFiles, choiceOfUrl, fileOf, rememberable, type Choice, type Last } from "./choice.js";
 import { isAbort, problemOf, type Problem } from "./problems.js";
 
 /** Context that is proposed where the model allows it: a long chat, at a fraction of the memory of the longest. */
@@ -52,8 +52,8 @@ function begin(): AbortSignal {
   return running.signal;
 }
 
-function sourceOf(choice: Choice): string | File {
-  return choice.kind === "url" ? choice.url : choice.file;
+function sourceOf(choice: Choice): string | File[] {
+  return choice.kind === "url" ? choice.url : choice.files;
 }
 
 /** Reads the header and says whether the model runs here. Nothing else is downloaded. `wish`: context to propose. */
@@ -214,7 +214,8 @@ export async function reopen(): Promise<boolean> {
     return load(choiceOfUrl(model.url, model.label), model.contextLength);
   }
   const file = model.handle === null ? null : await fileOf(model.handle);
-  return file === null ? false : load(choiceOfFile(file, model.handle), model.contextLength);
+  const choice = choiceOfFiles(file === null ? [] : [file], model.handle);
+  return choice === null ? false : load(choice, model.contextLength);
 }
 
 /**

@@ -2,7 +2,7 @@ import { signal } from "@preact/signals";
 import { bytes, modelLabel } from "../format.js";
 import { SUGGESTIONS } from "../models.js";
 import { cached, dropCached, type CacheEntry } from "../state/cached.js";
-import { addressOf, choiceOfFile, choiceOfUrl } from "../state/choice.js";
+import { addressOf, choiceOfFiles, choiceOfUrl } from "../state/choice.js";
 import { last, loaded, plan, reopen } from "../state/model.js";
 import { Icon } from "./Icon.js";
 
@@ -22,12 +22,12 @@ function check(event: SubmitEvent): void {
   void plan(choiceOfUrl(url));
 }
 
-function takeFile(input: HTMLInputElement): void {
-  const file = input.files?.[0];
-  if (file !== undefined) {
-    void plan(choiceOfFile(file));
+function takeFiles(input: HTMLInputElement): void {
+  const choice = choiceOfFiles([...(input.files ?? [])]);
+  if (choice !== null) {
+    void plan(choice);
   }
-  // The same file can be chosen again.
+  // The same files can be chosen again.
   input.value = "";
 }
 
@@ -53,10 +53,10 @@ export function ModelPicker() {
       <section aria-labelledby="own">
         <h2 id="own">Your own</h2>
         <label class="drop">
-          <input type="file" class="unseen" accept=".gguf" onChange={(event) => takeFile(event.currentTarget)} />
+          <input type="file" class="unseen" accept=".gguf" multiple onChange={(event) => takeFiles(event.currentTarget)} />
           <Icon name="file" />
           <span>
-            <strong>Choose a GGUF file</strong> or drop it anywhere on this page
+            <strong>Choose a GGUF file</strong> (all parts of a split one) or drop it anywhere on this page
           </span>
         </label>
         <form class="address" onSubmit={check} noValidate>

@@ -25,7 +25,8 @@ const MODEL = {
 };
 
 function nameOf(source: ModelSource): string {
-  return source instanceof File ? source.name : String(source);
+  const part: unknown = Array.isArray(source) ? source[0] : source;
+  return part instanceof File ? part.name : String(part);
 }
 
 function wait(ms: number, signal?: AbortSignal): Promise<void> {
