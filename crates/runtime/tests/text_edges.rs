@@ -130,7 +130,7 @@ fn a_full_context_ends_with_length_and_never_overflows() {
                 words.contains(&context.to_string()) && words.contains(&(context + 1).to_string()),
                 "{words}"
             );
-            assert!(error.help().contains("--ctx"), "{}", error.help());
+            assert!(error.help().contains("longer context"), "{}", error.help());
             // One place left is one token.
             let last = generate(
                 &mut engine,
