@@ -1,12 +1,15 @@
 #!/usr/bin/env bash
-# Prints the bytes of the release binary, as it is and without debug lines, and of the npm package, which has a limit.
+# size.sh [package]: prints the bytes of the release binary, as it is and without debug lines (not with `package`), and of the npm
+# package, which has a limit.
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
-cargo build --manifest-path "$root/Cargo.toml" --release --locked -p wasm-chord
-binary="$target/release/wasm-chord"
-stripped="$(mktemp)"
-trap 'rm -f "$stripped"' EXIT
-strip -o "$stripped" "$binary"
-printf '%12d  %s\n' "$(wc -c <"$binary")" "$binary" "$(wc -c <"$stripped")" "stripped"
+if [ "${1:-}" != package ]; then
+    cargo build --manifest-path "$root/Cargo.toml" --release --locked -p wasm-chord
+    binary="$target/release/wasm-chord"
+    stripped="$(mktemp)"
+    trap 'rm -f "$stripped"' EXIT
+    strip -o "$stripped" "$binary"
+    printf '%12d  %s\n' "$(wc -c <"$binary")" "$binary" "$(wc -c <"$stripped")" "stripped"
+fi
 
 # What a browser fetches before the model: under a million bytes, gzipped.
 "$root/tools/web.sh" >&2

@@ -5,7 +5,7 @@ import type { EngineOptions, GenerateDone, GenerateRequest, TokenEvent } from ".
 import { openHeader, openSource } from "./storage/index.js";
 import type { OpenedSource } from "./source.js";
 import type { AdapterInfo, ChordInfo, ModelSource, Plan, Progress, Stats } from "./types.js";
-import { adapterInfo, adapterLimits, requireAdapter } from "./webgpu.js";
+import { adapterInfo, adapterLimits, adapterReturns, requireAdapter } from "./webgpu.js";
 
 /** So many losses within this time are no accident. */
 const LOSSES = 3;
@@ -167,6 +167,7 @@ export class Host {
           throw chordError("E_DEVICE_LOST", `the GPU was lost, and a stream cannot be read again: ${error.message}`, "Load the model again.");
         }
         this.#recoveries += 1;
+        await adapterReturns(signal);
       }
     }
   }

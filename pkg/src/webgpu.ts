@@ -33,6 +33,17 @@ export async function adapterLimits(): Promise<{ maxBinding: number; maxBuffer: 
   return found && { maxBinding: found.limits.maxStorageBufferBindingSize, maxBuffer: found.limits.maxBufferSize };
 }
 
+const BACK_WITHIN_MS = 10_000;
+const ASK_EVERY_MS = 200;
+
+/** After a lost device: a browser whose GPU process has died offers no adapter until it has started another. */
+export async function adapterReturns(signal: AbortSignal): Promise<void> {
+  const until = performance.now() + BACK_WITHIN_MS;
+  while (!(await adapter()) && performance.now() < until && !signal.aborted) {
+    await new Promise((resolve) => setTimeout(resolve, ASK_EVERY_MS));
+  }
+}
+
 /** The adapter, or an error that says which of the reasons it is. */
 export async function requireAdapter(): Promise<AdapterInfo> {
   if (!("gpu" in navigator)) {

@@ -9,6 +9,8 @@ import { startServer, type TestServer } from "../server/index.ts";
 const root = join(import.meta.dirname, "../../..");
 /** The tiny model of the goldens. */
 export const TINY = "v2k-llama-Q4_K_M";
+/** One layer of F32: it loads in half the time, where nothing depends on the model. */
+export const T0 = "/split/t0.gguf";
 export const SMOL = "SmolLM2-135M-Instruct.Q4_1";
 const smolPath = process.env.WASM_CHORD_SMOLLM2 ?? join(homedir(), `.cache/wasm-chord/models/${SMOL}.gguf`);
 

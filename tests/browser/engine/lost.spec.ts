@@ -1,6 +1,6 @@
 /** The device is lost at any moment: the answer is the same, nothing is repeated or missing. */
-import { expect } from "@playwright/test";
-import { golden, test, TINY } from "./harness.ts";
+import { expect, type Page } from "@playwright/test";
+import { golden, T0, test, TINY } from "./harness.ts";
 
 const url = `/models/${TINY}.gguf`;
 const ROUNDS = 10;
@@ -69,7 +69,46 @@ test("lost three times within a minute it is an error, and the next load works",
     const again = await Chord.load(url, { cache: "none", contextLength: 64 });
     await again.dispose();
     return codes;
-  }, url);
+  }, T0);
   expect(seen.slice(0, 2)).toEqual([2, 2]);
   expect(seen[2]).toContain("E_DEVICE_LOST: the GPU was lost 3 times within 60 seconds");
+});
+
+/** The GPU process dies, as with a driver that crashes: every device of every page is lost at once. */
+async function crashGpu(page: Page): Promise<void> {
+  const session = await page.context().browser()?.newBrowserCDPSession();
+  await session?.send("Browser.crashGpuProcess");
+  await session?.detach();
+}
+
+test("the GPU process crashes while loading and while decoding: the load ends well, the answer is the same", async ({ chordPage, page }) => {
+  await page.exposeFunction("crash", () => crashGpu(page));
+  const seen = await chordPage.evaluate(async (url) => {
+    const { crash } = globalThis as unknown as { crash(): Promise<void> };
+    let crashed: Promise<void> | undefined;
+    const chord = await Chord.load(url, {
+      cache: "none",
+      contextLength: 64,
+      onProgress({ stage }) {
+        if (stage === "compile") crashed ??= crash();
+      },
+    });
+    await crashed;
+    const loading = (await chord.stats()).recoveries;
+    const ask = async (crashAt: number) => {
+      const pieces: string[] = [];
+      for await (const part of await chord.completions.create({ prompt: "Once upon a time", max_tokens: 12, temperature: 0.7, seed: 5, stream: true })) {
+        pieces.push(part.choices[0]?.text ?? "");
+        if (pieces.length === crashAt) await crash();
+      }
+      return pieces;
+    };
+    const [whole, broken] = [await ask(-1), await ask(3)];
+    const { recoveries } = await chord.stats();
+    await chord.dispose();
+    return { loading, whole, broken, recoveries };
+  }, url);
+  expect(seen.loading).toBe(1);
+  expect(seen.broken).toEqual(seen.whole);
+  expect(seen.recoveries).toBe(2);
 });

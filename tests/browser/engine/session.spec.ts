@@ -1,6 +1,6 @@
 /** One conversation after the other: what is computed again, what is not, and what is freed. */
 import { expect } from "@playwright/test";
-import { golden, test, TINY } from "./harness.ts";
+import { golden, T0, test, TINY } from "./harness.ts";
 
 const url = `/models/${TINY}.gguf`;
 
@@ -67,7 +67,7 @@ test("rounds of load and dispose return to where they began", async ({ chordPage
       await chord.dispose();
       const refused = await chord.tokenize("a").catch((error: { code: string }) => error.code);
       return { gpuBytes, refused };
-    }, url);
+    }, T0);
   const first = await round();
   const before = await heap();
   for (let i = 1; i < ROUNDS; i++) {
