@@ -86,15 +86,15 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
         let page = table[row.z + ring_index(pos / PAGE)];
         let at = kv_at(page, kv_head, pos % PAGE);
         for (var j = lid; j < HEAD_QUADS; j += WG) {
-            k[at + j] = kv_pack(rotated4(base + p.k_off + kv_head * HEAD_QUADS * 4u, j, pos));
-            let o = base + p.v_off + (kv_head * HEAD_QUADS + j) * 4u;
-            v[at + j] = kv_pack(vec4<f32>(qkv[o], qkv[o + 1u], qkv[o + 2u], qkv[o + 3u]));
+            let head = kv_head * HEAD_QUADS * 4u;
+            k[at + j] = kv_pack(rotated4(base, p.k_off + head, j, pos, p.gamma_at + HEAD_QUADS * 4u));
+            v[at + j] = kv_pack(plain4(base, p.v_off + head, j));
         }
     }
     storageBarrier();
 #endif
     for (var i = lid; i < GROUP * HEAD_QUADS; i += WG) {
-        let rq = rotated4(base + (head0 + i / HEAD_QUADS) * HEAD_QUADS * 4u, i % HEAD_QUADS, pos);
+        let rq = rotated4(base, (head0 + i / HEAD_QUADS) * HEAD_QUADS * 4u, i % HEAD_QUADS, pos, p.gamma_at);
 #if TAP
         let o = r * p.tap_stride + (head0 * HEAD_QUADS + i) * 4u;
         tap[o] = rq.x;

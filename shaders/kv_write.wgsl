@@ -21,10 +21,10 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     }
     let page = table[row.z + ring_index(pos / PAGE)];
     let at = kv_at(page, kv_head, pos % PAGE);
-    let base = wid.y * p.qkv_stride + kv_head * p.head_quads * 4u;
+    let base = wid.y * p.qkv_stride;
+    let head = kv_head * p.head_quads * 4u;
     for (var j = lid; j < p.head_quads; j += ${WG}u) {
-        k[at + j] = kv_pack(rotated4(base + p.k_off, j, pos));
-        let o = base + p.v_off + 4u * j;
-        v[at + j] = kv_pack(vec4<f32>(qkv[o], qkv[o + 1u], qkv[o + 2u], qkv[o + 3u]));
+        k[at + j] = kv_pack(rotated4(base, p.k_off + head, j, pos, p.gamma_at + p.head_quads * 4u));
+        v[at + j] = kv_pack(plain4(base, p.v_off + head, j));
     }
 }

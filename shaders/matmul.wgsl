@@ -16,9 +16,9 @@ struct Params {
     eps: f32,
     tap_stride: u32, // f32 per token of tap
     out_base: u32, // PLAIN: first value in out
+    scale: f32, // on y
     pad0: u32,
     pad1: u32,
-    pad2: u32,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -189,12 +189,12 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     {
 #if NORM
 #if SPLIT_ONE
-        let s = inverseSqrt(ssq_${c} / p.norm_k + p.eps);
+        let s = p.scale * inverseSqrt(ssq_${c} / p.norm_k + p.eps);
 #else
-        let s = inverseSqrt(reduce(ssq_${c}, lid) / p.norm_k + p.eps);
+        let s = p.scale * inverseSqrt(reduce(ssq_${c}, lid) / p.norm_k + p.eps);
 #endif
 #else
-        let s = 1.0;
+        let s = p.scale;
 #endif
 #for r in ROWS
 #if SPLIT_ONE

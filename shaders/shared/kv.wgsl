@@ -40,9 +40,49 @@ fn rope_cs(pos: u32, i: u32) -> vec2<f32> {
     return vec2<f32>(hi.x * lo.x - hi.y * lo.y, hi.y * lo.x + hi.x * lo.y);
 }
 
-// Element d of the head that starts at qkv[base], rotated to its absolute position.
-fn rotated(base: u32, d: u32, pos: u32) -> f32 {
-    let v = qkv[base + d];
+#if OF_LAYER
+// What belongs to the layer's heads lies behind the RoPE tables.
+fn of_layer(i: u32) -> f32 {
+    let v = rope[i / 2u];
+    return select(v.x, v.y, (i & 1u) == 1u);
+}
+#endif
+
+// Value i of the token whose q|k|v starts at qkv[base].
+fn qkv_at(base: u32, i: u32) -> f32 {
+#if BIAS
+    return qkv[base + i] + of_layer(p.bias_at + i);
+#else
+    return qkv[base + i];
+#endif
+}
+
+// Factor of the RMS norm over the head that starts at value `head`.
+fn head_factor(base: u32, head: u32) -> f32 {
+#if QK_NORM
+    var ssq = 0.0;
+    for (var d = 0u; d < p.head_quads * 4u; d++) {
+        let v = qkv_at(base, head + d);
+        ssq += v * v;
+    }
+    return inverseSqrt(ssq / f32(p.head_quads * 4u) + p.norm_eps);
+#else
+    return 1.0;
+#endif
+}
+
+// Element d of the head that starts at value `head`, normed: `gamma` is where the head's weights lie.
+fn head_at(base: u32, head: u32, d: u32, factor: f32, gamma: u32) -> f32 {
+#if QK_NORM
+    return qkv_at(base, head + d) * factor * of_layer(gamma + d);
+#else
+    return qkv_at(base, head + d);
+#endif
+}
+
+// The same, rotated to the token's absolute position.
+fn rotated(base: u32, head: u32, d: u32, pos: u32, factor: f32, gamma: u32) -> f32 {
+    let v = head_at(base, head, d, factor, gamma);
     if (d >= p.rope_dim) {
         return v;
     }
@@ -50,16 +90,23 @@ fn rotated(base: u32, d: u32, pos: u32) -> f32 {
     let half = p.rope_dim / 2u;
     let i = d % half;
     let first = d < half;
-    let other = qkv[base + select(i, i + half, first)];
+    let other = head_at(base, head, select(i, i + half, first), factor, gamma);
 #else
     let i = d / 2u;
     let first = (d & 1u) == 0u;
-    let other = qkv[base + (d ^ 1u)];
+    let other = head_at(base, head, d ^ 1u, factor, gamma);
 #endif
     let cs = rope_cs(pos, i);
     return fma(v, cs.x, select(other, -other, first) * cs.y);
 }
 
-fn rotated4(base: u32, j: u32, pos: u32) -> vec4<f32> {
-    return vec4<f32>(rotated(base, 4u * j, pos), rotated(base, 4u * j + 1u, pos), rotated(base, 4u * j + 2u, pos), rotated(base, 4u * j + 3u, pos));
+fn rotated4(base: u32, head: u32, j: u32, pos: u32, gamma: u32) -> vec4<f32> {
+    let f = head_factor(base, head);
+    return vec4<f32>(rotated(base, head, 4u * j, pos, f, gamma), rotated(base, head, 4u * j + 1u, pos, f, gamma), rotated(base, head, 4u * j + 2u, pos, f, gamma), rotated(base, head, 4u * j + 3u, pos, f, gamma));
+}
+
+// Quad j of the value head that starts at value `head`.
+fn plain4(base: u32, head: u32, j: u32) -> vec4<f32> {
+    let o = head + 4u * j;
+    return vec4<f32>(qkv_at(base, o), qkv_at(base, o + 1u), qkv_at(base, o + 2u), qkv_at(base, o + 3u));
 }

@@ -12,7 +12,7 @@ struct Params {
     scale: f32, // on q.k
     act_blocks: u32, // activation blocks per token of the output
     tap_stride: u32,
-    pad0: u32,
-    pad1: u32,
-    pad2: u32,
+    bias_at: u32, // BIAS: first of qkv_stride values in the RoPE buffer, as f32
+    gamma_at: u32, // QK_NORM: first of 2 * head_dim weights there, q's then k's
+    norm_eps: f32, // QK_NORM
 }

@@ -2,7 +2,7 @@
 
 use crate::act::{self, ActKind, BLOCK};
 use crate::cpu::CpuBindings;
-use crate::kv::{KvShape, PAGE};
+use crate::kv::{Head, KvShape, PAGE};
 use crate::kv_write::{Inputs, write_row};
 use crate::op::{Access, Grid, Kernel};
 use crate::shaders::{Shader, define, flag};
@@ -62,10 +62,6 @@ impl Attention {
         self.shape.n_heads * (self.shape.head_dim + 3)
     }
 
-    fn scale(&self) -> f32 {
-        1.0 / (self.shape.head_dim as f32).sqrt()
-    }
-
     fn attend(
         &self,
         r: usize,
@@ -93,10 +89,9 @@ impl Attention {
         let mut output = vec![0.0f32; group as usize * dim];
         for h in 0..group {
             let head = tile * group + h;
-            let base = r * shape.qkv_stride as usize + head as usize * dim;
-            let q: Vec<f64> = (0..shape.head_dim)
-                .map(|d| shape.rotated(&qkv, &rope, base, d, pos))
-                .collect();
+            let q = shape
+                .token(&qkv, &rope, r)
+                .rotated(head * shape.head_dim, Head::Query, pos);
             let slots = || {
                 pages
                     .iter()
@@ -108,7 +103,7 @@ impl Attention {
                         .enumerate()
                         .map(|(d, q)| q * f64::from(shape.load(k, at + d)))
                         .sum::<f64>()
-                        * f64::from(self.scale())
+                        * f64::from(shape.scale)
                 })
                 .collect();
             let top = scores.iter().fold(f64::NEG_INFINITY, |a, s| a.max(*s));
@@ -210,12 +205,7 @@ impl Kernel for Attention {
 
     fn params(&self) -> Vec<u8> {
         let tap_stride = if self.tap { self.tap_stride() } else { 0 };
-        bytemuck::bytes_of(
-            &self
-                .shape
-                .params(self.scale(), self.out_stride(), tap_stride),
-        )
-        .to_vec()
+        bytemuck::bytes_of(&self.shape.params(self.out_stride(), tap_stride)).to_vec()
     }
 
     fn grid(&self) -> Grid {

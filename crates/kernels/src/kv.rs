@@ -54,6 +54,13 @@ pub struct KvShape {
     pub sink_pages: u32,
     /// Storage format.
     pub kv: KvType,
+    /// Factor on q·k.
+    pub scale: f32,
+    /// Of q, k and v: where their biases start in the RoPE buffer, as f32; `qkv_stride` of them.
+    pub bias_at: Option<u32>,
+    /// Epsilon of an RMS norm over each head of q and of k before the rotation, and where its weights start in the RoPE
+    /// buffer: `head_dim` for q, then for k.
+    pub qk_norm: Option<(f32, u32)>,
 }
 
 /// The uniform of `kv_write` and `attention` (`Params` in shaders/shared/kv_params.wgsl).
@@ -73,11 +80,14 @@ pub(crate) struct KvParams {
     scale: f32,
     act_blocks: u32,
     tap_stride: u32,
-    pad: [u32; 3],
+    bias_at: u32,
+    gamma_at: u32,
+    norm_eps: f32,
 }
 
 impl KvShape {
-    pub(crate) fn params(&self, scale: f32, act_blocks: u32, tap_stride: u32) -> KvParams {
+    pub(crate) fn params(&self, act_blocks: u32, tap_stride: u32) -> KvParams {
+        let (norm_eps, gamma_at) = self.qk_norm.unwrap_or_default();
         KvParams {
             n_heads: self.n_heads,
             n_kv_heads: self.n_kv_heads,
@@ -89,10 +99,12 @@ impl KvShape {
             v_off: self.v_off,
             seq_pages: self.seq_pages,
             sink_pages: self.sink_pages,
-            scale,
+            scale: self.scale,
             act_blocks,
             tap_stride,
-            pad: [0; 3],
+            bias_at: self.bias_at.unwrap_or_default(),
+            gamma_at,
+            norm_eps,
         }
     }
 
@@ -105,6 +117,9 @@ impl KvShape {
             flag("KV_F16", f16),
             define("KV_TYPE", &ty),
             flag("NEOX", self.neox),
+            flag("BIAS", self.bias_at.is_some()),
+            flag("QK_NORM", self.qk_norm.is_some()),
+            flag("OF_LAYER", self.bias_at.is_some() || self.qk_norm.is_some()),
         ]
     }
 
@@ -144,37 +159,81 @@ impl KvShape {
         }
     }
 
-    /// Element `d` of the head starting at `qkv[base]`, rotated to its absolute position.
-    pub(crate) fn rotated(&self, qkv: &[u32], rope: &[u32], base: usize, d: u32, pos: u32) -> f64 {
-        let v = f64::from(f(qkv, base + d as usize));
-        if d >= self.rope_dim {
-            return v;
+    /// The batch's `q|k|v` and the RoPE buffer, as the shaders see row `r` of it.
+    pub(crate) fn token<'a>(&'a self, qkv: &'a [u32], rope: &'a [u32], r: usize) -> Token<'a> {
+        Token {
+            shape: self,
+            qkv: &qkv[r * self.qkv_stride as usize..],
+            rope,
         }
-        let half = self.rope_dim / 2;
-        let (pair, first, other) = if self.neox {
-            (
-                d % half,
-                d < half,
-                if d < half { d + half } else { d - half },
-            )
-        } else {
-            (d / 2, d.is_multiple_of(2), d ^ 1)
-        };
+    }
+}
+
+/// Which weights norm a head.
+#[derive(Clone, Copy)]
+pub(crate) enum Head {
+    Query,
+    Key,
+}
+
+/// A token's `q|k|v`.
+pub(crate) struct Token<'a> {
+    shape: &'a KvShape,
+    qkv: &'a [u32],
+    rope: &'a [u32],
+}
+
+impl Token<'_> {
+    /// Value `i`, with its bias.
+    pub(crate) fn value(&self, i: u32) -> f64 {
+        let bias = self
+            .shape
+            .bias_at
+            .map_or(0.0, |at| f(self.rope, (at + i) as usize));
+        f64::from(f(self.qkv, i as usize)) + f64::from(bias)
+    }
+
+    /// The head that starts at value `first`: normed where the shape says so, and rotated to `pos`.
+    pub(crate) fn rotated(&self, first: u32, which: Head, pos: u32) -> Vec<f64> {
+        let shape = self.shape;
+        let mut values: Vec<f64> = (0..shape.head_dim).map(|d| self.value(first + d)).collect();
+        if let Some((eps, at)) = shape.qk_norm {
+            let mean = values.iter().map(|v| v * v).sum::<f64>() / f64::from(shape.head_dim);
+            let factor = 1.0 / (mean + f64::from(eps)).sqrt();
+            let gamma = match which {
+                Head::Query => at,
+                Head::Key => at + shape.head_dim,
+            };
+            for (d, value) in values.iter_mut().enumerate() {
+                *value *= factor * f64::from(f(self.rope, gamma as usize + d));
+            }
+        }
+        let half = shape.rope_dim / 2;
+        for pair in 0..half {
+            let (a, b) = if shape.neox {
+                (pair, pair + half)
+            } else {
+                (2 * pair, 2 * pair + 1)
+            };
+            let (a, b) = (a as usize, b as usize);
+            let (cos, sin) = self.angle(pair, pos);
+            let (x, y) = (values[a], values[b]);
+            values[a] = x * cos - y * sin;
+            values[b] = y * cos + x * sin;
+        }
+        values
+    }
+
+    /// (cos, sin) of a pair at a position.
+    fn angle(&self, pair: u32, pos: u32) -> (f64, f64) {
+        let half = self.shape.rope_dim / 2;
         let entry = |i: u32| {
-            (
-                f64::from(f(rope, 2 * i as usize)),
-                f64::from(f(rope, 2 * i as usize + 1)),
-            )
+            let at = 2 * i as usize;
+            (f64::from(f(self.rope, at)), f64::from(f(self.rope, at + 1)))
         };
         let (cl, sl) = entry((pos & 255) * half + pair);
-        let (ch, sh) = entry(self.rope_hi + (pos >> 8) * half + pair);
-        let (c, s) = (ch * cl - sh * sl, sh * cl + ch * sl);
-        let other = f64::from(f(qkv, base + other as usize));
-        if first {
-            v * c - other * s
-        } else {
-            v * c + other * s
-        }
+        let (ch, sh) = entry(self.shape.rope_hi + (pos >> 8) * half + pair);
+        (ch * cl - sh * sl, sh * cl + ch * sl)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Keys and values of a batch into their pages (shaders/kv_write.wgsl).
 
-use crate::cpu::{CpuBindings, f};
-use crate::kv::{KvShape, PAGE};
+use crate::cpu::CpuBindings;
+use crate::kv::{Head, KvShape, PAGE};
 use crate::op::{Access, Grid, Kernel};
 use crate::shaders::{Shader, define};
 
@@ -33,16 +33,14 @@ pub(crate) fn write_row(
 ) {
     let pos = row[1];
     let page = from.table[(row[2] + shape.ring_index(pos / PAGE)) as usize];
-    let base = r * shape.qkv_stride as usize + (head * shape.head_dim) as usize;
+    let token = shape.token(from.qkv, from.rope, r);
+    let first = head * shape.head_dim;
     let at = shape.at(page, head, pos % PAGE);
-    for d in 0..shape.head_dim {
-        let key = shape.rotated(from.qkv, from.rope, base + shape.k_off as usize, d, pos) as f32;
-        shape.store(k, at + d as usize, key);
-        shape.store(
-            v,
-            at + d as usize,
-            f(from.qkv, base + (shape.v_off + d) as usize),
-        );
+    let key = token.rotated(shape.k_off + first, Head::Key, pos);
+    let value = (0..shape.head_dim).map(|d| token.value(shape.v_off + first + d));
+    for (i, (key, value)) in (at..).zip(key.into_iter().zip(value)) {
+        shape.store(k, i, key as f32);
+        shape.store(v, i, value as f32);
     }
 }
 
@@ -69,7 +67,7 @@ impl Kernel for KvWrite {
     }
 
     fn params(&self) -> Vec<u8> {
-        bytemuck::bytes_of(&self.shape.params(1.0, 0, 0)).to_vec()
+        bytemuck::bytes_of(&self.shape.params(0, 0)).to_vec()
     }
 
     fn grid(&self) -> Grid {

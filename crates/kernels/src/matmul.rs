@@ -63,6 +63,8 @@ pub struct MatMul {
     pub epilogue: Epilogue,
     /// Some: apply the RMS norm's factor, averaging over so many values, with this epsilon.
     pub norm: Option<(u32, f32)>,
+    /// Factor on y.
+    pub scale: f32,
     /// Stored form of x.
     pub act_in: ActKind,
     /// Stored form of the result's activation blocks (Residual, Glu).
@@ -89,7 +91,8 @@ struct Params {
     eps: f32,
     tap_stride: u32,
     out_base: u32,
-    pad: [u32; 3],
+    scale: f32,
+    pad: [u32; 2],
 }
 
 impl MatMul {
@@ -206,7 +209,8 @@ impl Kernel for MatMul {
             eps,
             tap_stride: self.tap.unwrap_or(0),
             out_base: self.placed().0,
-            pad: [0; 3],
+            scale: self.scale,
+            pad: [0; 2],
         })
         .to_vec()
     }
@@ -234,7 +238,7 @@ impl Kernel for MatMul {
         let k = self.k_blocks as usize * BLOCK;
         let act_in = mem.read(5);
         let words = self.act_in.words();
-        // x in f64 per token, and the norm's factor.
+        // x in f64 per token, and the factor on y: the norm's and the scale.
         let inputs: Vec<(Vec<f64>, f64)> = act_in
             .chunks(self.k_blocks as usize * words)
             .take(rows as usize)
@@ -253,7 +257,7 @@ impl Kernel for MatMul {
                         .flat_map(|(v, _)| v)
                         .map(|v| f64::from(*v))
                         .collect(),
-                    factor,
+                    factor * f64::from(self.scale),
                 )
             })
             .collect();

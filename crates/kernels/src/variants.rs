@@ -20,13 +20,46 @@ pub const LAYOUTS: [Layout; 4] = [
     Layout::LanesSubgroup { split: 4 },
 ];
 
+/// Types of one matrix and the next that llama.cpp's mixes, and what it falls back to for rows that are no multiple of 256, put
+/// side by side (q and k, then v). Gate and up may come in any pair, but no tool we know writes others than equal ones; such a pair
+/// joins two includes that are validated here, and the self-test at load tries it.
+const MIXES: [(WeightType, WeightType); 16] = {
+    use WeightType::{Iq4Nl, Iq4Xs, Q2K, Q3K, Q4K, Q5_0, Q5_1, Q5K, Q6K, Q8_0};
+    [
+        (Q2K, Q3K),
+        (Q2K, Q4K),
+        (Q3K, Q4K),
+        (Q3K, Q5K),
+        (Q3K, Q6K),
+        (Q4K, Q5K),
+        (Q4K, Q6K),
+        (Q5K, Q6K),
+        (Iq4Xs, Q5K),
+        (Iq4Xs, Q6K),
+        (Iq4Nl, Q5_0),
+        (Iq4Nl, Q5_1),
+        (Iq4Nl, Q8_0),
+        (Q5_0, Q5_1),
+        (Q5_0, Q8_0),
+        (Q5_1, Q8_0),
+    ]
+};
+
+/// What may stand beside `a` in one dispatch: nothing, or a matrix of one of these types.
+fn beside(a: WeightType) -> impl Iterator<Item = Option<WeightType>> {
+    let mixed = MIXES.into_iter().filter(move |(first, _)| *first == a);
+    [None, Some(a)]
+        .into_iter()
+        .chain(mixed.map(|(_, b)| Some(b)))
+}
+
 /// All permutations, sorted, without repetition. Head shapes of attention stand for their kind: counts and lengths are
 /// numbers in the text.
 #[must_use]
 pub fn all() -> BTreeSet<Shader> {
     let mut shaders = BTreeSet::new();
     for a in WeightType::all() {
-        for b in std::iter::once(None).chain(WeightType::all().iter().map(Some)) {
+        for b in beside(*a) {
             for (epilogue, norms) in [
                 (Epilogue::Plain, [true, false]),
                 (Epilogue::Residual, [false, false]),
@@ -38,11 +71,7 @@ pub fn all() -> BTreeSet<Shader> {
                     Epilogue::Glu => b.is_some(),
                 };
                 for norm in norms.into_iter().filter(|_| fits) {
-                    shaders.extend(
-                        matmuls(*a, b.copied(), epilogue, norm)
-                            .iter()
-                            .map(Kernel::shader),
-                    );
+                    shaders.extend(matmuls(*a, b, epilogue, norm).iter().map(Kernel::shader));
                 }
             }
         }
@@ -67,8 +96,17 @@ pub fn all() -> BTreeSet<Shader> {
         (64, 2, 128),
     ] {
         for kv in [KvType::F16, KvType::F32] {
-            for neox in [false, true] {
-                let shape = shape(n_heads, n_kv_heads, head_dim, neox, kv);
+            for (neox, bias_at, qk_norm) in [
+                (false, None, None),
+                (true, None, None),
+                (true, Some(0), None),
+                (true, None, Some((1e-6, 0))),
+            ] {
+                let shape = KvShape {
+                    bias_at,
+                    qk_norm,
+                    ..shape(n_heads, n_kv_heads, head_dim, neox, kv)
+                };
                 for wg in [32, 64] {
                     shaders.insert(KvWrite { shape, wg }.shader());
                     for act_out in [Some(ActKind::F32), Some(ActKind::Q8), None] {
@@ -124,6 +162,7 @@ fn matmuls(a: WeightType, b: Option<WeightType>, epilogue: Epilogue, norm: bool)
                                 k_blocks: 8,
                                 epilogue,
                                 norm,
+                                scale: 1.0,
                                 act_in,
                                 act_out,
                                 cols,
@@ -157,5 +196,8 @@ fn shape(n_heads: u32, n_kv_heads: u32, head_dim: u32, neox: bool, kv: KvType) -
         seq_pages: 1,
         sink_pages: 0,
         kv,
+        scale: 1.0,
+        bias_at: None,
+        qk_norm: None,
     }
 }

@@ -18,12 +18,35 @@ struct Setup {
     pages: u32,
 }
 
-fn setup(rng: &mut Rng, heads: (u32, u32, u32), neox: bool, kv: KvType, rope_dim: u32) -> Setup {
+/// What becomes of a head before it is stored or scored.
+#[derive(Clone, Copy, Debug, Default)]
+struct Form {
+    neox: bool,
+    bias: bool,
+    norm: bool,
+}
+
+const INTERLEAVED: Form = Form {
+    neox: false,
+    bias: false,
+    norm: false,
+};
+const NEOX: Form = Form {
+    neox: true,
+    ..INTERLEAVED
+};
+const BIAS: Form = Form { bias: true, ..NEOX };
+const NORM: Form = Form { norm: true, ..NEOX };
+
+fn setup(rng: &mut Rng, heads: (u32, u32, u32), form: Form, kv: KvType, rope_dim: u32) -> Setup {
     let (n_heads, n_kv_heads, head_dim) = heads;
     let angles: Vec<f64> = (0..rope_dim / 2)
         .map(|i| 10_000f64.powf(-2.0 * f64::from(i) / f64::from(rope_dim)))
         .collect();
-    let (rope, rope_hi) = rope_table(&angles, 1.1, 1024);
+    let (mut rope, rope_hi) = rope_table(&angles, 1.1, 1024);
+    let qkv_stride = (n_heads + 2 * n_kv_heads) * head_dim;
+    let bias_at = rope.len() as u32;
+    rope.extend((0..qkv_stride + 2 * head_dim).map(|_| rng.float()));
     let (seq_pages, sequences) = (4, 2);
     let pages = seq_pages * sequences + 1;
     // Two sequences whose pages lie shuffled in the pool; page 0 belongs to nobody.
@@ -36,14 +59,17 @@ fn setup(rng: &mut Rng, heads: (u32, u32, u32), neox: bool, kv: KvType, rope_dim
         n_kv_heads,
         head_dim,
         rope_dim,
-        neox,
+        neox: form.neox,
         rope_hi,
-        qkv_stride: (n_heads + 2 * n_kv_heads) * head_dim,
+        qkv_stride,
         k_off: n_heads * head_dim,
         v_off: (n_heads + n_kv_heads) * head_dim,
         seq_pages,
         sink_pages: 1,
         kv,
+        scale: 1.0 / (head_dim as f32).sqrt(),
+        bias_at: form.bias.then_some(bias_at),
+        qk_norm: form.norm.then_some((1e-6, bias_at + qkv_stride)),
     };
     Setup {
         shape,
@@ -112,7 +138,7 @@ const HEADS: [(u32, u32, u32); 8] = [
 #[expect(clippy::too_many_arguments, reason = "a test's table row")]
 fn check_attention(
     heads: (u32, u32, u32),
-    neox: bool,
+    form: Form,
     kv: KvType,
     act_out: ActKind,
     fused: bool,
@@ -124,7 +150,7 @@ fn check_attention(
         gpu(),
         Rng::new(u64::from(heads.0 * 1000 + heads.2 + positions[0])),
     );
-    let s = setup(&mut rng, heads, neox, kv, heads.2);
+    let s = setup(&mut rng, heads, form, kv, heads.2);
     let filled = if fused { 0 } else { 1 };
     let lengths = positions.map(|p| p + filled);
     let rows: Vec<u32> = (0..2u32)
@@ -154,7 +180,7 @@ fn check_attention(
         buffers.push((8, vec![NAN; 2 * kernel.tap_stride() as usize]));
     }
     let name = format!(
-        "attention {heads:?} neox={neox} {kv:?} {act_out:?} fused={fused} {positions:?} wg={wg}"
+        "attention {heads:?} {form:?} {kv:?} {act_out:?} fused={fused} {positions:?} wg={wg}"
     );
     let f16 = kv == KvType::F16;
     for (binding, got, want) in run_both(
@@ -211,15 +237,19 @@ fn check_attention(
 
 #[test]
 fn attention_matches_its_twin_on_both() {
-    for heads in HEADS {
-        for (neox, kv) in [(false, KvType::F32), (true, KvType::F16)] {
+    for (i, heads) in HEADS.into_iter().enumerate() {
+        // Biases and norms care for a head's length alone.
+        let of_layer = [(BIAS, KvType::F32), (NORM, KvType::F16)];
+        let plain = [(INTERLEAVED, KvType::F32), (NEOX, KvType::F16)];
+        let of_layer = of_layer.into_iter().filter(|_| i < 3);
+        for (form, kv) in plain.into_iter().chain(of_layer) {
             for positions in [[0, 31], [32, 77]] {
-                check_attention(heads, neox, kv, ActKind::F32, false, positions, 32, false);
+                check_attention(heads, form, kv, ActKind::F32, false, positions, 32, false);
                 // Several workgroups of a KV head cannot write K and V for each other.
                 let fused =
-                    Attention::subgroups(&setup(&mut Rng::new(1), heads, neox, kv, heads.2).shape)
+                    Attention::subgroups(&setup(&mut Rng::new(1), heads, form, kv, heads.2).shape)
                         == 1;
-                check_attention(heads, neox, kv, ActKind::F32, fused, positions, 64, false);
+                check_attention(heads, form, kv, ActKind::F32, fused, positions, 64, false);
             }
         }
     }
@@ -231,7 +261,7 @@ fn attention_over_a_wrapped_ring_reads_sinks_and_the_last_pages_only() {
     for positions in [[127, 128], [159, 160], [300, 287]] {
         check_attention(
             (9, 3, 64),
-            false,
+            INTERLEAVED,
             KvType::F32,
             ActKind::F32,
             false,
@@ -241,7 +271,7 @@ fn attention_over_a_wrapped_ring_reads_sinks_and_the_last_pages_only() {
         );
         check_attention(
             (9, 3, 64),
-            false,
+            INTERLEAVED,
             KvType::F16,
             ActKind::Q8,
             true,
@@ -256,7 +286,7 @@ fn attention_over_a_wrapped_ring_reads_sinks_and_the_last_pages_only() {
 fn attention_taps_match_their_twin() {
     check_attention(
         (9, 3, 64),
-        false,
+        INTERLEAVED,
         KvType::F32,
         ActKind::F32,
         false,
@@ -266,7 +296,7 @@ fn attention_taps_match_their_twin() {
     );
     check_attention(
         (16, 2, 128),
-        true,
+        NORM,
         KvType::F32,
         ActKind::F32,
         false,
@@ -279,13 +309,16 @@ fn attention_taps_match_their_twin() {
 #[test]
 fn kv_writer_matches_its_twin_and_skips_invalid_rows() {
     for heads in HEADS {
-        for (neox, kv, rope_dim) in [
-            (false, KvType::F32, heads.2),
-            (true, KvType::F16, heads.2),
-            (true, KvType::F32, heads.2 / 2),
+        for (form, kv, rope_dim) in [
+            (INTERLEAVED, KvType::F32, heads.2),
+            (BIAS, KvType::F16, heads.2),
+            (NEOX, KvType::F32, heads.2 / 2),
+            (NORM, KvType::F32, heads.2),
+            // A layer that does not rotate.
+            (NORM, KvType::F16, 0),
         ] {
             let (gpu, mut rng) = (gpu(), Rng::new(u64::from(heads.2)));
-            let s = setup(&mut rng, heads, neox, kv, rope_dim);
+            let s = setup(&mut rng, heads, form, kv, rope_dim);
             let rows = vec![0, 30, 0, 1, 0, 31, 0, 1, 0, 32, 0, 1, 0, 5, 4, 0];
             let (k, v) = (store(&mut rng, &s, [0, 0]), store(&mut rng, &s, [0, 0]));
             let buffers = vec![
@@ -300,7 +333,7 @@ fn kv_writer_matches_its_twin_and_skips_invalid_rows() {
                 shape: s.shape,
                 wg: 32,
             };
-            let name = format!("kv_write {heads:?} neox={neox} {kv:?}");
+            let name = format!("kv_write {heads:?} {form:?} {kv:?}");
             for (binding, got, want) in run_both(
                 &gpu,
                 Case {

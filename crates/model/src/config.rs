@@ -3,6 +3,7 @@
 //! In: a [`Directory`]. Out: a [`Config`] that the engine may rely on without checking again: every tensor it needs
 //! is there with the right shape and a type that can be decoded, and nothing is there that would have to be ignored.
 
+mod family;
 mod rope;
 mod sampling;
 mod tensors;
@@ -11,6 +12,7 @@ use chord_gguf::{Directory, Value};
 
 use crate::error::{Error, Result};
 
+pub use family::{Arch, Multipliers};
 pub use rope::{Rope, RopePairing, RopeScaling};
 pub use sampling::{SamplingDefaults, SamplingRange};
 pub use tensors::{MATRIX_TYPES, VECTOR_TYPES};
@@ -44,42 +46,16 @@ pub struct Config {
     pub rms_eps: f32,
     /// Rotary position embedding.
     pub rope: Rope,
+    /// q, k and v have biases.
+    pub qkv_bias: bool,
+    /// Each head of q and of k has an RMS norm before it is rotated.
+    pub qk_norm: bool,
+    /// Factors on embeddings, residuals, attention scores and logits.
+    pub multipliers: Multipliers,
     /// Whether the head uses the token embedding (`output.weight` is absent).
     pub tied: bool,
     /// Sampling settings that the file recommends.
     pub sampling: SamplingDefaults,
-}
-
-/// Architectures that are run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Arch {
-    /// `llama`: Llama 1 to 3, SmolLM, Mistral and others of the same graph.
-    Llama,
-}
-
-impl Arch {
-    const SUPPORTED: [(&'static str, Self); 1] = [("llama", Self::Llama)];
-    const NAMES: [&'static str; 1] = ["llama"];
-
-    /// The name in `general.architecture`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Llama => "llama",
-        }
-    }
-
-    fn read(d: &Directory) -> Result<Self> {
-        let found = d.str("general.architecture")?;
-        let known = Self::SUPPORTED
-            .iter()
-            .find(|(name, _)| *name == found)
-            .map(|(_, arch)| *arch);
-        known.ok_or_else(|| Error::Arch {
-            found: found.chars().take(80).collect(),
-            at: d.value_offset("general.architecture").unwrap_or(0),
-            supported: &Self::NAMES,
-        })
-    }
 }
 
 /// Reads keys of one architecture: `head_count` of `llama` is `llama.head_count`.
@@ -185,7 +161,8 @@ impl Config {
             key: keys.key("attention.layer_norm_rms_epsilon"),
         })?;
         refuse_other_graphs(&keys)?;
-        let rope = Rope::read(&keys, RopePairing::Interleaved, head_dim, trained_context)?;
+        let family = arch.family();
+        let rope = Rope::read(&keys, family, head_dim, trained_context)?;
 
         let tokens = d.str_array("tokenizer.ggml.tokens")?.len();
         let n_vocab = u32::try_from(tokens)
@@ -213,6 +190,9 @@ impl Config {
             trained_context,
             rms_eps,
             rope,
+            qkv_bias: family.qkv_bias,
+            qk_norm: family.qk_norm,
+            multipliers: Multipliers::read(&keys, family, head_dim)?,
             tied: false,
             sampling: SamplingDefaults::read(d)?,
         };
@@ -293,6 +273,12 @@ fn refuse_other_graphs(keys: &Keys<'_>) -> Result<()> {
             &experts,
             "0: mixtures of experts are not run",
         ));
+    }
+    if keys.d.opt_bool(&keys.key("rope.scaling.finetuned"))? == Some(false)
+        && keys.prefix == Arch::Granite.name()
+    {
+        let want = "true: Granite models without rotation are not run";
+        return Err(keys.range_error("rope.scaling.finetuned", &false, want));
     }
     if keys.d.opt_bool(&keys.key("attention.causal"))? == Some(false) {
         return Err(keys.range_error(

@@ -112,7 +112,9 @@ impl FitPlan {
     fn of(plan: &Plan, context: u32, context_max: u32, limits: Option<DeviceLimits>) -> Self {
         let bytes = |id: usize| plan.buffers.get(id).map_or(0, bytes);
         let segments = plan.segments.iter().flat_map(|s| [s.quants, s.scales]);
+        // Those behind the RoPE tables are few, and counted with them.
         let vectors = plan.vectors.iter().map(|v| v.buffer);
+        let vectors = vectors.filter(|buffer| *buffer != plan.ids.rope);
         let weights = sum(segments.chain(vectors).map(bytes));
         let kv = sum(plan.ids.kv.iter().flat_map(|(k, v)| [*k, *v]).map(bytes));
         let total = sum((0..plan.buffers.len()).map(bytes));

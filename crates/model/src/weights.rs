@@ -42,6 +42,8 @@ pub struct Vector {
     pub name: String,
     /// Destination.
     pub buffer: BufId,
+    /// First word in it.
+    pub at: u64,
     /// First byte in the file.
     pub offset: u64,
     /// Values.

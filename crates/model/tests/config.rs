@@ -33,6 +33,7 @@ fn v2k_llama() {
         dim: 64,
         freq_base: 10_000.0,
         scaling: RopeScaling::None,
+        no_rope_step: 0,
     };
     assert_eq!(config.rope, plain);
 }
@@ -169,6 +170,7 @@ fn angles_equal_the_step_by_step_f32_reference() {
         dim: 64,
         freq_base,
         scaling,
+        no_rope_step: 0,
     };
     let yarn = |factor, ext_factor, attn_factor| RopeScaling::Yarn {
         factor,

@@ -36,6 +36,7 @@ pub fn layout(ty: WeightType, rows: usize, k: usize) -> Result<StreamLayout, Err
     let scale_words_per_row = match format.scale_words {
         ScaleWords::None => 0,
         ScaleWords::HalfPerBlock => blocks_per_row.div_ceil(2),
+        ScaleWords::BytePerBlock => blocks_per_row.div_ceil(4),
         ScaleWords::WordAndHalfPerBlock => blocks_per_row + blocks_per_row.div_ceil(2),
         ScaleWords::PerBlock(words) => (k / format.block_elements)
             .checked_mul(words)

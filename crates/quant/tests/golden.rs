@@ -6,14 +6,22 @@ use std::path::PathBuf;
 use chord_quant::{WeightType, decode, layout, repack_rows, stream_block};
 
 /// Files carry llama.cpp's capitalisation.
-const CASES: [(WeightType, &str); 7] = [
+const CASES: [(WeightType, &str); 15] = [
     (WeightType::F16, "f16"),
+    (WeightType::BF16, "bf16"),
     (WeightType::Q4_0, "q4_0"),
     (WeightType::Q4_1, "q4_1"),
     (WeightType::Q5_0, "q5_0"),
+    (WeightType::Q5_1, "q5_1"),
     (WeightType::Q8_0, "q8_0"),
+    (WeightType::Q2K, "q2_K"),
+    (WeightType::Q3K, "q3_K"),
     (WeightType::Q4K, "q4_K"),
+    (WeightType::Q5K, "q5_K"),
     (WeightType::Q6K, "q6_K"),
+    (WeightType::Iq4Nl, "iq4_nl"),
+    (WeightType::Iq4Xs, "iq4_xs"),
+    (WeightType::Mxfp4, "mxfp4"),
 ];
 const ROWS: usize = 4;
 const COLUMNS: usize = 1024;

@@ -4,7 +4,7 @@
 mod common;
 
 use chord_quant::{Error, WeightType, decode, layout, repack_rows, stream_block};
-use common::{Rng, finite_blocks, half_fields, same};
+use common::{Rng, finite_blocks, same};
 use half::f16;
 
 /// Row lengths to try: one block, odd block counts, SmolLM2's and the tiny models' widths.
@@ -14,6 +14,13 @@ fn widths(ty: WeightType) -> &'static [usize] {
         32 => &[32, 64, 96, 288, 576],
         _ => &[256, 512, 768, 1536],
     }
+}
+
+fn has_table(ty: WeightType) -> bool {
+    matches!(
+        ty,
+        WeightType::Iq4Nl | WeightType::Iq4Xs | WeightType::Mxfp4
+    )
 }
 
 struct Repacked {
@@ -113,7 +120,6 @@ fn hostile_scales_pass_through() {
     ];
     let mut rng = Rng(3);
     for &ty in WeightType::all() {
-        let (offset, count) = half_fields(ty);
         let k = 2 * ty.block_elements().max(32);
         for (first, second) in specials
             .iter()
@@ -121,12 +127,8 @@ fn hostile_scales_pass_through() {
         {
             let mut bytes = rng.bytes(3 * ty.row_bytes(k).unwrap());
             for block in bytes.chunks_exact_mut(ty.block_bytes()) {
-                for (field, value) in block[offset..]
-                    .chunks_exact_mut(2)
-                    .take(count)
-                    .zip([first, second])
-                {
-                    field.copy_from_slice(&value.to_le_bytes());
+                for (at, value) in ty.half_fields().iter().zip([first, second]) {
+                    block[*at..at + 2].copy_from_slice(&value.to_le_bytes());
                 }
             }
             check_against_decode(ty, 3, k, &bytes);
@@ -177,7 +179,9 @@ fn ranges_of_rows_repack_like_the_whole() {
 fn words_lie_where_the_contract_says() {
     let mut rng = Rng(5);
     let (rows, k) = (3, 768);
-    for &ty in WeightType::all().iter().filter(|ty| ty.is_integer()) {
+    // Those with a table report what their quants stand for; their round trip covers them.
+    let plain = |ty: &&WeightType| ty.is_integer() && !has_table(**ty);
+    for &ty in WeightType::all().iter().filter(plain) {
         let bytes = finite_blocks(ty, &mut rng, rows * ty.row_bytes(k).unwrap());
         let r = repack(ty, rows, k, &bytes);
         let mut expected = vec![0u32; r.sizes.quant_words];
@@ -196,7 +200,18 @@ fn words_lie_where_the_contract_says() {
                         superblock[4 * (b % 8) + j] |= (byte & 15) << (8 * i + 4 * half);
                         superblock[32 + 2 * (b % 8) + half] |= (byte >> 4) << (8 * i + 2 * j);
                     }
-                    // The fifth bit of Q5_0 lies with the scales.
+                    WeightType::Q5K => {
+                        let superblock = &mut words[40 * (b / 8)..];
+                        superblock[4 * (b % 8) + j] |= (byte & 15) << (8 * i + 4 * half);
+                        superblock[32 + b % 8] |= (byte >> 4) << v;
+                    }
+                    WeightType::Q2K => words[2 * b + half] |= byte << (8 * i + 2 * j),
+                    WeightType::Q3K => {
+                        let superblock = &mut words[24 * (b / 8)..];
+                        superblock[2 * (b % 8) + half] |= (byte & 3) << (8 * i + 2 * j);
+                        superblock[16 + b % 8] |= (byte >> 2) << v;
+                    }
+                    // The fifth bits of Q5_0 and Q5_1 lie with the scales.
                     _ => words[4 * b + j] |= (byte & 15) << (8 * i + 4 * half),
                 }
             }
@@ -211,12 +226,20 @@ fn sizes_of_streams() {
     let cases = [
         (WeightType::F32, 100, 4, 128, 0),
         (WeightType::F16, 100, 4, 64, 0),
+        (WeightType::BF16, 100, 4, 64, 0),
         (WeightType::Q4_0, 288, 9, 36, 5),
         (WeightType::Q4_1, 288, 9, 36, 9),
         (WeightType::Q5_0, 288, 9, 36, 14),
+        (WeightType::Q5_1, 288, 9, 36, 18),
         (WeightType::Q8_0, 288, 9, 72, 5),
+        (WeightType::Q2K, 768, 24, 48, 15),
+        (WeightType::Q3K, 768, 24, 72, 15),
         (WeightType::Q4K, 768, 24, 96, 12),
+        (WeightType::Q5K, 768, 24, 120, 12),
         (WeightType::Q6K, 768, 24, 144, 15),
+        (WeightType::Iq4Nl, 288, 9, 36, 5),
+        (WeightType::Iq4Xs, 768, 24, 96, 6),
+        (WeightType::Mxfp4, 288, 9, 36, 3),
     ];
     for (ty, k, blocks, quants, scales) in cases {
         let sizes = layout(ty, 11, k).unwrap();
@@ -353,15 +376,19 @@ fn wrong_shapes_are_refused() {
 fn scale_words_are_gguf_bytes_in_place() {
     let mut rng = Rng(7);
     let (rows, k) = (3, 768);
-    // Q5_0 sorts its fields by kind: its own round trip covers it.
-    let in_place = |ty: &&WeightType| ty.is_integer() && **ty != WeightType::Q5_0;
+    // Q5_0 sorts its fields by kind, Q3_K unpacks its scales: their own round trips cover them.
+    let others = [WeightType::Q5_0, WeightType::Q3K];
+    let in_place = |ty: &&WeightType| ty.is_integer() && !others.contains(*ty);
     for &ty in WeightType::all().iter().filter(in_place) {
         let bytes = rng.bytes(rows * ty.row_bytes(k).unwrap());
         let expected: Vec<u8> = bytes
             .chunks_exact(ty.block_bytes())
             .flat_map(|block| match ty {
                 WeightType::Q4_1 => block[..4].to_vec(),
-                WeightType::Q4K => block[..16].to_vec(),
+                WeightType::Q4K | WeightType::Q5K => block[..16].to_vec(),
+                WeightType::Q5_1 | WeightType::Iq4Xs => block[..8].to_vec(),
+                WeightType::Q2K => [&block[..16], &block[80..]].concat(),
+                WeightType::Mxfp4 => block[..1].to_vec(),
                 WeightType::Q6K => [&block[192..208], &block[208..210], &[0, 0]].concat(),
                 // Two f16 a word: with an even number of blocks a row they simply follow each other.
                 _ => block[..2].to_vec(),

@@ -103,7 +103,8 @@ pub(crate) async fn upload(
             }
             Target::Vector(i) => {
                 let words: Vec<u32> = floats().map(u32::from_le_bytes).collect();
-                gpu.write(buffers.buffer(plan.vectors[i].buffer), 0, &words);
+                let vector = &plan.vectors[i];
+                gpu.write(buffers.buffer(vector.buffer), vector.at, &words);
                 pending += 4 * words.len();
             }
             Target::RopeFactors => rope_factors = Some(floats().map(f32::from_le_bytes).collect()),

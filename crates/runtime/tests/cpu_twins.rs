@@ -75,7 +75,8 @@ impl Twins {
         }
         for vector in &plan.vectors {
             let at = usize::try_from(vector.offset).unwrap();
-            memory.words_mut(vector.buffer)[..vector.len]
+            let first = usize::try_from(vector.at).unwrap();
+            memory.words_mut(vector.buffer)[first..first + vector.len]
                 .copy_from_slice(&words(&file[at..at + 4 * vector.len]));
         }
         let (angles, magnitude) = config.rope.inv_freq(None);

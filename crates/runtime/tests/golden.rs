@@ -66,6 +66,34 @@ fn tiny_llama_logits_on_both() {
 }
 
 #[test]
+fn tiny_qwen2_with_biases_greedy() {
+    greedy_equals_reference("v2k-qwen2-Q4_K_M", &[], 213);
+}
+
+#[test]
+fn tiny_qwen3_with_normed_heads_greedy() {
+    greedy_equals_reference("v2k-qwen3-Q4_K_M", &[], 174);
+}
+
+#[test]
+fn tiny_smollm3_with_layers_that_do_not_rotate_greedy() {
+    greedy_equals_reference("v2k-smollm3-Q4_K_M", &[], 241);
+}
+
+#[test]
+fn tiny_granite_with_multipliers_greedy() {
+    greedy_equals_reference("v2k-granite-Q4_K_M", &[], 268);
+}
+
+/// On SwiftShader as well: logits of 32 positions say more than ids, and take less time.
+#[test]
+fn tiny_families_logits_on_both() {
+    for name in ["qwen2", "qwen3", "smollm3", "granite"] {
+        logits_equal_reference(&format!("v2k-{name}-Q4_K_M"));
+    }
+}
+
+#[test]
 fn smollm2_logits() {
     logits_equal_reference(SMOL);
 }

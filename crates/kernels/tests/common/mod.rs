@@ -44,29 +44,17 @@ pub fn weights(rng: &mut Rng, ty: WeightType, rows: usize, k: usize) -> (Vec<u32
         .map(|_| rng.next() as u8)
         .collect();
     let half = |rng: &mut Rng, scale: f32| half::f16::from_f32(rng.float() * scale).to_le_bytes();
-    // Overwrite the float fields of every block with small finite values.
-    let float_fields: &[usize] = match ty {
-        WeightType::Q4_0 | WeightType::Q5_0 | WeightType::Q8_0 => &[0],
-        WeightType::Q4_1 | WeightType::Q4K => &[0, 2],
-        WeightType::Q6K => &[208],
-        WeightType::F16 => {
-            bytes
-                .chunks_exact_mut(2)
-                .for_each(|c| c.copy_from_slice(&half(rng, 1.0)));
-            &[]
+    // Small finite values in every float field.
+    for block in bytes.chunks_exact_mut(ty.block_bytes()) {
+        match ty {
+            WeightType::F32 => block.copy_from_slice(&rng.float().to_le_bytes()),
+            WeightType::BF16 => block.copy_from_slice(&rng.float().to_le_bytes()[2..]),
+            WeightType::F16 => block.copy_from_slice(&half(rng, 1.0)),
+            WeightType::Mxfp4 => block[0] = 120 + block[0] % 8,
+            _ => {}
         }
-        WeightType::F32 => {
-            bytes
-                .chunks_exact_mut(4)
-                .for_each(|c| c.copy_from_slice(&rng.float().to_le_bytes()));
-            &[]
-        }
-    };
-    if !float_fields.is_empty() {
-        for block in bytes.chunks_exact_mut(ty.block_bytes()) {
-            for at in float_fields {
-                block[*at..at + 2].copy_from_slice(&half(rng, 0.02));
-            }
+        for at in ty.half_fields().iter().filter(|_| ty.is_integer()) {
+            block[*at..at + 2].copy_from_slice(&half(rng, 0.02));
         }
     }
     let l = chord_quant::layout(ty, rows, k).unwrap();

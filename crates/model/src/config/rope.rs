@@ -1,6 +1,7 @@
 //! Rotary position embedding: what the file asks for, and the angles that follow.
 
 use super::Keys;
+use super::family::Family;
 use crate::error::Result;
 
 /// Rotary position embedding of one model.
@@ -14,6 +15,8 @@ pub struct Rope {
     pub freq_base: f32,
     /// How positions beyond the trained context are brought into range.
     pub scaling: RopeScaling,
+    /// Every so-manieth layer does not rotate; 0: all do.
+    pub no_rope_step: u32,
 }
 
 /// Which two values of a head form a pair.
@@ -55,7 +58,7 @@ pub enum RopeScaling {
 impl Rope {
     pub(super) fn read(
         keys: &Keys<'_>,
-        pairing: RopePairing,
+        family: &Family,
         head_dim: u32,
         trained_context: u32,
     ) -> Result<Self> {
@@ -84,11 +87,20 @@ impl Rope {
             ));
         }
         Ok(Self {
-            pairing,
+            pairing: family.pairing,
             dim,
             freq_base,
             scaling,
+            no_rope_step: family.no_rope_step,
         })
+    }
+
+    /// Values of a head that layer `n` turns.
+    pub fn dim_of_layer(&self, n: u32) -> u32 {
+        match n.wrapping_add(1).checked_rem(self.no_rope_step) {
+            Some(0) => 0,
+            _ => self.dim,
+        }
     }
 
     /// Angle per position for each of the `dim / 2` pairs, in radians, and the factor on both cosine and sine.

@@ -8,15 +8,23 @@ use super::Config;
 use crate::error::{Error, Result};
 
 /// Types of matrices that can be decoded.
-pub const MATRIX_TYPES: [TensorType; 8] = [
+pub const MATRIX_TYPES: [TensorType; 16] = [
     TensorType::F32,
     TensorType::F16,
+    TensorType::BF16,
     TensorType::Q4_0,
     TensorType::Q4_1,
     TensorType::Q5_0,
+    TensorType::Q5_1,
     TensorType::Q8_0,
+    TensorType::Q2_K,
+    TensorType::Q3_K,
     TensorType::Q4_K,
+    TensorType::Q5_K,
     TensorType::Q6_K,
+    TensorType::IQ4_NL,
+    TensorType::IQ4_XS,
+    TensorType::MXFP4,
 ];
 
 /// Types of norm weights and RoPE factors.
@@ -63,8 +71,21 @@ pub(super) fn check(config: &Config, d: &Directory) -> Result<bool> {
         ("ffn_down", &[d_ff, d_model]),
         ("ffn_norm", &[d_model]),
     ];
+    let biases: [(&str, &[u64]); 3] = [
+        ("attn_q", &[q_width]),
+        ("attn_k", &[kv_width]),
+        ("attn_v", &[kv_width]),
+    ];
+    let head_norms: [(&str, &[u64]); 2] =
+        [("attn_q_norm", &[head_dim]), ("attn_k_norm", &[head_dim])];
     for layer in 0..config.n_layers {
         for (name, shape) in layer_tensors {
+            want(format!("blk.{layer}.{name}.weight"), shape)?;
+        }
+        for (name, shape) in biases.iter().filter(|_| config.qkv_bias) {
+            want(format!("blk.{layer}.{name}.bias"), shape)?;
+        }
+        for (name, shape) in head_norms.iter().filter(|_| config.qk_norm) {
             want(format!("blk.{layer}.{name}.weight"), shape)?;
         }
     }

@@ -17,19 +17,52 @@ pub(super) struct Layer {
     pub down: usize,
     /// Form of the inputs of q|k|v, attention output, gate|up, down.
     pub kinds: [ActKind; 4],
+    /// Where the RoPE buffer has the biases of q|k|v, and the norms of q's and k's heads.
+    pub bias_at: Option<u32>,
+    pub gamma_at: Option<u32>,
+}
+
+/// All layers, and where q, k, v start in a token's `qkv`, and its stride: the same in all.
+pub(super) struct Layers {
+    pub layers: Vec<Layer>,
+    pub offsets: [u32; 3],
+    pub qkv_stride: u32,
+    /// Words of the RoPE buffer that belong to one layer.
+    pub head_words: u32,
 }
 
 impl Builder<'_> {
-    /// Segments and norms of every layer; where q, k, v start in a token's `qkv`, and its stride: the same in all layers.
-    pub(super) fn layers(&mut self) -> Result<(Vec<Layer>, [u32; 3], u32)> {
+    /// Segments and norms of every layer. What belongs to heads goes to `rope`, behind its first `tables` words.
+    pub(super) fn layers(&mut self, rope: BufId, tables: u32) -> Result<Layers> {
         let c = self.c;
         let (q_rows, kv_rows) = (c.n_heads * c.head_dim, c.n_kv_heads * c.head_dim);
         // Every tensor starts on a whole tile, whatever it shares a segment with.
         let pad = |n: u32| n.next_multiple_of(32);
         let padded = [q_rows, kv_rows].iter().any(|r| !r.is_multiple_of(32));
         let offsets = [0, pad(q_rows), pad(q_rows) + pad(kv_rows)];
+        let qkv_stride = offsets[2] + pad(kv_rows);
+        let bias_words = if c.qkv_bias { qkv_stride } else { 0 };
+        let head_words = bias_words + if c.qk_norm { 2 * c.head_dim } else { 0 };
         let mut layers = Vec::new();
         for n in 0..c.n_layers {
+            let first = tables + n * head_words;
+            let bias_at = c.qkv_bias.then_some(first);
+            let gamma_at = c.qk_norm.then_some(first + bias_words);
+            let parts = ["attn_q", "attn_k", "attn_v"].into_iter().zip(offsets);
+            for (part, offset) in parts.filter(|_| c.qkv_bias) {
+                self.vector_at(
+                    &format!("blk.{n}.{part}.bias"),
+                    rope,
+                    (first + offset).into(),
+                )?;
+            }
+            let norms = ["attn_q_norm", "attn_k_norm"]
+                .into_iter()
+                .zip([0, c.head_dim]);
+            for (part, offset) in norms.filter(|_| c.qk_norm) {
+                let at = first + bias_words + offset;
+                self.vector_at(&format!("blk.{n}.{part}.weight"), rope, at.into())?;
+            }
             let name = |part: &str| format!("blk.{n}.{part}.weight");
             let qkv_names = [name("attn_q"), name("attn_k"), name("attn_v")];
             let types = qkv_names
@@ -73,8 +106,15 @@ impl Builder<'_> {
                 up: self.segment(&[name("ffn_up")])?,
                 down: self.segment(&[name("ffn_down")])?,
                 kinds,
+                bias_at,
+                gamma_at,
             });
         }
-        Ok((layers, offsets, offsets[2] + pad(kv_rows)))
+        Ok(Layers {
+            layers,
+            offsets,
+            qkv_stride,
+            head_words,
+        })
     }
 }

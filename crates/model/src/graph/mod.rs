@@ -150,19 +150,25 @@ impl Builder<'_> {
     }
 
     fn vector(&mut self, name: &str) -> Result<BufId> {
+        let len = tensor(self.d, name)?.elements();
+        let buffer = self.buffer(name, len.next_multiple_of(32));
+        self.vector_at(name, buffer, 0)?;
+        Ok(buffer)
+    }
+
+    /// A vector that shares a buffer with others, from word `at` on.
+    fn vector_at(&mut self, name: &str, buffer: BufId, at: u64) -> Result<()> {
         let info = tensor(self.d, name)?;
-        let len = usize::try_from(info.elements()).map_err(|_| Error::ModelData {
-            what: format!("{name} is too long"),
-        })?;
-        let offset = info.offset;
-        let buffer = self.buffer(name, (len.next_multiple_of(32)) as u64);
         self.vectors.push(Vector {
             name: name.into(),
             buffer,
-            offset,
-            len,
+            at,
+            offset: info.offset,
+            len: usize::try_from(info.elements()).map_err(|_| Error::ModelData {
+                what: format!("{name} is too long"),
+            })?,
         });
-        Ok(buffer)
+        Ok(())
     }
 
     fn weight_type(&self, name: &str) -> Result<WeightType> {
@@ -211,7 +217,15 @@ impl Builder<'_> {
         } else {
             self.segment(&["output.weight".into()])?
         };
-        let (layers, offsets, qkv_stride) = self.layers()?;
+        // The RoPE tables, and behind them what belongs to each layer's heads.
+        let tables = 2 * (c.rope.dim / 2) * (256 + o.positions.div_ceil(256).max(1));
+        let rope = self.buffers.len();
+        self.buffer("rope", 0);
+        let layers = self.layers(rope, tables)?;
+        let (offsets, qkv_stride) = (layers.offsets, layers.qkv_stride);
+        self.buffers[rope].words =
+            u64::from(tables) + u64::from(layers.head_words) * u64::from(c.n_layers);
+        let layers = layers.layers;
         let output_norm = self.vector("output_norm.weight")?;
         let head_kind = self.act_kind(&[self.segments[head_segment].ty]);
 
@@ -243,6 +257,9 @@ impl Builder<'_> {
             seq_pages: o.seq_pages,
             sink_pages: o.sink_pages,
             kv: o.kv,
+            scale: c.multipliers.attention,
+            bias_at: layers[0].bias_at,
+            qk_norm: layers[0].gamma_at.map(|at| (c.rms_eps, at)),
         };
         let page_words = o.kv.words(u64::from(c.n_kv_heads * PAGE * c.head_dim));
         let attention = Attention {
@@ -252,7 +269,6 @@ impl Builder<'_> {
             wg: o.attention_threads,
             tap: o.taps,
         };
-        let rope_pairs = u64::from(c.rope.dim / 2);
         let head_kernel = wire::head(&self.segments[head_segment], c, o, head_kind);
         let tap_strides = [
             attention.tap_stride(),
@@ -268,10 +284,7 @@ impl Builder<'_> {
                 "page table",
                 u64::from(o.sequences) * u64::from(o.seq_pages),
             ),
-            rope: self.buffer(
-                "rope",
-                2 * rope_pairs * u64::from(256 + o.positions.div_ceil(256).max(1)),
-            ),
+            rope,
             x: self.buffer(
                 "residual",
                 u64::from(o.chunk) * u64::from(blocks(c.d_model)) * 32,

@@ -52,6 +52,7 @@ fn product(
         k_blocks: a.k.div_ceil(32) as u32,
         epilogue,
         norm: (epilogue != Epilogue::Residual).then_some((c.d_model, c.rms_eps)),
+        scale: 1.0,
         act_in: ActKind::F32,
         act_out: ActKind::F32,
         cols: 1,
@@ -65,6 +66,7 @@ fn product(
 pub(super) fn head(segment: &Segment, c: &Config, o: &GraphOptions, kind: ActKind) -> MatMul {
     MatMul {
         act_in: kind,
+        scale: c.multipliers.logit,
         ..product(segment, None, c, o, Epilogue::Plain)
     }
 }
@@ -84,7 +86,7 @@ impl Wiring<'_> {
             a: embed.ty,
             n_vocab: c.n_vocab,
             k_blocks: c.d_model.div_ceil(32),
-            scale: 1.0,
+            scale: c.multipliers.embedding,
             act_out: first.kinds[0],
         };
         let mut bind = self.streams(self.embed, [1, 2]).to_vec();
@@ -107,7 +109,13 @@ impl Wiring<'_> {
     }
 
     fn attention_steps(&self, n: usize, batch: bool, steps: &mut Vec<Step>) {
-        let (ids, shape, layer) = (self.ids, self.shape, &self.layers[n]);
+        let (ids, layer) = (self.ids, &self.layers[n]);
+        let shape = KvShape {
+            rope_dim: self.config.rope.dim_of_layer(n as u32),
+            bias_at: layer.bias_at,
+            qk_norm: layer.gamma_at.map(|at| (self.config.rms_eps, at)),
+            ..self.shape
+        };
         let [qkv_kind, attn_kind, ffn_kind, _] = layer.kinds;
         for (i, (a, b, first)) in layer.qkv.iter().enumerate() {
             let second = b.map(|b| &self.segments[b]);
@@ -227,6 +235,7 @@ impl Wiring<'_> {
             act_out: r.act_out.1,
             cols: self.cols(batch),
             tap: taps.map(|_| self.ids.tap_strides[r.tap]),
+            scale: self.config.multipliers.residual,
             ..product(
                 &self.segments[r.segment],
                 None,

@@ -124,7 +124,7 @@ fn twins_that_must_be_accepted() {
             ..plain
         }
     );
-    for ty in ["F32", "F16", "Q4_0", "Q4_1", "Q5_0", "Q8_0", "Q4_K", "Q6_K"] {
+    for ty in crate::READABLE {
         let ty = TensorType::all().find(|known| known.name() == ty).unwrap();
         assert_eq!(accept(ty.name(), &wide(ty)).head_dim, 64);
     }

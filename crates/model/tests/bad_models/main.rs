@@ -12,6 +12,12 @@ use chord_gguf::{Directory, TensorType};
 use chord_model::config::Config;
 use chord_model::error::Error;
 
+/// Weight types of matrices, in the order of the message.
+const READABLE: [&str; 16] = [
+    "F32", "F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K",
+    "Q6_K", "IQ4_NL", "IQ4_XS", "MXFP4",
+];
+
 struct Case {
     name: String,
     spec: FileSpec,

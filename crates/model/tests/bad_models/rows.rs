@@ -58,11 +58,11 @@ pub fn keys() -> Vec<Case> {
             WriteValue::str(""),
         ),
         value(
-            "61 arch_qwen2",
+            "61 arch_qwen2moe",
             "E_ARCH",
-            "Get a model of architecture llama",
+            "Get a model of architecture llama or qwen2 or qwen3 or smollm3 or granite",
             "general.architecture",
-            WriteValue::str("qwen2"),
+            WriteValue::str("qwen2moe"),
         ),
         value(
             "62 arch_wrong_type",

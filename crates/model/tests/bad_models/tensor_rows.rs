@@ -119,10 +119,10 @@ pub fn tensors() -> Vec<Case> {
             },
         ));
     }
-    let readable = ["F32", "F16", "Q4_0", "Q4_1", "Q5_0", "Q8_0", "Q4_K", "Q6_K"];
+    let readable = crate::READABLE;
     for ty in TensorType::all().filter(|ty| !readable.contains(&ty.name())) {
         let spec = wide(ty);
-        let says = format!("is {ty}; supported here: F32, F16, Q4_0, Q4_1, Q5_0, Q8_0, Q4_K, Q6_K");
+        let says = format!("is {ty}; supported here: {}", readable.join(", "));
         cases.push(Case {
             name: format!("52 type_unsupported {ty}"),
             spec,

@@ -2,7 +2,7 @@
 
 use super::{Format, ScaleWords};
 use crate::StreamBlock;
-use crate::bits::{half, halves, pack_halves};
+use crate::bits::{half, halves, pack_pairs};
 
 pub(crate) const FORMAT: Format = Format {
     name: "f16",
@@ -10,6 +10,7 @@ pub(crate) const FORMAT: Format = Format {
     block_elements: 1,
     block_bytes: 2,
     is_integer: false,
+    halves: &[0],
     quant_words: 16,
     scale_words: ScaleWords::None,
     decode,
@@ -24,16 +25,7 @@ fn decode(bytes: &[u8], out: &mut [f32]) {
 }
 
 fn repack_row(bytes: &[u8], quants: &mut [u32], _scales: &mut [u32]) {
-    let mut values = bytes
-        .as_chunks::<2>()
-        .0
-        .iter()
-        .copied()
-        .chain(std::iter::repeat([0; 2]));
-    for to in quants {
-        let low = values.next().unwrap_or_default();
-        *to = pack_halves(low, values.next().unwrap_or_default());
-    }
+    pack_pairs(bytes, quants);
 }
 
 fn stream_block(quants: &[u32], _scales: &[u32], b: usize) -> StreamBlock {

@@ -10,6 +10,7 @@ pub(crate) const FORMAT: Format = Format {
     block_elements: 1,
     block_bytes: 4,
     is_integer: false,
+    halves: &[],
     quant_words: 32,
     scale_words: ScaleWords::None,
     decode,

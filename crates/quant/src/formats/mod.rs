@@ -4,12 +4,23 @@
 
 use crate::StreamBlock;
 
+mod codebook;
+mod k_scales;
+
+pub(crate) mod bfloat16;
 pub(crate) mod float16;
 pub(crate) mod float32;
+pub(crate) mod iq4_nl;
+pub(crate) mod iq4_xs;
+pub(crate) mod mxfp4;
+pub(crate) mod q2_k;
+pub(crate) mod q3_k;
 pub(crate) mod q4_0;
 pub(crate) mod q4_1;
 pub(crate) mod q4_k;
 pub(crate) mod q5_0;
+pub(crate) mod q5_1;
+pub(crate) mod q5_k;
 pub(crate) mod q6_k;
 pub(crate) mod q8_0;
 
@@ -20,6 +31,8 @@ pub(crate) enum ScaleWords {
     None,
     /// One f16 per 32-value block, two a word, each row on a fresh word.
     HalfPerBlock,
+    /// One byte per 32-value block, four a word, each row on a fresh word.
+    BytePerBlock,
     /// A word per 32-value block, then as `HalfPerBlock`.
     WordAndHalfPerBlock,
     /// This many words per GGUF block.
@@ -33,6 +46,8 @@ pub(crate) struct Format {
     pub block_elements: usize,
     pub block_bytes: usize,
     pub is_integer: bool,
+    /// Where a block has f16 fields, bytes: what random blocks must keep finite.
+    pub halves: &'static [usize],
     /// Words of the quant stream per 32 values.
     pub quant_words: usize,
     pub scale_words: ScaleWords,

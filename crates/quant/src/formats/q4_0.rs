@@ -12,6 +12,7 @@ pub(crate) const FORMAT: Format = Format {
     block_elements: 32,
     block_bytes: 18,
     is_integer: true,
+    halves: &[0],
     quant_words: 4,
     scale_words: ScaleWords::HalfPerBlock,
     decode,

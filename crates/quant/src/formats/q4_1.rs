@@ -12,6 +12,7 @@ pub(crate) const FORMAT: Format = Format {
     block_elements: 32,
     block_bytes: 20,
     is_integer: true,
+    halves: &[0, 2],
     quant_words: 4,
     scale_words: ScaleWords::PerBlock(1),
     decode,

@@ -5,9 +5,10 @@
 //! their bytes. Streams: 4 words of nibbles per block, and 4 words per 256 values: d | dmin << 16, then the 12 bytes as
 //! they are.
 
+use super::k_scales::{self, scale_min};
 use super::{Format, ScaleWords};
 use crate::StreamBlock;
-use crate::bits::{LOW_NIBBLES, half, halves, nibbles, words};
+use crate::bits::{half, nibbles, pack_paired_nibbles, words};
 
 pub(crate) const FORMAT: Format = Format {
     name: "q4_k",
@@ -15,24 +16,13 @@ pub(crate) const FORMAT: Format = Format {
     block_elements: 256,
     block_bytes: 144,
     is_integer: true,
+    halves: &[0, 2],
     quant_words: 4,
     scale_words: ScaleWords::PerBlock(4),
     decode,
     repack_row,
     stream_block,
 };
-
-/// The 6-bit (scale, minimum) of block `j` in 0..8. Pairs 4..8 keep their high two bits atop pairs 0..4.
-fn scale_min(s: &[u8; 12], j: usize) -> (u8, u8) {
-    if j < 4 {
-        (s[j] & 63, s[j + 4] & 63)
-    } else {
-        (
-            s[j + 4] & 15 | (s[j - 4] >> 6) << 4,
-            s[j + 4] >> 4 | (s[j] >> 6) << 4,
-        )
-    }
-}
 
 fn decode(bytes: &[u8], out: &mut [f32]) {
     for (block, out) in bytes
@@ -75,33 +65,12 @@ fn repack_row(bytes: &[u8], quants: &mut [u32], scales: &mut [u32]) {
         for (to, word) in scales.iter_mut().zip(words(header)) {
             *to = word;
         }
-        for (to, qs) in quants
-            .as_chunks_mut::<8>()
-            .0
-            .iter_mut()
-            .zip(qs.as_chunks::<32>().0)
-        {
-            let (first, second) = qs.split_at(16);
-            for (j, (a, b)) in words(first).zip(words(second)).enumerate() {
-                to[j] = a & LOW_NIBBLES | (b & LOW_NIBBLES) << 4;
-                to[4 + j] = (a >> 4) & LOW_NIBBLES | b & !LOW_NIBBLES;
-            }
-        }
+        pack_paired_nibbles(qs, quants);
     }
 }
 
 fn stream_block(quants: &[u32], scales: &[u32], b: usize) -> StreamBlock {
-    let [head, rest @ ..] = scales.as_chunks::<4>().0[b / 8];
-    let (d, dmin) = halves(head);
-    let mut pairs = [0; 12];
-    for (to, byte) in pairs
-        .iter_mut()
-        .zip(rest.into_iter().flat_map(u32::to_le_bytes))
-    {
-        *to = byte;
-    }
-    let (scale, min) = scale_min(&pairs, b % 8);
-    let (d, m) = (d * f32::from(scale), -(dmin * f32::from(min)));
+    let (d, m) = k_scales::of_block(scales, b);
     let q = nibbles(quants.as_chunks().0[b]);
     StreamBlock {
         q,

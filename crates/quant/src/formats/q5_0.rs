@@ -5,7 +5,7 @@
 
 use super::{Format, ScaleWords};
 use crate::StreamBlock;
-use crate::bits::{half, nibbles, pack_scale_pairs, scale_of_pair, words};
+use crate::bits::{add_bits, half, nibbles, pack_scale_pairs, scale_of_pair, words};
 
 pub(crate) const FORMAT: Format = Format {
     name: "q5_0",
@@ -13,22 +13,13 @@ pub(crate) const FORMAT: Format = Format {
     block_elements: 32,
     block_bytes: 22,
     is_integer: true,
+    halves: &[0],
     quant_words: 4,
     scale_words: ScaleWords::WordAndHalfPerBlock,
     decode,
     repack_row,
     stream_block,
 };
-
-/// The 32 five-bit quants from nibbles and fifth bits.
-fn quants_of(mut q: [i8; 32], fifth: u32) -> [i8; 32] {
-    for (i, q) in q.iter_mut().enumerate() {
-        if fifth >> i & 1 == 1 {
-            *q += 16;
-        }
-    }
-    q
-}
 
 fn decode(bytes: &[u8], out: &mut [f32]) {
     for ([d0, d1, h0, h1, h2, h3, qs @ ..], out) in bytes
@@ -44,7 +35,7 @@ fn decode(bytes: &[u8], out: &mut [f32]) {
             q[j] = (byte & 15).cast_signed();
             q[j + 16] = (byte >> 4).cast_signed();
         }
-        *out = quants_of(q, fifth).map(|q| (f32::from(q) - 16.0) * d);
+        *out = add_bits(q, fifth, 4).map(|q| (f32::from(q) - 16.0) * d);
     }
 }
 
@@ -65,7 +56,7 @@ fn repack_row(bytes: &[u8], quants: &mut [u32], scales: &mut [u32]) {
 fn stream_block(quants: &[u32], scales: &[u32], b: usize) -> StreamBlock {
     let blocks = quants.len() / 4;
     let d = scale_of_pair(&scales[blocks..], b);
-    let q = quants_of(nibbles(quants.as_chunks().0[b]), scales[b]);
+    let q = add_bits(nibbles(quants.as_chunks().0[b]), scales[b], 4);
     StreamBlock {
         q,
         d: [d; 2],

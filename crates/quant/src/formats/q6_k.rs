@@ -9,7 +9,7 @@
 
 use super::{Format, ScaleWords};
 use crate::StreamBlock;
-use crate::bits::{LOW_NIBBLES, half, halves, nibbles, words};
+use crate::bits::{LOW_NIBBLES, bit_pairs, half, halves, nibbles, pack_bit_pairs, words};
 
 pub(crate) const FORMAT: Format = Format {
     name: "q6_k",
@@ -17,14 +17,13 @@ pub(crate) const FORMAT: Format = Format {
     block_elements: 256,
     block_bytes: 210,
     is_integer: true,
+    halves: &[208],
     quant_words: 6,
     scale_words: ScaleWords::PerBlock(5),
     decode,
     repack_row,
     stream_block,
 };
-
-const BIT_PAIRS: u32 = 0x0303_0303;
 
 fn decode(bytes: &[u8], out: &mut [f32]) {
     for (block, out) in bytes
@@ -72,12 +71,7 @@ fn repack_row(bytes: &[u8], quants: &mut [u32], scales: &mut [u32]) {
             }
         }
         for (b, to) in to_high.as_chunks_mut::<2>().0.iter_mut().enumerate() {
-            let high = &high.as_chunks::<32>().0[b / 4];
-            for (to, high) in to.iter_mut().zip(high.as_chunks::<16>().0) {
-                *to = words(high).enumerate().fold(0, |bits, (j, w)| {
-                    bits | (w >> (2 * (b % 4)) & BIT_PAIRS) << (2 * j)
-                });
-            }
+            *to = pack_bit_pairs(&high.as_chunks::<32>().0[b / 4], 2 * (b as u32 % 4));
         }
     }
 }
@@ -95,13 +89,8 @@ fn stream_block(quants: &[u32], scales: &[u32], b: usize) -> StreamBlock {
     ];
 
     let mut q = nibbles(low.as_chunks().0[within]);
-    for (h, q) in q.as_chunks_mut::<16>().0.iter_mut().enumerate() {
-        for (j, q) in q.as_chunks_mut::<4>().0.iter_mut().enumerate() {
-            let bits = (high[2 * within + h] >> (2 * j)) & BIT_PAIRS;
-            for (q, bits) in q.iter_mut().zip(bits.to_le_bytes()) {
-                *q |= bits.cast_signed() << 4;
-            }
-        }
+    for (q, high) in q.iter_mut().zip(bit_pairs(high.as_chunks().0[within])) {
+        *q |= high << 4;
     }
     let mut values = [0.0; 32];
     for (i, (value, q)) in values.iter_mut().zip(q).enumerate() {

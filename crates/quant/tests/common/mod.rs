@@ -18,28 +18,23 @@ impl Rng {
     }
 }
 
-/// Byte offsets of the f16 fields of a block, (offset, how many).
-pub fn half_fields(ty: WeightType) -> (usize, usize) {
-    match ty {
-        WeightType::F32 => (0, 0),
-        WeightType::F16 | WeightType::Q4_0 | WeightType::Q5_0 | WeightType::Q8_0 => (0, 1),
-        WeightType::Q4_1 | WeightType::Q4K => (0, 2),
-        WeightType::Q6K => (208, 1),
-    }
-}
-
 /// Random blocks whose f16 fields are finite (subnormals and both zeros included).
 pub fn finite_blocks(ty: WeightType, rng: &mut Rng, bytes: usize) -> Vec<u8> {
     let mut data = rng.bytes(bytes);
-    let (offset, count) = half_fields(ty);
     for block in data.chunks_exact_mut(ty.block_bytes()) {
-        for field in block[offset..offset + 2 * count].chunks_exact_mut(2) {
-            if field[1] & 0x7c == 0x7c {
-                field[1] &= !0x40;
+        for at in ty.half_fields() {
+            if block[at + 1] & 0x7c == 0x7c {
+                block[at + 1] &= !0x40;
             }
         }
-        if ty == WeightType::F32 && f32::from_le_bytes(block.try_into().unwrap()).is_nan() {
-            block[3] = 0;
+        match ty {
+            WeightType::F32 if f32::from_le_bytes(block.try_into().unwrap()).is_nan() => {
+                block[3] = 0;
+            }
+            WeightType::BF16 => block[1] &= !0x40,
+            // Twelve times the largest power is more than f32 has.
+            WeightType::Mxfp4 => block[0] &= 0x7f,
+            _ => {}
         }
     }
     data

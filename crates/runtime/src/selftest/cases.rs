@@ -48,17 +48,16 @@ impl Rng {
     }
 }
 
-/// Where a GGUF block has halves, and an exponent for them that makes weights of about 0.1.
-fn halves(ty: WeightType) -> (&'static [usize], u16) {
+/// Exponent field of a block's halves that makes weights of about 0.1.
+fn half_exponent(ty: WeightType) -> u16 {
     match ty {
-        WeightType::Q4_0 => (&[0], 9),
-        WeightType::Q4_1 => (&[0, 2], 9),
-        WeightType::Q5_0 => (&[0], 8),
-        WeightType::Q8_0 => (&[0], 5),
-        WeightType::Q4K => (&[0, 2], 3),
-        WeightType::Q6K => (&[208], 1),
-        WeightType::F16 => (&[0], 11),
-        WeightType::F32 => (&[], 0),
+        WeightType::Q2K | WeightType::Q4_0 | WeightType::Q4_1 => 9,
+        WeightType::Q5_0 | WeightType::Q5_1 => 8,
+        WeightType::Q8_0 | WeightType::Iq4Nl => 5,
+        WeightType::Q3K | WeightType::Q4K | WeightType::Q5K => 3,
+        WeightType::Q6K | WeightType::Iq4Xs => 1,
+        WeightType::F16 => 11,
+        WeightType::F32 | WeightType::BF16 | WeightType::Mxfp4 => 0,
     }
 }
 
@@ -139,13 +138,18 @@ impl Cases {
         }
         let bytes = ROWS as usize * ty.row_bytes(K)?;
         let mut blocks: Vec<u8> = (0..bytes).map(|_| self.rng.next() as u8).collect();
-        let (fields, exponent) = halves(ty);
         for block in blocks.chunks_exact_mut(ty.block_bytes()) {
-            if ty == WeightType::F32 {
-                block.copy_from_slice(&(self.rng.float() * 0.2).to_le_bytes());
+            let float = (self.rng.float() * 0.2).to_le_bytes();
+            match ty {
+                WeightType::F32 => block.copy_from_slice(&float),
+                WeightType::BF16 => block.copy_from_slice(&float[2..]),
+                // 2^-5 times at most 12.
+                WeightType::Mxfp4 => block[0] = 123,
+                _ => {}
             }
-            for at in fields {
-                block[*at..at + 2].copy_from_slice(&self.rng.half(exponent).to_le_bytes());
+            for at in ty.half_fields() {
+                let half = self.rng.half(half_exponent(ty));
+                block[*at..at + 2].copy_from_slice(&half.to_le_bytes());
             }
         }
         let l = layout(ty, ROWS as usize, K)?;
@@ -251,7 +255,8 @@ impl Cases {
         };
         let (k, v) = (store(), store());
         // The strides' table is one entry: no position reaches 256.
-        let rope = self.floats(((POSITIONS + 1) * shape.rope_dim) as usize);
+        let tables = (POSITIONS + 1) * shape.rope_dim;
+        let rope = self.floats((tables + shape.qkv_stride + 2 * shape.head_dim) as usize);
         let row = |r| [0, PAGE + (1 + 7 * r) % PAGE, SEQ_PAGES * r, 1];
         let rows = self.buffer((0..self.tokens).flat_map(row).collect());
         let table = self.buffer((0..self.tokens * SEQ_PAGES).rev().collect());
@@ -324,6 +329,7 @@ fn products(plan: &Plan, options: &GraphOptions) -> Vec<MatMul> {
                     k_blocks: (K / BLOCK) as u32,
                     epilogue,
                     norm: (epilogue != Epilogue::Residual).then_some((K as u32, 1e-5)),
+                    scale: 1.0,
                     act_in: ActKind::F32,
                     act_out: ActKind::F32,
                     cols: 1,
@@ -355,15 +361,21 @@ fn with_and_without(products: Vec<MatMul>, change: impl Fn(&mut MatMul)) -> Vec<
 /// The model's shape with one KV head: counts are no part of a permutation, the ratio and the length of a head are.
 fn small(shape: &KvShape) -> KvShape {
     let (heads, dim) = (shape.n_heads / shape.n_kv_heads, shape.head_dim);
+    let behind_tables = (POSITIONS + 1) * shape.rope_dim;
+    let qkv_stride = (heads + 2) * dim;
     KvShape {
         n_heads: heads,
         n_kv_heads: 1,
         rope_hi: POSITIONS * (shape.rope_dim / 2),
-        qkv_stride: (heads + 2) * dim,
+        qkv_stride,
         k_off: heads * dim,
         v_off: (heads + 1) * dim,
         seq_pages: SEQ_PAGES,
         sink_pages: 0,
+        bias_at: shape.bias_at.map(|_| behind_tables),
+        qk_norm: shape
+            .qk_norm
+            .map(|(eps, _)| (eps, behind_tables + qkv_stride)),
         ..*shape
     }
 }
