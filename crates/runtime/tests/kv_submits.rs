@@ -170,12 +170,15 @@ fn penalties_see_the_prompt_and_the_answer() {
 
 #[test]
 fn every_layout_gives_the_reference_ids_on_both() {
-    let prompts = ["code", "unicode", "chat", "single"].map(|which| prompt(TINY, which));
-    let requests = prompts.each_ref().map(|p| greedy(&p.prompt_ids, 48));
-    let expected: Vec<_> = prompts.iter().map(|p| p.ids.clone()).collect();
-    // A subgroup must hold a row's lanes: 8 of them on lavapipe, 4 on SwiftShader.
+    // A subgroup must hold a row's lanes: 8 of them on lavapipe, 4 on SwiftShader, where barriers take long.
     let lavapipe = load(TINY, &exact()).adapter().name.contains("llvmpipe");
-    let split = if lavapipe { 8 } else { 4 };
+    let (split, n) = if lavapipe { (8, 48) } else { (4, 16) };
+    let prompts = ["code", "unicode", "chat", "single"].map(|which| prompt(TINY, which));
+    let requests = prompts.each_ref().map(|p| greedy(&p.prompt_ids, n));
+    let expected: Vec<_> = prompts
+        .iter()
+        .map(|p| p.ids[..n as usize].to_vec())
+        .collect();
     // What software adapters take by themselves, a row per thread, is what the other tests run.
     for layout in [Layout::Lanes, Layout::LanesSubgroup { split }] {
         let exact = EngineOptions {
@@ -189,7 +192,7 @@ fn every_layout_gives_the_reference_ids_on_both() {
             ..exact
         };
         for answer in answers(TINY, &fast, &requests) {
-            assert_eq!(answer.len(), 48, "{layout:?}");
+            assert_eq!(answer.len(), n as usize, "{layout:?}");
         }
     }
 }

@@ -1,22 +1,6 @@
 /** The page as it ships, on the package's build and the default model: SwiftShader makes a few tokens a second. */
-import { basename } from "node:path";
-import type { Page } from "@playwright/test";
 import { answers, ask, expect, finished, input, MODEL, OUTPUT, test } from "./harness.ts";
-
-/** What `wasm-chord run --temperature 0 -n 12` answers to QUESTION with the same file. */
-const QUESTION = "What is the capital of France?";
-const NATIVE = "L'Étoile, la Marseillaise,";
-
-const LOADING = { timeout: 120_000 };
-
-/** Greedy answers of a few tokens. */
-async function short(page: Page): Promise<void> {
-  await page.getByRole("button", { name: "Settings and readings" }).click();
-  const panel = page.getByRole("complementary", { name: "Settings and readings" });
-  await panel.getByLabel("Temperature").fill("0");
-  await panel.getByLabel("Longest answer").fill("12");
-  await panel.getByLabel("Longest answer").blur();
-}
+import { LOADING, NATIVE, QUESTION, short } from "./real.ts";
 
 test("by file: choose, ask, stop, edit, regenerate, reload, ask again", async ({ page, shipped }) => {
   await page.goto(`${shipped.url}/index.html`);
@@ -66,26 +50,4 @@ test("by file: choose, ask, stop, edit, regenerate, reload, ask again", async ({
   await input(page).fill("Thanks!");
   await expect(page.getByRole("button", { name: "Send" })).toBeEnabled(LOADING);
   await ask(page, "Thanks!");
-});
-
-test("by address: a second visit takes no byte of the model from the network, and none at all when offline", async ({ page, shipped, context }) => {
-  const name = `/models/${basename(MODEL)}`;
-  await page.goto(`${shipped.url}/index.html`);
-  await page.getByLabel("Address of a GGUF file").fill(`${shipped.url}${name}`);
-  await page.getByLabel("Address of a GGUF file").press("Enter");
-  await page.getByRole("button", { name: /^Download/ }).click(LOADING);
-  await expect(page.getByRole("heading", { name: "Ask something" })).toBeVisible(LOADING);
-  await short(page);
-  await expect(await ask(page, QUESTION)).toContainText(NATIVE);
-  await page.evaluate(async () => {
-    await navigator.serviceWorker.ready;
-  });
-  shipped.reset();
-  await context.setOffline(true);
-  await page.reload();
-  await input(page).fill("And of Italy?");
-  await expect(page.getByRole("button", { name: "Send" })).toBeEnabled(LOADING);
-  await ask(page, "And of Italy?");
-  await expect(answers(page)).toHaveCount(2);
-  expect(shipped.requests(name)).toEqual([]);
 });

@@ -1,0 +1,26 @@
+/** The page as it ships, on the package's build and the default model: SwiftShader makes a few tokens a second. */
+import { basename } from "node:path";
+import { answers, ask, expect, input, MODEL, test } from "./harness.ts";
+import { LOADING, NATIVE, QUESTION, short } from "./real.ts";
+
+test("by address: a second visit takes no byte of the model from the network, and none at all when offline", async ({ page, shipped, context }) => {
+  const name = `/models/${basename(MODEL)}`;
+  await page.goto(`${shipped.url}/index.html`);
+  await page.getByLabel("Address of a GGUF file").fill(`${shipped.url}${name}`);
+  await page.getByLabel("Address of a GGUF file").press("Enter");
+  await page.getByRole("button", { name: /^Download/ }).click(LOADING);
+  await expect(page.getByRole("heading", { name: "Ask something" })).toBeVisible(LOADING);
+  await short(page);
+  await expect(await ask(page, QUESTION)).toContainText(NATIVE);
+  await page.evaluate(async () => {
+    await navigator.serviceWorker.ready;
+  });
+  shipped.reset();
+  await context.setOffline(true);
+  await page.reload();
+  await input(page).fill("And of Italy?");
+  await expect(page.getByRole("button", { name: "Send" })).toBeEnabled(LOADING);
+  await ask(page, "And of Italy?");
+  await expect(answers(page)).toHaveCount(2);
+  expect(shipped.requests(name)).toEqual([]);
+});
