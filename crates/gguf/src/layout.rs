@@ -173,6 +173,29 @@ pub(crate) fn check_tensor(
     Ok(entry)
 }
 
+/// Indices of `tensors` by name, for look-up; no name may occur twice. `name_at`: name and place of the entry in the header.
+pub(crate) fn sort_names<T>(
+    tensors: &[T],
+    name_at: impl Fn(&T) -> (&str, u64),
+) -> Result<Vec<u32>> {
+    let get = |index: &u32| {
+        let tensor = tensors.get(usize::try_from(*index).ok()?);
+        tensor.map(&name_at)
+    };
+    let mut by_name: Vec<u32> = (0..).take(tensors.len()).collect();
+    by_name.sort_by_key(|index| get(index).map(|(name, _)| name));
+    for pair in by_name.windows(2) {
+        if let [a, b] = pair
+            && let (Some((first, _)), Some((name, at))) = (get(a), get(b))
+            && first == name
+        {
+            let name = name.to_owned();
+            return Err(Error::NameDup { name, at });
+        }
+    }
+    Ok(by_name)
+}
+
 /// Where the data section starts and the indices of `tensors` by name, after checking all entries against each other:
 /// no name twice, and the data side by side with nothing but padding between (as llama.cpp demands too).
 pub(crate) fn check_tensors(
@@ -180,24 +203,7 @@ pub(crate) fn check_tensors(
     header_end: u64,
     alignment: u32,
 ) -> Result<(u64, Vec<u32>)> {
-    let get = |index: &u32| {
-        usize::try_from(*index)
-            .ok()
-            .and_then(|index| tensors.get(index))
-    };
-    let mut by_name: Vec<u32> = (0..).take(tensors.len()).collect();
-    by_name.sort_by_key(|index| get(index).map(|tensor| tensor.name.as_str()));
-    for pair in by_name.windows(2) {
-        if let [a, b] = pair
-            && let (Some(a), Some(b)) = (get(a), get(b))
-            && a.name == b.name
-        {
-            return Err(Error::NameDup {
-                name: b.name.clone(),
-                at: b.at,
-            });
-        }
-    }
+    let by_name = sort_names(tensors, |tensor| (&tensor.name, tensor.at))?;
 
     let too_large = || Error::SizeOverflow {
         what: "the sum of all tensors".to_owned(),

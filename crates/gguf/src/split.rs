@@ -3,6 +3,7 @@
 
 use crate::directory::{Directory, TensorInfo};
 use crate::error::{Error, Result};
+use crate::layout::sort_names;
 
 /// A file name's place among the parts of a split model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +75,7 @@ impl Directory {
                 }));
         }
         joined.parts = count;
-        joined.sort_names()?;
+        joined.names = sort_names(&joined.tensors, |t| (&t.name, t.header_offset))?;
         if let Some(total) = joined.opt_u64("split.tensors.count")?
             && u64::try_from(joined.tensors.len()) != Ok(total)
         {
@@ -99,28 +100,5 @@ impl Directory {
             )),
             _ => wrong("it does not say that it is a part of a split model".to_owned()),
         }
-    }
-
-    /// Indices of the tensors by name, after joining.
-    fn sort_names(&mut self) -> Result<()> {
-        let get = |index: &u32| {
-            usize::try_from(*index)
-                .ok()
-                .and_then(|index| self.tensors.get(index))
-        };
-        let mut names: Vec<u32> = (0..).take(self.tensors.len()).collect();
-        names.sort_by_key(|index| get(index).map(|tensor| tensor.name.as_str()));
-        let double = names.windows(2).find_map(|pair| match pair {
-            [a, b] => get(b).filter(|b| get(a).is_some_and(|a| a.name == b.name)),
-            _ => None,
-        });
-        if let Some(tensor) = double {
-            return Err(Error::NameDup {
-                name: tensor.name.clone(),
-                at: tensor.header_offset,
-            });
-        }
-        self.names = names;
-        Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! The weights of each layer: which tensors share a buffer, and in which form their products take activations.
 
 use super::Builder;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use chord_kernels::act::ActKind;
 use chord_kernels::op::BufId;
 
@@ -31,9 +31,16 @@ pub(super) struct Layers {
     pub head_words: u32,
 }
 
+/// A place in the RoPE buffer, which kernels count in 32 bits.
+fn place(at: u64) -> Result<u32> {
+    u32::try_from(at).map_err(|_| Error::ModelData {
+        what: "the RoPE tables are too long for biases and norms behind them".into(),
+    })
+}
+
 impl Builder<'_> {
     /// Segments and norms of every layer. What belongs to heads goes to `rope`, behind its first `tables` words.
-    pub(super) fn layers(&mut self, rope: BufId, tables: u32) -> Result<Layers> {
+    pub(super) fn layers(&mut self, rope: BufId, tables: u64) -> Result<Layers> {
         let c = self.c;
         let (q_rows, kv_rows) = (c.n_heads * c.head_dim, c.n_kv_heads * c.head_dim);
         // Every tensor starts on a whole tile, whatever it shares a segment with.
@@ -45,23 +52,24 @@ impl Builder<'_> {
         let head_words = bias_words + if c.qk_norm { 2 * c.head_dim } else { 0 };
         let mut layers = Vec::new();
         for n in 0..c.n_layers {
-            let first = tables + n * head_words;
-            let bias_at = c.qkv_bias.then_some(first);
-            let gamma_at = c.qk_norm.then_some(first + bias_words);
+            let first = tables + u64::from(n) * u64::from(head_words);
+            let gamma = first + u64::from(bias_words);
+            let bias_at = c.qkv_bias.then(|| place(first)).transpose()?;
+            let gamma_at = c.qk_norm.then(|| place(gamma)).transpose()?;
             let parts = ["attn_q", "attn_k", "attn_v"].into_iter().zip(offsets);
             for (part, offset) in parts.filter(|_| c.qkv_bias) {
                 self.vector_at(
                     &format!("blk.{n}.{part}.bias"),
                     rope,
-                    (first + offset).into(),
+                    first + u64::from(offset),
                 )?;
             }
             let norms = ["attn_q_norm", "attn_k_norm"]
                 .into_iter()
                 .zip([0, c.head_dim]);
             for (part, offset) in norms.filter(|_| c.qk_norm) {
-                let at = first + bias_words + offset;
-                self.vector_at(&format!("blk.{n}.{part}.weight"), rope, at.into())?;
+                let at = gamma + u64::from(offset);
+                self.vector_at(&format!("blk.{n}.{part}.weight"), rope, at)?;
             }
             let name = |part: &str| format!("blk.{n}.{part}.weight");
             let qkv_names = [name("attn_q"), name("attn_k"), name("attn_v")];

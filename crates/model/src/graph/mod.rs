@@ -218,13 +218,13 @@ impl Builder<'_> {
             self.segment(&["output.weight".into()])?
         };
         // The RoPE tables, and behind them what belongs to each layer's heads.
-        let tables = 2 * (c.rope.dim / 2) * (256 + o.positions.div_ceil(256).max(1));
+        let strides = u64::from(256 + o.positions.div_ceil(256).max(1));
+        let tables = 2 * u64::from(c.rope.dim / 2) * strides;
         let rope = self.buffers.len();
         self.buffer("rope", 0);
         let layers = self.layers(rope, tables)?;
         let (offsets, qkv_stride) = (layers.offsets, layers.qkv_stride);
-        self.buffers[rope].words =
-            u64::from(tables) + u64::from(layers.head_words) * u64::from(c.n_layers);
+        self.buffers[rope].words = tables + u64::from(layers.head_words) * u64::from(c.n_layers);
         let layers = layers.layers;
         let output_norm = self.vector("output_norm.weight")?;
         let head_kind = self.act_kind(&[self.segments[head_segment].ty]);
