@@ -46,6 +46,13 @@ set positional-arguments
     tools/web.sh
     node bench/browser/run.mjs "$@"
 
+# Gemma 3 270M in Chromium, every reference prompt: fetches the model (253 MB, once), takes minutes
+[no-exit-message]
+@browser-gemma:
+    tools/setup.sh run web test
+    tools/web.sh
+    WASM_CHORD_GEMMA3="$(tools/gemma3.sh)" npx playwright test --config tests/browser/playwright.config.ts --grep gemma-3-270m
+
 # fuzz every target for SECONDS each and print the executions
 @fuzz SECONDS="60":
     tools/fuzz.sh "$1"

@@ -29,6 +29,9 @@ const HEAD_QUADS = ${HEAD_QUADS}u;
 const LOWEST = -3.0e38; // finite: arithmetic on infinities is not dependable in WGSL
 
 #import kv
+#if SOFT_CAP
+#import tanh
+#endif
 
 var<workgroup> q: array<vec4<f32>, ${Q_LEN}>; // rotated, scaled queries [GROUP, HEAD_QUADS]; later the output
 var<workgroup> score: array<f32, ${S_LEN}>; // [GROUP, 32]
@@ -47,19 +50,57 @@ fn act_source_ssq(t: u32) -> f32 {
 #import act_out
 #endif
 
+#if WINDOW
+// Logical page behind the i-th table entry for a row at `pos`.
+fn logical(i: u32, pos: u32) -> u32 {
+    let current = pos / PAGE;
+    if (current < p.seq_pages || i < p.sink_pages) {
+        return i;
+    }
+    let ring = p.seq_pages - p.sink_pages;
+    return current - (ring_index(current) + ring - i) % ring;
+}
+
+// First position that a row at `pos` sees.
+fn first_visible(pos: u32) -> u32 {
+    return select(0u, pos + 1u - p.window, pos >= p.window);
+}
+#endif
+
+// First table entry to look at.
+fn first_entry(pos: u32) -> u32 {
+#if WINDOW
+    return select(0u, first_visible(pos) / PAGE, pos / PAGE < p.seq_pages);
+#else
+    return 0u;
+#endif
+}
+
+// First slot of the i-th table entry that a row at `pos` sees; PAGE or beyond the valid ones: none.
+fn first_slot(i: u32, pos: u32) -> u32 {
+#if WINDOW
+    let start = logical(i, pos) * PAGE;
+    let first = first_visible(pos);
+    return select(0u, min(first - start, PAGE), first > start);
+#else
+    return 0u;
+#endif
+}
+
 // Valid slots of the i-th table entry for a row at `pos`.
 fn slots(i: u32, pos: u32) -> u32 {
     return select(PAGE, pos % PAGE + 1u, i == ring_index(pos / PAGE));
 }
 
 // q.k of every head of the group for this thread's slots of one page, into `score`.
-fn score_page(page: u32, n_slots: u32, kv_head: u32, lid: u32) {
+fn score_page(page: u32, slot0: u32, n_slots: u32, kv_head: u32, lid: u32) {
     let slot = lid % PAGE;
+    let seen = slot >= slot0 && slot < n_slots;
 #for h in GROUP
     var s_${h} = 0.0;
 #endfor
-    // trap: a slot beyond the length may hold anything, NaN included; read slot 0 instead and drop the result.
-    let at = kv_at(page, kv_head, select(0u, slot, slot < n_slots));
+    // trap: a slot beyond the length may hold anything, NaN included; read one that is seen and drop the result.
+    let at = kv_at(page, kv_head, select(slot0, slot, seen));
     for (var j = 0u; j < HEAD_QUADS; j++) {
         let kj = kv_unpack(k[at + j]);
 #for h in GROUP
@@ -67,7 +108,10 @@ fn score_page(page: u32, n_slots: u32, kv_head: u32, lid: u32) {
 #endfor
     }
 #for h in GROUP
-    score[${h}u * PAGE + slot] = select(LOWEST, s_${h}, slot < n_slots);
+#if SOFT_CAP
+    s_${h} = p.soft_cap * tanh_f32(s_${h} / p.soft_cap);
+#endif
+    score[${h}u * PAGE + slot] = select(LOWEST, s_${h}, seen);
 #endfor
 }
 
@@ -105,24 +149,38 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
         q[i] = rq * p.scale;
     }
     for (var h = lid; h < GROUP; h += WG) {
+#if SINKS
+        top[h] = of_layer(p.sinks_at + head0 + h);
+#else
         top[h] = LOWEST;
+#endif
     }
 #for n in ITEMS
     var o_${n} = vec4<f32>(0.0);
+#if SINKS
+    var l_${n} = 1.0; // the sink's own weight, relative to the maximum so far
+#else
     var l_${n} = 0.0;
+#endif
 #endfor
     workgroupBarrier();
 
-    for (var i = 0u; i < n_pages; i++) {
+    for (var i = first_entry(pos); i < n_pages; i++) {
         let page = table[row.z + i];
+        let slot0 = first_slot(i, pos);
         let n_slots = slots(i, pos);
+#if WINDOW
+        if (slot0 >= n_slots) {
+            continue;
+        }
+#endif
         if (lid < PAGE) {
-            score_page(page, n_slots, kv_head, lid);
+            score_page(page, slot0, n_slots, kv_head, lid);
         }
         workgroupBarrier();
         for (var h = lid; h < GROUP; h += WG) {
             var m = top[h];
-            for (var s = 0u; s < n_slots; s++) {
+            for (var s = slot0; s < n_slots; s++) {
                 m = max(m, score[h * PAGE + s]);
             }
             fade[h] = exp(top[h] - m);
@@ -130,7 +188,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
         }
         workgroupBarrier();
         for (var s = lid; s < GROUP * PAGE; s += WG) {
-            weight[s] = select(0.0, exp(score[s] - top[s / PAGE]), s % PAGE < n_slots);
+            weight[s] = select(0.0, exp(score[s] - top[s / PAGE]), s % PAGE >= slot0 && s % PAGE < n_slots);
         }
         workgroupBarrier();
 #for n in ITEMS
@@ -140,7 +198,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
             let at = kv_at(page, kv_head, 0u) + item % HEAD_QUADS;
             o_${n} *= fade[h];
             l_${n} *= fade[h];
-            for (var s = 0u; s < n_slots; s++) {
+            for (var s = slot0; s < n_slots; s++) {
                 let w = weight[h * PAGE + s];
                 o_${n} += w * kv_unpack(v[at + s * HEAD_QUADS]);
                 l_${n} += w;
@@ -161,14 +219,20 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     var sum = 0.0;
     var largest = 0.0;
     var entropy = 0.0;
-    for (var i = 0u; i < n_pages; i++) {
+    for (var i = first_entry(pos); i < n_pages; i++) {
+        let slot0 = first_slot(i, pos);
         let n_slots = slots(i, pos);
+#if WINDOW
+        if (slot0 >= n_slots) {
+            continue;
+        }
+#endif
         if (lid < PAGE) {
-            score_page(table[row.z + i], n_slots, kv_head, lid);
+            score_page(table[row.z + i], slot0, n_slots, kv_head, lid);
         }
         workgroupBarrier();
         if (lid < GROUP) {
-            for (var s = 0u; s < n_slots; s++) {
+            for (var s = slot0; s < n_slots; s++) {
                 let w = exp(score[lid * PAGE + s] - top[lid]) / fade[lid];
                 sum += w;
                 largest = max(largest, w);

@@ -5,6 +5,10 @@ struct Params {
     n_tiles: u32, // = k_blocks
     n_vocab: u32,
     scale: f32, // multiplies the embedding (1 for llama)
+    first: u32, // first row of the table in these streams
+    rows: u32, // how many they have
+    pad0: u32,
+    pad1: u32,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -40,7 +44,10 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     let r = wid.y;
     // A token id beyond the table cannot come from our sampler or tokenizer; clamp rather than read elsewhere.
     let token = min(rows[r].x, p.n_vocab - 1u);
-    let v = a_value(token, b, lid) * p.scale;
+    if (token < p.first || token - p.first >= p.rows) {
+        return;
+    }
+    let v = a_value(token - p.first, b, lid) * p.scale;
     tile[lid] = v;
     let o = (r * p.k_blocks + b) * 32u + 4u * lid;
     x[o] = v.x;

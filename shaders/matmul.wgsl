@@ -4,7 +4,9 @@
 // that the RMS norm's factor is one multiplication at the end (NORM). What follows is an epilogue:
 //   PLAIN  out[token, row] = y                                    (q|k|v, logits). Weights B are more rows after A.
 //   RESID  x[token, row] += y, and the next activation blocks     (attention output, FFN down)
-//   GLU    activation blocks of silu(A x) * (B x)                 (FFN gate and up)
+//   GLU    activation blocks of act(A x) * (B x)                  (FFN gate and up; ACT is SILU, GELU or SWIGLU_OAI)
+// EXPERTS: the matrices are those of several experts, one below the other, and each token has USED routes (expert, weight):
+// GLU gives a token a row of blocks per route, RESID adds the weighted sum over its routes.
 // A thread owns ROWS rows; SPLIT lanes share a row and stripe its blocks.
 struct Params {
     k_blocks: u32, // 32-value blocks per row
@@ -17,8 +19,12 @@ struct Params {
     tap_stride: u32, // f32 per token of tap
     out_base: u32, // PLAIN: first value in out
     scale: f32, // on y
-    pad0: u32,
-    pad1: u32,
+    soft_cap: f32, // SOFT_CAP: y becomes cap * tanh(y / cap)
+    first_tile: u32, // where this dispatch's rows start in the output
+    expert0: u32, // EXPERTS: first expert of these matrices
+    experts: u32, // EXPERTS: how many there are
+    bias_a: u32, // EXPERTS, BIAS: first of [expert, row] biases of A in routes
+    bias_b: u32,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -34,13 +40,20 @@ struct Params {
 #endif
 #if RESID
 @group(0) @binding(6) var<storage, read_write> x: array<f32>; // [token, out_stride*32]
-@group(0) @binding(7) var<storage, read> gamma: array<vec4<f32>>; // weight of the norm that follows, [out_stride*8]
+// Weight of the norm that follows, [out_stride*8]; BIAS: as many biases of y behind it.
+@group(0) @binding(7) var<storage, read> gamma: array<vec4<f32>>;
 #endif
 #if !PLAIN
 @group(0) @binding(8) var<storage, read_write> act_out: array<u32>; // [token, out_stride] blocks
 #endif
 #if TAP
 @group(0) @binding(9) var<storage, read_write> tap: array<f32>; // [token, tap_stride]: y before it joins the residual
+#endif
+
+#if EXPERTS
+// [token, USED] (expert, bits of its weight), then biases.
+@group(0) @binding(10) var<storage, read> routes: array<u32>;
+const USED = ${USED}u;
 #endif
 
 const SPLIT = ${SPLIT}u;
@@ -57,6 +70,10 @@ const ACT_VEC4 = 9u;
 #import quant_${A} P=a
 #if HAS_B
 #import quant_${B} P=b
+#endif
+
+#if TANH
+#import tanh
 #endif
 
 var<workgroup> tile: array<f32, ${TILE_LEN}>; // [COLS, 32]
@@ -89,6 +106,23 @@ fn act_source_ssq(t: u32) -> f32 {
     return s;
 }
 #import act_out
+#endif
+
+#if GLU
+fn glu(gate: f32, up: f32) -> f32 {
+#if GELU
+    // The tanh form, with sqrt(2 / pi).
+    return 0.5 * gate * (1.0 + tanh_f32(0.7978845608 * gate * (1.0 + 0.044715 * gate * gate))) * up;
+#else
+#if SWIGLU_OAI
+    let g = min(gate, 7.0);
+    return g / (1.0 + exp(min(-1.702 * g, 80.0))) * (clamp(up, -7.0, 7.0) + 1.0);
+#else
+    // exp's argument is capped: below it silu is 0 to f32 precision, beyond it exp overflows.
+    return gate / (1.0 + exp(min(-gate, 80.0))) * up;
+#endif
+#endif
+}
 #endif
 
 #if SPLIT_SHARED
@@ -124,6 +158,21 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
         return;
     }
     let col0 = wid.y * ${COLS}u;
+    let out_t = t + p.first_tile;
+#if EXPERTS
+#if GLU
+    // One workgroup row per route.
+    let in0 = col0 / USED;
+    let e = routes[2u * col0];
+    if (e < p.expert0 || e - p.expert0 >= p.experts) {
+        return;
+    }
+    let first_row = (e - p.expert0) * p.rows_a;
+#endif
+#else
+    let in0 = col0;
+    let first_row = 0u;
+#endif
     let part = lid % SPLIT;
     let local = (lid / SPLIT) * ${ROWS}u;
 #for c in COLS
@@ -167,8 +216,37 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
 #import matmul_acc WS=a FLOAT=${A_FLOAT}
 #endif
 #else
+#if SUM_ROUTES
 #for r in ROWS
-    let row_${r} = min(t * 32u + local + ${r}u, p.rows_a - 1u);
+    var sum_${r} = 0.0;
+    var bias_${r} = 0.0;
+#endfor
+    for (var slot = 0u; slot < USED; slot++) {
+        let in0 = col0 * USED + slot;
+        let e = routes[2u * in0];
+        if (e < p.expert0 || e - p.expert0 >= p.experts) {
+            continue;
+        }
+        let weight = bitcast<f32>(routes[2u * in0 + 1u]);
+#for r in ROWS
+        let local_${r} = min(t * 32u + local + ${r}u, p.rows_a - 1u);
+        let row_${r} = (e - p.expert0) * p.rows_a + local_${r};
+        acca_0_${r} = 0.0;
+#endfor
+#import matmul_acc WS=a FLOAT=${A_FLOAT}
+#for r in ROWS
+        sum_${r} += weight * acca_0_${r};
+#if BIAS
+        bias_${r} += weight * bitcast<f32>(routes[p.bias_a + e * p.rows_a + local_${r}]);
+#endif
+#endfor
+    }
+#for r in ROWS
+    acca_0_${r} = sum_${r};
+#endfor
+#else
+#for r in ROWS
+    let row_${r} = first_row + min(t * 32u + local + ${r}u, p.rows_a - 1u);
 #endfor
 #if GLU
 #if A_FLOAT == B_FLOAT
@@ -182,6 +260,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
 #endif
 #else
 #import matmul_acc WS=a FLOAT=${A_FLOAT}
+#endif
 #endif
 #endif
 
@@ -208,20 +287,37 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
 #else
         let up_${r} = reduce(accb_${c}_${r}, lid) * s;
 #endif
-        // exp's argument is capped: below it silu is 0 to f32 precision, beyond it exp overflows.
-        let v_${r} = y_${r} / (1.0 + exp(min(-y_${r}, 80.0))) * up_${r};
+#if BIAS
+        let at_${r} = e * p.rows_a + min(t * 32u + local + ${r}u, p.rows_a - 1u);
+        let v_${r} = glu(y_${r} + bitcast<f32>(routes[p.bias_a + at_${r}]), up_${r} + bitcast<f32>(routes[p.bias_b + at_${r}]));
+#else
+        let v_${r} = glu(y_${r}, up_${r});
+#endif
 #endif
 #if RESID
-        let i_${r} = t * 32u + local + ${r}u;
-        let v_${r} = y_${r} + x[(col0 + ${c}u) * p.out_stride * 32u + i_${r}];
+        let i_${r} = out_t * 32u + local + ${r}u;
+#if SUM_ROUTES
+        let d_${r} = y_${r} + bias_${r};
+#else
+#if BIAS
+        let d_${r} = y_${r} + gamma[p.out_stride * 8u + i_${r} / 4u][i_${r} % 4u];
+#else
+        let d_${r} = y_${r};
+#endif
+#endif
+        let v_${r} = d_${r} + x[(col0 + ${c}u) * p.out_stride * 32u + i_${r}];
 #if TAP
-        if (part == 0u && i_${r} < p.rows_a) {
-            tap[(col0 + ${c}u) * p.tap_stride + i_${r}] = y_${r};
+        if (part == 0u && t * 32u + local + ${r}u < p.rows_a) {
+            tap[(col0 + ${c}u) * p.tap_stride + i_${r}] = d_${r};
         }
 #endif
 #endif
 #if PLAIN
+#if SOFT_CAP
+        let v_${r} = p.soft_cap * tanh_f32(y_${r} / p.soft_cap);
+#else
         let v_${r} = y_${r};
+#endif
 #endif
         if (part == 0u) {
 #if PLAIN
@@ -242,21 +338,21 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
         let token = col0 + c;
         let at = c * 32u + 4u * j;
 #if PLAIN
-        let o = p.out_base + token * p.out_stride + t * 32u + 4u * j;
+        let o = p.out_base + token * p.out_stride + out_t * 32u + 4u * j;
         out[o] = tile[at];
         out[o + 1u] = tile[at + 1u];
         out[o + 2u] = tile[at + 2u];
         out[o + 3u] = tile[at + 3u];
 #else
-        tile_blk = t;
+        tile_blk = out_t;
 #if RESID
-        let o = (token * p.out_stride + t) * 32u + 4u * j;
+        let o = (token * p.out_stride + out_t) * 32u + 4u * j;
         x[o] = tile[at];
         x[o + 1u] = tile[at + 1u];
         x[o + 2u] = tile[at + 2u];
         x[o + 3u] = tile[at + 3u];
 #endif
-        act_emit(token * p.out_stride + t, c * 32u, j);
+        act_emit(token * p.out_stride + out_t, c * 32u, j);
 #endif
     }
 }

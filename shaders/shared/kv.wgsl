@@ -8,7 +8,9 @@ fn kv_unpack(v: vec2<u32>) -> vec4<f32> {
     return vec4<f32>(unpack2x16float(v.x), unpack2x16float(v.y));
 }
 fn kv_pack(v: vec4<f32>) -> vec2<u32> {
-    return vec2<u32>(pack2x16float(v.xy), pack2x16float(v.zw));
+    // trap: packing a value beyond the halves has no dependable result.
+    let c = clamp(v, vec4<f32>(-65504.0), vec4<f32>(65504.0));
+    return vec2<u32>(pack2x16float(c.xy), pack2x16float(c.zw));
 }
 #else
 fn kv_unpack(v: vec4<f32>) -> vec4<f32> {
@@ -35,7 +37,7 @@ fn ring_index(page: u32) -> u32 {
 // (cos, sin) of pair i at a position, from two exact tables: 256-position strides and positions within one.
 fn rope_cs(pos: u32, i: u32) -> vec2<f32> {
     let half = p.rope_dim / 2u;
-    let lo = rope[(pos & 255u) * half + i];
+    let lo = rope[p.rope_lo + (pos & 255u) * half + i];
     let hi = rope[p.rope_hi + (pos >> 8u) * half + i];
     return vec2<f32>(hi.x * lo.x - hi.y * lo.y, hi.y * lo.x + hi.x * lo.y);
 }

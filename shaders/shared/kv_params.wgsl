@@ -15,4 +15,8 @@ struct Params {
     bias_at: u32, // BIAS: first of qkv_stride values in the RoPE buffer, as f32
     gamma_at: u32, // QK_NORM: first of 2 * head_dim weights there, q's then k's
     norm_eps: f32, // QK_NORM
+    rope_lo: u32, // where the table of positions starts
+    window: u32, // WINDOW: positions a row sees, its own included
+    soft_cap: f32, // SOFT_CAP
+    sinks_at: u32, // SINKS: first of n_heads scores in the RoPE buffer
 }

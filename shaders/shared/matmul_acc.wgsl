@@ -1,5 +1,5 @@
 // The inner loop of matmul for the weights listed in WS (a, b or both), this thread's ROWS rows and COLS tokens.
-// Reads rows row_0.., token base col0; adds into acc<P>_<col>_<row> and ssq_<col>.
+// Reads rows row_0.., tokens of x from in0 on; adds into acc<P>_<col>_<row> and ssq_<col>.
 for (var b = part; b < p.k_blocks; b += SPLIT) {
 #if !FLOAT
 #for P in ${WS}
@@ -9,7 +9,7 @@ for (var b = part; b < p.k_blocks; b += SPLIT) {
 #endfor
 #endif
 #for c in COLS
-    let at_${c} = ((col0 + ${c}u) * p.k_blocks + b) * ACT_VEC4;
+    let at_${c} = ((in0 + ${c}u) * p.k_blocks + b) * ACT_VEC4;
     let u_${c} = act[at_${c} + ACT_VEC4 - 1u];
     let t_${c} = bitcast<vec4<f32>>(u_${c});
     ssq_${c} += t_${c}.w;

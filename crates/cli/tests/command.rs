@@ -310,6 +310,50 @@ fn inspect_needs_no_gpu_and_tells_all() {
 }
 
 #[test]
+fn inspect_judges_each_part_by_itself_and_says_why_not() {
+    let model = tiny_arg();
+    let text = run(["inspect", &model]).code(0).stdout;
+    for line in [
+        "family     yes: llama",
+        "tokenizer  yes: ",
+        "template   yes: a chat template",
+    ] {
+        assert!(text.contains(line), "{line:?} is missing:\n{text}");
+    }
+    let mut spec = chord_gguf::write::tiny_llama();
+    let value = chord_gguf::write::WriteValue::str;
+    spec.set("general.architecture", value("mamba"));
+    spec.set("tokenizer.ggml.model", value("gpt2"));
+    spec.set("tokenizer.ggml.pre", value("unheard-of"));
+    spec.set("tokenizer.chat_template", value("{% if %}"));
+    let scratch = Scratch::new();
+    let path = scratch.path("odd.gguf");
+    std::fs::write(&path, spec.to_bytes()).expect("written");
+    let path = path.to_string_lossy().into_owned();
+    let ended = run(["inspect", &path]).code(3);
+    for line in [
+        "family     no: architecture \"mamba\"",
+        "tokenizer  no: ",
+        "unheard-of",
+        "template   no: ",
+    ] {
+        assert!(
+            ended.stdout.contains(line),
+            "{line:?} is missing:\n{}",
+            ended.stdout
+        );
+    }
+    ended.error("E_ARCH");
+    let ended = run(["inspect", &path, "--json"]).code(3);
+    let object: Value =
+        serde_json::from_str(ended.stdout.lines().next().expect("a line")).expect("JSON");
+    let verdicts = &object["verdicts"];
+    assert_eq!(verdicts["family"]["code"], "E_ARCH");
+    assert_eq!(verdicts["tokenizer"]["code"], "E_PRETOKENIZER");
+    assert_eq!(verdicts["template"]["code"], "E_TEMPLATE_SYNTAX");
+}
+
+#[test]
 fn a_context_beyond_the_models_is_wrong_usage() {
     let model = tiny_arg();
     let ended = run(["inspect", &model, "--json", "--ctx", "1025"])

@@ -60,6 +60,7 @@ impl Kernel for Activate {
         Grid {
             tiles: self.k_blocks(),
             rows_per_group: 1,
+            groups: 1,
         }
     }
 

@@ -1,7 +1,7 @@
 //! Paged causal attention (shaders/attention.wgsl).
 
 use crate::act::{self, ActKind, BLOCK};
-use crate::cpu::CpuBindings;
+use crate::cpu::{CpuBindings, f};
 use crate::kv::{Head, KvShape, PAGE};
 use crate::kv_write::{Inputs, write_row};
 use crate::op::{Access, Grid, Kernel};
@@ -76,14 +76,14 @@ impl Attention {
         let dim = shape.head_dim as usize;
         let group = Self::group(shape);
         let kv_head = tile / Self::subgroups(shape);
-        // (page, valid slots) the row sees.
+        // (page, slots) the row sees.
         let current = shape.ring_index(pos / PAGE);
-        let pages: Vec<(u32, u32)> = (0..(pos / PAGE + 1).min(shape.seq_pages))
+        let pages: Vec<(u32, std::ops::Range<u32>)> = (0..(pos / PAGE + 1).min(shape.seq_pages))
             .map(|i| {
-                (
-                    table[(row[2] + i) as usize],
-                    if i == current { pos % PAGE + 1 } else { PAGE },
-                )
+                let start = shape.logical(i, pos) * PAGE;
+                let first = shape.first_visible(pos).saturating_sub(start);
+                let end = if i == current { pos % PAGE + 1 } else { PAGE };
+                (table[(row[2] + i) as usize], first..end)
             })
             .collect();
         let mut output = vec![0.0f32; group as usize * dim];
@@ -95,7 +95,7 @@ impl Attention {
             let slots = || {
                 pages
                     .iter()
-                    .flat_map(|(page, n)| (0..*n).map(move |s| shape.at(*page, kv_head, s)))
+                    .flat_map(|(page, seen)| seen.clone().map(move |s| shape.at(*page, kv_head, s)))
             };
             let scores: Vec<f64> = slots()
                 .map(|at| {
@@ -106,8 +106,26 @@ impl Attention {
                         * f64::from(shape.scale)
                 })
                 .collect();
-            let top = scores.iter().fold(f64::NEG_INFINITY, |a, s| a.max(*s));
-            let total: f64 = scores.iter().map(|s| (s - top).exp()).sum();
+            let capped = |s: f64| {
+                shape
+                    .soft_cap
+                    .map_or(s, |cap| f64::from(cap) * (s / f64::from(cap)).tanh())
+            };
+            let scores: Vec<f64> = scores.into_iter().map(capped).collect();
+            let sink = shape
+                .sinks_at
+                .map(|at| f64::from(f(&rope, (at + head) as usize)));
+            let top = scores
+                .iter()
+                .copied()
+                .chain(sink)
+                .fold(f64::NEG_INFINITY, f64::max);
+            let total: f64 = scores
+                .iter()
+                .copied()
+                .chain(sink)
+                .map(|s| (s - top).exp())
+                .sum();
             let weights: Vec<f64> = scores.iter().map(|s| (s - top).exp() / total).collect();
             for d in 0..dim {
                 let o = slots()
@@ -162,6 +180,7 @@ impl Kernel for Attention {
         let quads = self.shape.head_dim / 4;
         let group = Self::group(&self.shape);
         let mut defines = self.shape.defines();
+        defines.extend(self.shape.attention_defines());
         defines.extend([
             flag("FUSED", self.fused),
             flag("OUT_Q8", self.act_out == Some(ActKind::Q8)),
@@ -212,6 +231,7 @@ impl Kernel for Attention {
         Grid {
             tiles: self.shape.n_heads / Self::group(&self.shape),
             rows_per_group: 1,
+            groups: 1,
         }
     }
 

@@ -12,8 +12,10 @@ use chord_quant::{WeightType, layout, stream_block};
 pub struct Embed {
     /// Type of the table.
     pub a: WeightType,
-    /// Rows of the table.
+    /// Rows of the whole table.
     pub n_vocab: u32,
+    /// Rows of it that this step has, from which on: tokens of others are left to other steps.
+    pub part: (u32, u32),
     /// Columns in 32-value blocks, padded.
     pub k_blocks: u32,
     /// Factor on the embedding (1 for llama).
@@ -29,6 +31,9 @@ struct Params {
     n_tiles: u32,
     n_vocab: u32,
     scale: f32,
+    first: u32,
+    rows: u32,
+    pad: [u32; 2],
 }
 
 impl Kernel for Embed {
@@ -61,6 +66,9 @@ impl Kernel for Embed {
             n_tiles: self.k_blocks,
             n_vocab: self.n_vocab,
             scale: self.scale,
+            first: self.part.0,
+            rows: self.part.1,
+            pad: [0; 2],
         })
         .to_vec()
     }
@@ -69,6 +77,7 @@ impl Kernel for Embed {
         Grid {
             tiles: self.k_blocks,
             rows_per_group: 1,
+            groups: 1,
         }
     }
 
@@ -80,15 +89,15 @@ impl Kernel for Embed {
     fn cpu(&self, rows: u32, mem: &CpuBindings<'_>) {
         let (quants, scales, batch, gamma) = (mem.read(1), mem.read(2), mem.read(3), mem.read(4));
         let (mut x, mut out) = (mem.write(5), mem.write(6));
-        let l = layout(
-            self.a,
-            self.n_vocab as usize,
-            self.k_blocks as usize * BLOCK,
-        )
-        .expect("the plan checked the shape");
+        let l = layout(self.a, self.part.1 as usize, self.k_blocks as usize * BLOCK)
+            .expect("the plan checked the shape");
         let words = self.act_out.words();
         for r in 0..rows as usize {
-            let token = batch[4 * r].min(self.n_vocab - 1) as usize;
+            let token = batch[4 * r].min(self.n_vocab - 1);
+            let Some(token) = token.checked_sub(self.part.0).filter(|t| *t < self.part.1) else {
+                continue;
+            };
+            let token = token as usize;
             for b in 0..self.k_blocks as usize {
                 let block = stream_block(self.a, &l, &quants, &scales, token, b)
                     .expect("the streams fit the layout");

@@ -40,7 +40,9 @@ pub struct KvShape {
     pub rope_dim: u32,
     /// Pairs are `(i, i + rope_dim/2)` instead of `(2i, 2i+1)`.
     pub neox: bool,
-    /// First entry of the table of 256-position strides in the RoPE table (entries are `(cos, sin)`).
+    /// First entry of the RoPE table within the RoPE buffer (entries are `(cos, sin)`): models with windows have two.
+    pub rope_lo: u32,
+    /// First entry of that table's 256-position strides.
     pub rope_hi: u32,
     /// f32 per token of `q|k|v`.
     pub qkv_stride: u32,
@@ -61,6 +63,12 @@ pub struct KvShape {
     /// Epsilon of an RMS norm over each head of q and of k before the rotation, and where its weights start in the RoPE
     /// buffer: `head_dim` for q, then for k.
     pub qk_norm: Option<(f32, u32)>,
+    /// A row at `pos` sees the positions above `pos - window` only.
+    pub window: Option<u32>,
+    /// Scores become `cap * tanh(score / cap)`.
+    pub soft_cap: Option<f32>,
+    /// Attention sinks: where the RoPE buffer has a score per query head that takes part in the softmax and has no value.
+    pub sinks_at: Option<u32>,
 }
 
 /// The uniform of `kv_write` and `attention` (`Params` in shaders/shared/kv_params.wgsl).
@@ -83,7 +91,14 @@ pub(crate) struct KvParams {
     bias_at: u32,
     gamma_at: u32,
     norm_eps: f32,
+    rope_lo: u32,
+    window: u32,
+    soft_cap: f32,
+    sinks_at: u32,
 }
+
+/// Largest finite half: what f16 storage clamps to, as an out-of-range conversion has no dependable result in WGSL.
+const F16_MAX: f32 = 65504.0;
 
 impl KvShape {
     pub(crate) fn params(&self, act_blocks: u32, tap_stride: u32) -> KvParams {
@@ -105,6 +120,10 @@ impl KvShape {
             bias_at: self.bias_at.unwrap_or_default(),
             gamma_at,
             norm_eps,
+            rope_lo: self.rope_lo,
+            window: self.window.unwrap_or_default(),
+            soft_cap: self.soft_cap.unwrap_or_default(),
+            sinks_at: self.sinks_at.unwrap_or_default(),
         }
     }
 
@@ -119,8 +138,38 @@ impl KvShape {
             flag("NEOX", self.neox),
             flag("BIAS", self.bias_at.is_some()),
             flag("QK_NORM", self.qk_norm.is_some()),
-            flag("OF_LAYER", self.bias_at.is_some() || self.qk_norm.is_some()),
+            flag(
+                "OF_LAYER",
+                self.bias_at.is_some() || self.qk_norm.is_some() || self.sinks_at.is_some(),
+            ),
         ]
+    }
+
+    /// Defines of what only attention does.
+    pub(crate) fn attention_defines(&self) -> Vec<(String, String)> {
+        vec![
+            flag("WINDOW", self.window.is_some()),
+            flag("SOFT_CAP", self.soft_cap.is_some()),
+            flag("SINKS", self.sinks_at.is_some()),
+        ]
+    }
+
+    /// Logical page behind the i-th entry of the table, for a row at `pos`.
+    #[must_use]
+    pub fn logical(&self, entry: u32, pos: u32) -> u32 {
+        let current = pos / PAGE;
+        if current < self.seq_pages || entry < self.sink_pages {
+            return entry;
+        }
+        let ring = self.seq_pages - self.sink_pages;
+        current - (self.ring_index(current) + ring - entry) % ring
+    }
+
+    /// First position that a row at `pos` sees.
+    #[must_use]
+    pub fn first_visible(&self, pos: u32) -> u32 {
+        self.window
+            .map_or(0, |window| (pos + 1).saturating_sub(window))
     }
 
     /// Table index of a sequence's logical page: the ring of non-sink pages starts after the sinks.
@@ -153,6 +202,7 @@ impl KvShape {
             KvType::F32 => words[i] = v.to_bits(),
             KvType::F16 => {
                 let shift = 16 * (i % 2);
+                let v = v.clamp(-F16_MAX, F16_MAX);
                 let half = u32::from(half::f16::from_f32(v).to_bits());
                 words[i / 2] = (words[i / 2] & !(0xffff << shift)) | (half << shift);
             }
@@ -231,7 +281,7 @@ impl Token<'_> {
             let at = 2 * i as usize;
             (f64::from(f(self.rope, at)), f64::from(f(self.rope, at + 1)))
         };
-        let (cl, sl) = entry((pos & 255) * half + pair);
+        let (cl, sl) = entry(self.shape.rope_lo + (pos & 255) * half + pair);
         let (ch, sh) = entry(self.shape.rope_hi + (pos >> 8) * half + pair);
         (ch * cl - sh * sl, sh * cl + ch * sl)
     }

@@ -74,6 +74,7 @@ impl Kernel for KvWrite {
         Grid {
             tiles: self.shape.n_kv_heads,
             rows_per_group: 1,
+            groups: 1,
         }
     }
 

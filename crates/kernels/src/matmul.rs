@@ -1,11 +1,13 @@
 //! Matrix products with fused epilogues (shaders/matmul.wgsl).
 
-use crate::act::{self, ActKind, BLOCK};
-use crate::cpu::{CpuBindings, f};
+mod twin;
+
+use crate::act::{ActKind, BLOCK};
+use crate::cpu::CpuBindings;
 use crate::op::{Access, Grid, Kernel};
 use crate::shaders::{Shader, define, flag};
 use bytemuck::{Pod, Zeroable};
-use chord_quant::{WeightType, layout, stream_block};
+use chord_quant::{WeightType, layout};
 
 /// Rows of W a workgroup computes: one activation block of the next step.
 pub const TILE: u32 = 32;
@@ -17,8 +19,54 @@ pub enum Epilogue {
     Plain,
     /// `x += y`, then the activation blocks of the next norm.
     Residual,
-    /// Activation blocks of `silu(A·x) * (B·x)`.
+    /// Activation blocks of `glu(A·x, B·x)`.
     Glu,
+}
+
+/// What a gated feed-forward layer does with its gate and its values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum Glu {
+    /// `silu(gate) * up`.
+    #[default]
+    Silu,
+    /// `gelu(gate) * up`, in the form with tanh.
+    Gelu,
+    /// Of gpt-oss: `g * sigmoid(1.702 g) * (u + 1)` with g at most 7 and u from -7 to 7.
+    SwigluOai,
+}
+
+impl Glu {
+    /// Every kind.
+    pub const ALL: [Self; 3] = [Self::Silu, Self::Gelu, Self::SwigluOai];
+
+    fn apply(self, gate: f64, up: f64) -> f64 {
+        match self {
+            Self::Silu => gate / (1.0 + (-gate).exp()) * up,
+            Self::Gelu => {
+                let inner = (2.0 / std::f64::consts::PI).sqrt();
+                0.5 * gate * (1.0 + (inner * gate * (1.0 + 0.044_715 * gate * gate)).tanh()) * up
+            }
+            Self::SwigluOai => {
+                let gate = gate.min(7.0);
+                gate / (1.0 + (-1.702 * gate).exp()) * (up.clamp(-7.0, 7.0) + 1.0)
+            }
+        }
+    }
+}
+
+/// The matrices are those of several experts, one below the other; `rows_a` and `rows_b` are one expert's. Each token has
+/// `used` routes (expert, bits of its weight) in a buffer. [`Epilogue::Glu`] gives a token a row of blocks per route,
+/// [`Epilogue::Residual`] adds the weighted sum over its routes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Experts {
+    /// Routes per token.
+    pub used: u32,
+    /// First expert of these matrices; routes to others are left to other dispatches.
+    pub first: u32,
+    /// Experts of these matrices.
+    pub count: u32,
+    /// Where the buffer of routes has the biases `[expert, row]` of A and of B.
+    pub bias_at: Option<[u32; 2]>,
 }
 
 /// How the work of a tile is shared among threads. Chosen from the device's capabilities and measured, never by vendor.
@@ -77,6 +125,16 @@ pub struct MatMul {
     pub tap: Option<u32>,
     /// Plain: (first value, f32 per token) in `out`, where it holds more than this product; else all of it.
     pub place: Option<(u32, u32)>,
+    /// Residual, Glu: (first tile, tiles per token) of the output, where this is a part of a product; else all of it.
+    pub part: Option<(u32, u32)>,
+    /// Glu: what it does.
+    pub glu: Glu,
+    /// Plain: y becomes `cap * tanh(y / cap)`.
+    pub soft_cap: Option<f32>,
+    /// Residual: biases of y follow the norm's weights.
+    pub bias: bool,
+    /// The matrices are several experts'.
+    pub experts: Option<Experts>,
 }
 
 #[repr(C)]
@@ -92,10 +150,41 @@ struct Params {
     tap_stride: u32,
     out_base: u32,
     scale: f32,
-    pad: [u32; 2],
+    soft_cap: f32,
+    first_tile: u32,
+    expert0: u32,
+    experts: u32,
+    bias_a: u32,
+    bias_b: u32,
 }
 
 impl MatMul {
+    /// The plain product with one matrix, for one token at a time, of f32 activations.
+    #[must_use]
+    pub fn new(a: WeightType, rows_a: u32, k_blocks: u32, layout: Layout) -> Self {
+        Self {
+            a,
+            b: None,
+            rows_a,
+            rows_b: 0,
+            k_blocks,
+            epilogue: Epilogue::Plain,
+            norm: None,
+            scale: 1.0,
+            act_in: ActKind::F32,
+            act_out: ActKind::F32,
+            cols: 1,
+            layout,
+            tap: None,
+            place: None,
+            part: None,
+            glu: Glu::Silu,
+            soft_cap: None,
+            bias: false,
+            experts: None,
+        }
+    }
+
     fn tiles(&self) -> u32 {
         match self.epilogue {
             Epilogue::Plain => self.rows_a.div_ceil(TILE) + self.rows_b.div_ceil(TILE),
@@ -118,6 +207,16 @@ impl MatMul {
     #[must_use]
     pub fn b_offset(&self) -> u32 {
         self.rows_a.div_ceil(TILE) * TILE
+    }
+
+    /// (first tile, tiles per token) of the output (Residual, Glu).
+    fn parted(&self) -> (u32, u32) {
+        self.part.unwrap_or((0, self.tiles()))
+    }
+
+    /// Experts in these matrices: one where there are none.
+    fn stacked(&self) -> u32 {
+        self.experts.map_or(1, |e| e.count)
     }
 
     fn weights(&self) -> impl Iterator<Item = (WeightType, u32)> {
@@ -158,6 +257,20 @@ impl Kernel for MatMul {
             define("SPLIT", &split),
             define("WG", &wg),
             define("TILE_LEN", &(self.cols * TILE)),
+            flag("GELU", self.glu == Glu::Gelu),
+            flag("SWIGLU_OAI", self.glu == Glu::SwigluOai),
+            flag("SOFT_CAP", self.soft_cap.is_some()),
+            flag("TANH", self.glu == Glu::Gelu || self.soft_cap.is_some()),
+            flag(
+                "BIAS",
+                self.bias || self.experts.is_some_and(|e| e.bias_at.is_some()),
+            ),
+            flag("EXPERTS", self.experts.is_some()),
+            flag(
+                "SUM_ROUTES",
+                self.experts.is_some() && self.epilogue == Epilogue::Residual,
+            ),
+            define("USED", &self.experts.map_or(0, |e| e.used)),
             flag("SPLIT_ONE", split == 1),
             flag("SPLIT_SHARED", self.layout == Layout::Lanes),
             flag(
@@ -190,11 +303,15 @@ impl Kernel for MatMul {
         if self.tap.is_some() {
             slots.push((9, Access::ReadWrite));
         }
+        if self.experts.is_some() {
+            slots.push((10, Access::Read));
+        }
         slots
     }
 
     fn params(&self) -> Vec<u8> {
         let (norm_k, eps) = self.norm.unwrap_or((1, 0.0));
+        let [bias_a, bias_b] = self.experts.and_then(|e| e.bias_at).unwrap_or_default();
         bytemuck::bytes_of(&Params {
             k_blocks: self.k_blocks,
             rows_a: self.rows_a,
@@ -203,14 +320,19 @@ impl Kernel for MatMul {
             out_stride: if self.epilogue == Epilogue::Plain {
                 self.placed().1
             } else {
-                self.tiles()
+                self.parted().1
             },
             norm_k: norm_k as f32,
             eps,
             tap_stride: self.tap.unwrap_or(0),
             out_base: self.placed().0,
             scale: self.scale,
-            pad: [0; 2],
+            soft_cap: self.soft_cap.unwrap_or_default(),
+            first_tile: self.part.map_or(0, |(first, _)| first),
+            expert0: self.experts.map_or(0, |e| e.first),
+            experts: self.stacked(),
+            bias_a,
+            bias_b,
         })
         .to_vec()
     }
@@ -219,6 +341,10 @@ impl Kernel for MatMul {
         Grid {
             tiles: self.tiles(),
             rows_per_group: self.cols,
+            groups: match (self.experts, self.epilogue) {
+                (Some(experts), Epilogue::Glu) => experts.used,
+                _ => 1,
+            },
         }
     }
 
@@ -231,128 +357,11 @@ impl Kernel for MatMul {
             Ok(l) => 4 * (l.quant_words + l.scale_words) as u64,
             Err(_) => 0,
         };
-        self.weights().map(bytes).sum()
+        let used = self.experts.map_or(1, |e| u64::from(e.used));
+        used * self.weights().map(bytes).sum::<u64>()
     }
 
     fn cpu(&self, rows: u32, mem: &CpuBindings<'_>) {
-        let k = self.k_blocks as usize * BLOCK;
-        let act_in = mem.read(5);
-        let words = self.act_in.words();
-        // x in f64 per token, and the factor on y: the norm's and the scale.
-        let inputs: Vec<(Vec<f64>, f64)> = act_in
-            .chunks(self.k_blocks as usize * words)
-            .take(rows as usize)
-            .map(|token| {
-                let blocks: Vec<_> = token
-                    .chunks_exact(words)
-                    .map(|b| act::decode(self.act_in, b))
-                    .collect();
-                let ssq: f64 = blocks.iter().map(|(_, ssq)| f64::from(*ssq)).sum();
-                let factor = self.norm.map_or(1.0, |(n, eps)| {
-                    1.0 / (ssq / f64::from(n) + f64::from(eps)).sqrt()
-                });
-                (
-                    blocks
-                        .iter()
-                        .flat_map(|(v, _)| v)
-                        .map(|v| f64::from(*v))
-                        .collect(),
-                    factor * f64::from(self.scale),
-                )
-            })
-            .collect();
-        let product =
-            |ty: WeightType, n_rows: u32, quants: &[u32], scales: &[u32]| -> Vec<Vec<f64>> {
-                let l = layout(ty, n_rows as usize, k).expect("the plan checked the shape");
-                let mut y = vec![vec![0.0; n_rows as usize]; inputs.len()];
-                for r in 0..n_rows as usize {
-                    let w: Vec<f64> = (0..l.blocks_per_row)
-                        .flat_map(|b| {
-                            stream_block(ty, &l, quants, scales, r, b)
-                                .expect("the streams fit the layout")
-                                .values
-                        })
-                        .map(f64::from)
-                        .collect();
-                    for (y, (x, factor)) in y.iter_mut().zip(&inputs) {
-                        y[r] = w.iter().zip(x).map(|(w, x)| w * x).sum::<f64>() * factor;
-                    }
-                }
-                y
-            };
-        let ya = product(self.a, self.rows_a, &mem.read(1), &mem.read(2));
-        let yb = self
-            .b
-            .map(|ty| product(ty, self.rows_b, &mem.read(3), &mem.read(4)));
-        let stride = self.tiles() as usize;
-        for (token, y) in ya.iter().enumerate() {
-            match self.epilogue {
-                Epilogue::Plain => {
-                    let mut out = mem.write(6);
-                    let (base, width) = self.placed();
-                    let at = base as usize + token * width as usize;
-                    let second = yb.iter().flat_map(|yb| {
-                        yb[token]
-                            .iter()
-                            .enumerate()
-                            .map(|(i, v)| (self.b_offset() as usize + i, v))
-                    });
-                    for (i, v) in y.iter().enumerate().chain(second) {
-                        out[at + i] = (*v as f32).to_bits();
-                    }
-                }
-                Epilogue::Residual => {
-                    let (mut x, gamma, mut out) = (mem.write(6), mem.read(7), mem.write(8));
-                    if let Some(tap_stride) = self.tap {
-                        let mut tap = mem.write(9);
-                        for (i, v) in y.iter().enumerate() {
-                            tap[token * tap_stride as usize + i] = (*v as f32).to_bits();
-                        }
-                    }
-                    for tile in 0..stride {
-                        let mut residual = [0.0f32; BLOCK];
-                        for (i, r) in residual.iter_mut().enumerate() {
-                            let at = tile * BLOCK + i;
-                            if at < y.len() {
-                                let slot = &mut x[token * stride * BLOCK + at];
-                                *r = (f64::from(f32::from_bits(*slot)) + y[at]) as f32;
-                                *slot = r.to_bits();
-                            }
-                        }
-                        let ssq = residual
-                            .iter()
-                            .map(|v| f64::from(*v) * f64::from(*v))
-                            .sum::<f64>() as f32;
-                        let scaled =
-                            std::array::from_fn(|i| residual[i] * f(&gamma, tile * BLOCK + i));
-                        let words = self.act_out.words();
-                        act::encode(
-                            self.act_out,
-                            &scaled,
-                            ssq,
-                            &mut out[(token * stride + tile) * words..][..words],
-                        );
-                    }
-                }
-                Epilogue::Glu => {
-                    let up = &yb.as_ref().expect("Glu has two matrices")[token];
-                    let mut out = mem.write(8);
-                    for tile in 0..stride {
-                        let value = |i: usize| {
-                            y.get(tile * BLOCK + i).map_or(0.0, |g| {
-                                (g / (1.0 + (-g).exp()) * up[tile * BLOCK + i]) as f32
-                            })
-                        };
-                        let words = self.act_out.words();
-                        act::encode(
-                            self.act_out,
-                            &std::array::from_fn(value),
-                            0.0,
-                            &mut out[(token * stride + tile) * words..][..words],
-                        );
-                    }
-                }
-            }
-        }
+        self.twin(rows, mem);
     }
 }

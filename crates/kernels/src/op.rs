@@ -2,6 +2,7 @@
 
 use crate::cpu::CpuBindings;
 use crate::shaders::Shader;
+use std::any::Any;
 use std::fmt::Debug;
 
 /// Index of a buffer in a plan.
@@ -18,13 +19,15 @@ pub enum Access {
     ReadWrite,
 }
 
-/// Workgroups of a dispatch: `tiles` along x, and one workgroup along y per `rows_per_group` rows of the batch.
+/// Workgroups of a dispatch: `tiles` along x, and `groups` along y per `rows_per_group` rows of the batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grid {
     /// Workgroups per row group.
     pub tiles: u32,
     /// Batch rows (tokens) one workgroup handles.
     pub rows_per_group: u32,
+    /// Workgroups along y for each such group of rows; 1 but for what is computed several times a row.
+    pub groups: u32,
 }
 
 /// Workgroups along x after which a grid is folded into z: no dimension may pass 65,535.
@@ -36,14 +39,14 @@ impl Grid {
     pub fn dispatch(&self, rows: u32) -> [u32; 3] {
         [
             self.tiles.min(FOLD),
-            rows.div_ceil(self.rows_per_group),
+            rows.div_ceil(self.rows_per_group) * self.groups,
             self.tiles.div_ceil(FOLD),
         ]
     }
 }
 
 /// A kernel with its static parameters.
-pub trait Kernel: Debug + Send + Sync {
+pub trait Kernel: Any + Debug + Send + Sync {
     /// The shader permutation.
     fn shader(&self) -> Shader;
     /// Bindings and how they are accessed. Binding 0 is the uniform of [`Kernel::params`] where that is not empty.

@@ -293,6 +293,7 @@ impl Kernel for Sample {
         Grid {
             tiles: 1,
             rows_per_group: u32::MAX,
+            groups: 1,
         }
     }
 

@@ -6,8 +6,10 @@ use crate::attention::Attention;
 use crate::embed::Embed;
 use crate::kv::{KvShape, KvType};
 use crate::kv_write::KvWrite;
-use crate::matmul::{Epilogue, Layout, MatMul};
+use crate::matmul::{Epilogue, Experts, Glu, Layout, MatMul};
 use crate::op::Kernel;
+use crate::post_norm::PostNorm;
+use crate::route::Route;
 use crate::shaders::Shader;
 use chord_quant::WeightType;
 use std::collections::BTreeSet;
@@ -53,40 +55,197 @@ fn beside(a: WeightType) -> impl Iterator<Item = Option<WeightType>> {
         .chain(mixed.map(|(_, b)| Some(b)))
 }
 
+/// Types for what does not touch the weights: f32, int8, and the two forms of scales.
+const SAMPLES: [WeightType; 4] = [
+    WeightType::F32,
+    WeightType::Q8_0,
+    WeightType::Q4K,
+    WeightType::Mxfp4,
+];
+
+/// Several experts' matrices.
+const EXPERTS: Experts = Experts {
+    used: 2,
+    first: 0,
+    count: 4,
+    bias_at: None,
+};
+
+/// Products that differ in more than types, layout and forms of activations: those are multiplied out for each.
+fn products() -> Vec<MatMul> {
+    let mut out = Vec::new();
+    let of = |a: WeightType, b: Option<WeightType>| MatMul {
+        b,
+        rows_b: b.map_or(0, |_| 64),
+        ..MatMul::new(a, 64, 8, Layout::Lanes)
+    };
+    let norm = Some((64, 1e-5));
+    for a in WeightType::all() {
+        for b in beside(*a) {
+            let plain = of(*a, b);
+            out.extend([None, norm].map(|norm| MatMul {
+                norm,
+                ..plain.clone()
+            }));
+            if b.is_some() {
+                let glu = MatMul {
+                    epilogue: Epilogue::Glu,
+                    norm,
+                    ..plain
+                };
+                out.push(glu.clone());
+                if b == Some(*a) {
+                    let gelu = MatMul {
+                        glu: Glu::Gelu,
+                        ..glu.clone()
+                    };
+                    let experts = MatMul {
+                        experts: Some(EXPERTS),
+                        ..glu
+                    };
+                    out.extend([gelu, experts]);
+                }
+            } else {
+                let residual = MatMul {
+                    epilogue: Epilogue::Residual,
+                    ..plain
+                };
+                let experts = Some(EXPERTS);
+                out.extend([
+                    residual.clone(),
+                    MatMul {
+                        experts,
+                        ..residual
+                    },
+                ]);
+            }
+        }
+    }
+    for a in SAMPLES {
+        let biased = Some(Experts {
+            bias_at: Some([0; 2]),
+            ..EXPERTS
+        });
+        out.extend([
+            MatMul {
+                norm,
+                soft_cap: Some(30.0),
+                ..of(a, None)
+            },
+            MatMul {
+                epilogue: Epilogue::Residual,
+                bias: true,
+                ..of(a, None)
+            },
+            MatMul {
+                epilogue: Epilogue::Residual,
+                experts: biased,
+                ..of(a, None)
+            },
+            MatMul {
+                epilogue: Epilogue::Glu,
+                norm,
+                glu: Glu::SwigluOai,
+                experts: biased,
+                ..of(a, Some(a))
+            },
+        ]);
+    }
+    out
+}
+
+/// A product in every layout and form of activations.
+fn forms(product: &MatMul) -> Vec<MatMul> {
+    let mut out = Vec::new();
+    let integer = product.a.is_integer() && product.b.is_none_or(WeightType::is_integer);
+    let kinds = [ActKind::F32, ActKind::Q8];
+    for layout in LAYOUTS {
+        for cols in [1, PREFILL_COLS] {
+            for act_in in kinds {
+                for act_out in kinds {
+                    for tap in [None, Some(64)] {
+                        let known = act_in == ActKind::F32 || integer;
+                        let tapped = tap.is_none() || product.epilogue == Epilogue::Residual;
+                        let single = cols == 1 || product.experts.is_none();
+                        if known && tapped && single {
+                            out.push(MatMul {
+                                act_in,
+                                act_out,
+                                cols,
+                                layout,
+                                tap,
+                                ..product.clone()
+                            });
+                        }
+                    }
+                }
+            }
+        }
+    }
+    out
+}
+
+/// What attention may find in a model besides its counts: forms of families, and the plain one in both pairings.
+fn attention_forms(plain: KvShape) -> Vec<KvShape> {
+    let neox = KvShape {
+        neox: true,
+        ..plain
+    };
+    let windowed = |shape: KvShape| KvShape {
+        window: Some(64),
+        ..shape
+    };
+    let biased = KvShape {
+        bias_at: Some(0),
+        ..neox
+    };
+    let normed = KvShape {
+        qk_norm: Some((1e-6, 0)),
+        ..neox
+    };
+    let capped = KvShape {
+        soft_cap: Some(50.0),
+        ..neox
+    };
+    let sinks = KvShape {
+        sinks_at: Some(0),
+        ..biased
+    };
+    vec![
+        plain,
+        neox,
+        biased,
+        normed,
+        windowed(normed),
+        capped,
+        windowed(capped),
+        sinks,
+        windowed(sinks),
+    ]
+}
+
 /// All permutations, sorted, without repetition. Head shapes of attention stand for their kind: counts and lengths are
 /// numbers in the text.
 #[must_use]
 pub fn all() -> BTreeSet<Shader> {
     let mut shaders = BTreeSet::new();
-    for a in WeightType::all() {
-        for b in beside(*a) {
-            for (epilogue, norms) in [
-                (Epilogue::Plain, [true, false]),
-                (Epilogue::Residual, [false, false]),
-                (Epilogue::Glu, [true, true]),
-            ] {
-                let fits = match epilogue {
-                    Epilogue::Plain => true,
-                    Epilogue::Residual => b.is_none(),
-                    Epilogue::Glu => b.is_some(),
-                };
-                for norm in norms.into_iter().filter(|_| fits) {
-                    shaders.extend(matmuls(*a, b, epilogue, norm).iter().map(Kernel::shader));
-                }
-            }
-        }
-        for act_out in [ActKind::F32, ActKind::Q8] {
-            shaders.insert(
-                Embed {
-                    a: *a,
-                    n_vocab: 64,
-                    k_blocks: 2,
-                    scale: 1.0,
-                    act_out,
-                }
-                .shader(),
-            );
-        }
+    for product in products() {
+        shaders.extend(forms(&product).iter().map(Kernel::shader));
+    }
+    let kinds = [ActKind::F32, ActKind::Q8];
+    for (a, act_out) in WeightType::all()
+        .iter()
+        .flat_map(|a| kinds.map(|kind| (*a, kind)))
+    {
+        let embed = Embed {
+            a,
+            n_vocab: 64,
+            part: (0, 64),
+            k_blocks: 2,
+            scale: 1.0,
+            act_out,
+        };
+        shaders.insert(embed.shader());
     }
     for (n_heads, n_kv_heads, head_dim) in [
         (9, 3, 64),
@@ -96,36 +255,43 @@ pub fn all() -> BTreeSet<Shader> {
         (64, 2, 128),
     ] {
         for kv in [KvType::F16, KvType::F32] {
-            for (neox, bias_at, qk_norm) in [
-                (false, None, None),
-                (true, None, None),
-                (true, Some(0), None),
-                (true, None, Some((1e-6, 0))),
-            ] {
-                let shape = KvShape {
-                    bias_at,
-                    qk_norm,
-                    ..shape(n_heads, n_kv_heads, head_dim, neox, kv)
-                };
+            for shape in attention_forms(shape(n_heads, n_kv_heads, head_dim, kv)) {
                 for wg in [32, 64] {
                     shaders.insert(KvWrite { shape, wg }.shader());
                     for act_out in [Some(ActKind::F32), Some(ActKind::Q8), None] {
                         for (fused, tap) in [(true, false), (false, false), (false, true)] {
-                            shaders.insert(
-                                Attention {
-                                    shape,
-                                    fused,
-                                    act_out,
-                                    wg,
-                                    tap,
-                                }
-                                .shader(),
-                            );
+                            let attention = Attention {
+                                shape,
+                                fused,
+                                act_out,
+                                wg,
+                                tap,
+                            };
+                            shaders.insert(attention.shader());
                         }
                     }
                 }
             }
         }
+    }
+    for act_out in kinds {
+        let norm = PostNorm {
+            n_values: 64,
+            stride: 64,
+            eps: 1e-6,
+            scale: 1.0,
+            act_out,
+        };
+        shaders.insert(norm.shader());
+    }
+    for (n_experts, used, bias_at) in [(8, 2, None), (128, 8, None), (32, 4, Some(0))] {
+        let route = Route {
+            n_experts,
+            used,
+            stride: 128,
+            bias_at,
+        };
+        shaders.insert(route.shader());
     }
     for act_out in [ActKind::F32, ActKind::Q8] {
         shaders.insert(
@@ -141,54 +307,17 @@ pub fn all() -> BTreeSet<Shader> {
     shaders
 }
 
-fn matmuls(a: WeightType, b: Option<WeightType>, epilogue: Epilogue, norm: bool) -> Vec<MatMul> {
-    let mut out = Vec::new();
-    let integer = a.is_integer() && b.is_none_or(WeightType::is_integer);
-    for layout in LAYOUTS {
-        for cols in [1, PREFILL_COLS] {
-            for act_in in [ActKind::F32, ActKind::Q8] {
-                for act_out in [ActKind::F32, ActKind::Q8] {
-                    for tap in [None, Some(64)] {
-                        let known = act_in == ActKind::F32 || integer;
-                        let tapped = tap.is_none() || epilogue == Epilogue::Residual;
-                        if known && tapped {
-                            let rows_b = if b.is_some() { 64 } else { 0 };
-                            let norm = norm.then_some((64, 1e-5));
-                            out.push(MatMul {
-                                a,
-                                b,
-                                rows_a: 64,
-                                rows_b,
-                                k_blocks: 8,
-                                epilogue,
-                                norm,
-                                scale: 1.0,
-                                act_in,
-                                act_out,
-                                cols,
-                                layout,
-                                tap,
-                                place: None,
-                            });
-                        }
-                    }
-                }
-            }
-        }
-    }
-    out
-}
-
 /// Tokens per workgroup in prefill.
 pub const PREFILL_COLS: u32 = 4;
 
-fn shape(n_heads: u32, n_kv_heads: u32, head_dim: u32, neox: bool, kv: KvType) -> KvShape {
+fn shape(n_heads: u32, n_kv_heads: u32, head_dim: u32, kv: KvType) -> KvShape {
     KvShape {
         n_heads,
         n_kv_heads,
         head_dim,
         rope_dim: head_dim,
-        neox,
+        neox: false,
+        rope_lo: 0,
         rope_hi: 0,
         qkv_stride: 0,
         k_off: 0,
@@ -199,5 +328,8 @@ fn shape(n_heads: u32, n_kv_heads: u32, head_dim: u32, neox: bool, kv: KvType) -
         scale: 1.0,
         bias_at: None,
         qk_norm: None,
+        window: None,
+        soft_cap: None,
+        sinks_at: None,
     }
 }

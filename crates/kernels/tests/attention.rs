@@ -24,12 +24,18 @@ struct Form {
     neox: bool,
     bias: bool,
     norm: bool,
+    window: Option<u32>,
+    soft_cap: Option<f32>,
+    sinks: bool,
 }
 
 const INTERLEAVED: Form = Form {
     neox: false,
     bias: false,
     norm: false,
+    window: None,
+    soft_cap: None,
+    sinks: false,
 };
 const NEOX: Form = Form {
     neox: true,
@@ -37,6 +43,29 @@ const NEOX: Form = Form {
 };
 const BIAS: Form = Form { bias: true, ..NEOX };
 const NORM: Form = Form { norm: true, ..NEOX };
+/// As Gemma 3's local layers, Gemma 2's and those of gpt-oss; windows that end within a page, on its border, and beyond the ring.
+const WINDOWS: [Form; 4] = [
+    Form {
+        window: Some(20),
+        ..NORM
+    },
+    Form {
+        window: Some(33),
+        soft_cap: Some(0.5),
+        ..NEOX
+    },
+    Form {
+        window: Some(64),
+        sinks: true,
+        ..BIAS
+    },
+    Form {
+        window: Some(1000),
+        sinks: true,
+        soft_cap: Some(2.0),
+        ..NEOX
+    },
+];
 
 fn setup(rng: &mut Rng, heads: (u32, u32, u32), form: Form, kv: KvType, rope_dim: u32) -> Setup {
     let (n_heads, n_kv_heads, head_dim) = heads;
@@ -46,7 +75,7 @@ fn setup(rng: &mut Rng, heads: (u32, u32, u32), form: Form, kv: KvType, rope_dim
     let (mut rope, rope_hi) = rope_table(&angles, 1.1, 1024);
     let qkv_stride = (n_heads + 2 * n_kv_heads) * head_dim;
     let bias_at = rope.len() as u32;
-    rope.extend((0..qkv_stride + 2 * head_dim).map(|_| rng.float()));
+    rope.extend((0..qkv_stride + 2 * head_dim + n_heads).map(|_| rng.float()));
     let (seq_pages, sequences) = (4, 2);
     let pages = seq_pages * sequences + 1;
     // Two sequences whose pages lie shuffled in the pool; page 0 belongs to nobody.
@@ -70,6 +99,10 @@ fn setup(rng: &mut Rng, heads: (u32, u32, u32), form: Form, kv: KvType, rope_dim
         scale: 1.0 / (head_dim as f32).sqrt(),
         bias_at: form.bias.then_some(bias_at),
         qk_norm: form.norm.then_some((1e-6, bias_at + qkv_stride)),
+        rope_lo: 0,
+        window: form.window,
+        soft_cap: form.soft_cap,
+        sinks_at: form.sinks.then_some(bias_at + qkv_stride + 2 * head_dim),
     };
     Setup {
         shape,
@@ -279,6 +312,19 @@ fn attention_over_a_wrapped_ring_reads_sinks_and_the_last_pages_only() {
             32,
             false,
         );
+    }
+}
+
+#[test]
+fn attention_with_windows_caps_and_sinks_matches_its_twin_in_rings_too() {
+    for form in WINDOWS {
+        for (kv, fused, wg) in [(KvType::F32, false, 32), (KvType::F16, true, 64)] {
+            for positions in [[0, 19], [20, 31], [63, 100], [127, 128], [159, 300]] {
+                let heads = (9, 3, 64);
+                let tap = !fused && positions[0] == 63;
+                check_attention(heads, form, kv, ActKind::F32, fused, positions, wg, tap);
+            }
+        }
     }
 }
 

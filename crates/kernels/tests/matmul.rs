@@ -47,20 +47,15 @@ fn check(
     let cols = if shape.tokens == 1 { 1 } else { PREFILL_COLS };
     let norm = (epilogue != Epilogue::Residual).then_some((shape.k as u32, 1e-5));
     let kernel = MatMul {
-        a,
         b,
-        rows_a: shape.rows_a,
         rows_b: if b.is_some() { shape.rows_b } else { 0 },
-        k_blocks: k_blocks as u32,
         epilogue,
         norm,
         act_in,
         act_out,
         cols,
-        layout,
-        tap: None,
-        place: None,
         scale: 0.7,
+        ..MatMul::new(a, shape.rows_a, k_blocks as u32, layout)
     };
     let name = format!(
         "{epilogue:?} {a:?} {b:?} {kinds:?} {layout:?} {}x{} k={} tokens={}",
@@ -351,6 +346,7 @@ fn embedding_rows_match_their_twin() {
             let kernel = Embed {
                 a: *a,
                 n_vocab,
+                part: (0, n_vocab),
                 k_blocks: k_blocks as u32,
                 scale: 1.5,
                 act_out,

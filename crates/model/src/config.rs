@@ -6,15 +6,17 @@
 mod family;
 mod rope;
 mod sampling;
+mod shaping;
 mod tensors;
 
 use chord_gguf::{Directory, Value};
 
 use crate::error::{Error, Result};
 
-pub use family::{Arch, Multipliers};
+pub use family::Arch;
 pub use rope::{Rope, RopePairing, RopeScaling};
 pub use sampling::{SamplingDefaults, SamplingRange};
+pub use shaping::{Experts, Multipliers, SoftCaps, Windows};
 pub use tensors::{MATRIX_TYPES, VECTOR_TYPES};
 
 /// Immutable facts of one model.
@@ -34,7 +36,7 @@ pub struct Config {
     pub n_kv_heads: u32,
     /// Width of one head, for queries, keys and values alike; a multiple of 4. All heads together are at most 2^20 wide.
     pub head_dim: u32,
-    /// Width of the feed-forward layer.
+    /// Width of the feed-forward layer, or of one expert's.
     pub d_ff: u32,
     /// Tokens in the vocabulary.
     pub n_vocab: u32,
@@ -48,10 +50,20 @@ pub struct Config {
     pub rope: Rope,
     /// q, k and v have biases.
     pub qkv_bias: bool,
+    /// The attention's output has a bias.
+    pub attn_out_bias: bool,
+    /// q, k and v are one tensor, `attn_qkv`.
+    pub fused_qkv: bool,
     /// Each head of q and of k has an RMS norm before it is rotated.
     pub qk_norm: bool,
     /// Factors on embeddings, residuals, attention scores and logits.
     pub multipliers: Multipliers,
+    /// Caps on attention scores and logits.
+    pub soft_caps: SoftCaps,
+    /// Layers that see the last positions only.
+    pub windows: Option<Windows>,
+    /// Feed-forward layers are mixtures of experts.
+    pub experts: Option<Experts>,
     /// Whether the head uses the token embedding (`output.weight` is absent).
     pub tied: bool,
     /// Sampling settings that the file recommends.
@@ -132,6 +144,7 @@ impl Config {
     pub fn from_directory(d: &Directory) -> Result<Self> {
         // Before the keys that parts behind the first do not have.
         check_split(d)?;
+        check_kind(d)?;
         let arch = Arch::read(d)?;
         let keys = Keys {
             d,
@@ -143,7 +156,7 @@ impl Config {
         let trained_context = keys.int("context_length", 1, u32::MAX)?;
         let context_length = clamp_context(trained_context, limits.context);
         let d_model = keys.int("embedding_length", 1, MAX_WIDTH)?;
-        let d_ff = keys.int("feed_forward_length", 1, MAX_WIDTH)?;
+        let (experts, d_ff) = shaping::feed_forward(&keys, arch.family())?;
         let n_heads = keys.int("attention.head_count", 1, MAX_WIDTH)?;
         let n_kv_heads = keys
             .opt_int("attention.head_count_kv", 1, n_heads)?
@@ -163,6 +176,7 @@ impl Config {
         refuse_other_graphs(&keys)?;
         let family = arch.family();
         let rope = Rope::read(&keys, family, head_dim, trained_context)?;
+        let windows = Windows::read(&keys, family, n_layers, &rope)?;
 
         let tokens = d.str_array("tokenizer.ggml.tokens")?.len();
         let n_vocab = u32::try_from(tokens)
@@ -190,9 +204,15 @@ impl Config {
             trained_context,
             rms_eps,
             rope,
-            qkv_bias: family.qkv_bias,
+            qkv_bias: family.qkv_bias || tensors::has(d, &["attn_q.bias", "attn_qkv.bias"]),
+            attn_out_bias: family.sinks
+                || family.plain_residual() && tensors::has(d, &["attn_output.bias"]),
+            fused_qkv: tensors::has(d, &["attn_qkv.weight"]),
             qk_norm: family.qk_norm,
-            multipliers: Multipliers::read(&keys, family, head_dim)?,
+            multipliers: Multipliers::read(&keys, family, n_layers, [d_model, n_heads, head_dim])?,
+            soft_caps: SoftCaps::read(&keys, family)?,
+            windows,
+            experts,
             tied: false,
             sampling: SamplingDefaults::read(d)?,
         };
@@ -265,15 +285,6 @@ fn head_dim(keys: &Keys<'_>, d_model: u32, n_heads: u32) -> Result<u32> {
 
 /// Keys that ask for a graph other than the one run. Ignoring them would give wrong answers without a word.
 fn refuse_other_graphs(keys: &Keys<'_>) -> Result<()> {
-    if let Some(experts) = keys.d.opt_u32(&keys.key("expert_count"))?
-        && experts > 0
-    {
-        return Err(keys.range_error(
-            "expert_count",
-            &experts,
-            "0: mixtures of experts are not run",
-        ));
-    }
     if keys.d.opt_bool(&keys.key("rope.scaling.finetuned"))? == Some(false)
         && keys.prefix == Arch::Granite.name()
     {
@@ -288,6 +299,17 @@ fn refuse_other_graphs(keys: &Keys<'_>) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+/// Adapters, projectors and importance matrices share the format, and name an architecture too.
+fn check_kind(d: &Directory) -> Result<()> {
+    match d.opt_str("general.type")? {
+        None | Some("model") => Ok(()),
+        Some(other) => Err(Error::Kind {
+            found: other.chars().take(80).collect(),
+            at: d.value_offset("general.type").unwrap_or(0),
+        }),
+    }
 }
 
 /// A split model's first part alone reads like a whole file with tensors missing; say so first.

@@ -18,6 +18,8 @@ pub enum Error {
         at: u64,
         supported: &'static [&'static str],
     },
+    #[error("the file is no model: general.type (byte {at}) is {found:?}")]
+    Kind { found: String, at: u64 },
     #[error("the file is one part of a split model: {key} {reason}")]
     Split {
         key: &'static str,
@@ -67,6 +69,7 @@ impl Error {
         match self {
             Self::Gguf(error) => error.code(),
             Self::Arch { .. } => "E_ARCH",
+            Self::Kind { .. } => "E_MODEL_KIND",
             Self::Split { .. } => "E_SPLIT",
             Self::MissingTensor { .. } => "E_MISSING_TENSOR",
             Self::UnexpectedTensor { .. } => "E_UNEXPECTED_TENSOR",
@@ -83,6 +86,11 @@ impl Error {
         match self {
             Self::Gguf(error) => error.help(),
             Self::Arch { supported, .. } => format!("Get a model of architecture {}.", supported.join(" or ")),
+            Self::Kind { .. } => {
+                "Get the model itself. An adapter (LoRA) has to be merged into its model first, with llama.cpp's llama-export-lora; \
+                 a projector (mmproj) or an importance matrix is no model."
+                    .to_owned()
+            }
             Self::Split { .. } => {
                 "Give it with all its parts, under the names they were published with (NAME-00001-of-00003.gguf and so on), or join them \
                  (llama-gguf-split --merge)."
@@ -120,6 +128,7 @@ impl Error {
         match self {
             Self::Gguf(error) => error.offset(),
             Self::Arch { at, .. }
+            | Self::Kind { at, .. }
             | Self::Split { at, .. }
             | Self::UnexpectedTensor { at, .. }
             | Self::Shape { at, .. }

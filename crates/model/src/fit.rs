@@ -88,7 +88,9 @@ impl FitPlan {
         let by_pages = u32::try_from(pages_max.saturating_mul(u64::from(PAGE))).unwrap_or(u32::MAX);
         let context_max = c.context_length.min(by_pages).max(1);
         let context = context.unwrap_or(context_max).max(1);
-        let plan = plan(d, c, &Self::options(kv, context))?;
+        let mut options = Self::options(kv, context);
+        options.max_binding = buffer_limit.unwrap_or(u64::MAX);
+        let plan = plan(d, c, &options)?;
         let mut fit = Self::of(&plan, context, context_max, limits.copied());
         if context > context_max {
             fit.verdict.reasons.push(format!(
@@ -152,6 +154,7 @@ impl FitPlan {
             eog: 8,
             positions: context,
             taps: false,
+            max_binding: u64::MAX,
         }
     }
 }

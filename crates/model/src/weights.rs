@@ -14,6 +14,8 @@ pub struct Segment {
     pub k: usize,
     /// Rows of all parts.
     pub rows: usize,
+    /// Where they start in the matrix, if this is only some of it.
+    pub row0: usize,
     /// Quant stream.
     pub quants: BufId,
     /// Scale stream.
@@ -69,13 +71,48 @@ pub(crate) fn tensor<'a>(d: &'a Directory, name: &str) -> Result<&'a TensorInfo>
         .ok_or_else(|| Error::MissingTensor { name: name.into() })
 }
 
-/// Weight type, columns and rows of a matrix of a checked directory.
+/// Rows of a tensor.
+#[derive(Clone, Debug)]
+pub(crate) struct Rows {
+    pub name: String,
+    pub first: usize,
+    pub count: usize,
+}
+
+impl Rows {
+    /// The rows from `skip` on, at most `take` of them, of several tensors as one matrix.
+    fn slice(all: &[Self], skip: usize, take: usize) -> Vec<Self> {
+        let mut out = Vec::new();
+        let (mut skip, mut take) = (skip, take);
+        for rows in all {
+            let first = skip.min(rows.count);
+            let count = (rows.count - first).min(take);
+            if count > 0 {
+                out.push(Self {
+                    name: rows.name.clone(),
+                    first: rows.first + first,
+                    count,
+                });
+            }
+            (skip, take) = (skip - first, take - count);
+        }
+        out
+    }
+
+    /// Rows of all together.
+    pub(crate) fn total(all: &[Self]) -> usize {
+        all.iter().map(|rows| rows.count).sum()
+    }
+}
+
+/// Weight type, columns and rows of a matrix of a checked directory; the rows of several experts are counted together.
 pub(crate) fn matrix(info: &TensorInfo) -> Result<(WeightType, usize, usize)> {
     let unusable = || Error::ModelData {
         what: format!("{} cannot be stored here", info.name),
     };
     let ty = WeightType::from_ggml_id(info.ty.id()).ok_or_else(unusable)?;
-    let [k, rows, ..] = info.dims;
+    let [k, rows, experts, ..] = info.dims;
+    let rows = rows.checked_mul(experts).ok_or_else(unusable)?;
     Ok((
         ty,
         usize::try_from(k).map_err(|_| unusable())?,
@@ -84,32 +121,71 @@ pub(crate) fn matrix(info: &TensorInfo) -> Result<(WeightType, usize, usize)> {
 }
 
 impl Segment {
-    /// Lays the named tensors (same type and width) out and adds their two buffers.
-    pub(crate) fn new(d: &Directory, names: &[String], buffers: &mut Vec<BufDesc>) -> Result<Self> {
+    /// Most rows of a matrix of this type and width whose streams stay within `max_bytes` each: a multiple of `unit`, at least
+    /// one of those.
+    pub(crate) fn most_rows(
+        ty: WeightType,
+        k: usize,
+        unit: usize,
+        max_bytes: u64,
+    ) -> Result<usize> {
+        let l = layout(ty, 1, k).map_err(|e| Error::ModelData {
+            what: e.to_string(),
+        })?;
+        let row_bytes = 4 * l.quant_words_per_row.max(l.scale_words_per_row) as u64;
+        // Streams end in padding, which a row more is enough for.
+        let rows = max_bytes
+            .checked_div(row_bytes)
+            .unwrap_or(u64::MAX)
+            .saturating_sub(1);
+        let rows = usize::try_from(rows).unwrap_or(usize::MAX);
+        Ok((rows - rows % unit.max(1)).max(unit))
+    }
+
+    /// Lays rows of tensors of the same type and width out and adds their two buffers: rows from `row0` on, at most `most`, of
+    /// all of them as one matrix.
+    pub(crate) fn new(
+        d: &Directory,
+        all: &[Rows],
+        row0: usize,
+        most: usize,
+        buffers: &mut Vec<BufDesc>,
+    ) -> Result<Self> {
         let mut parts = Vec::new();
         let mut shape = None;
         let mut rows = 0;
-        for name in names {
-            let info = tensor(d, name)?;
-            let (ty, k, n) = matrix(info)?;
+        let mut names = Vec::new();
+        for Rows { name, first, count } in Rows::slice(all, row0, most) {
+            let info = tensor(d, &name)?;
+            let (ty, k, _) = matrix(info)?;
+            let row_bytes = ty.row_bytes(k).map_err(|e| Error::ModelData {
+                what: format!("{name}: {e}"),
+            })?;
             shape = Some((ty, k));
+            names.push(name.clone());
             parts.push(Part {
-                name: name.clone(),
+                name,
                 row0: rows,
-                rows: n,
-                offset: info.offset,
+                rows: count,
+                offset: info.offset + (first * row_bytes) as u64,
             });
-            rows += n;
+            rows += count;
         }
+        let names = names.join("+");
         let (ty, k) = shape.ok_or_else(|| Error::ModelData {
             what: "an empty segment".into(),
         })?;
         let l = layout(ty, rows, k).map_err(|e| Error::ModelData {
-            what: format!("{}: {e}", names.join(", ")),
+            what: format!("{names}: {e}"),
         })?;
+        let part = if row0 == 0 && rows == Rows::total(all) {
+            String::new()
+        } else {
+            format!(" from row {row0}")
+        };
         let quants = buffers.len();
         for (stream, words) in [("quants", l.quant_words), ("scales", l.scale_words)] {
-            let label = format!("{} {stream}", names.join("+"));
+            let label = format!("{names}{part} {stream}");
             buffers.push(BufDesc {
                 label,
                 words: words as u64,
@@ -120,6 +196,7 @@ impl Segment {
             ty,
             k,
             rows,
+            row0,
             quants,
             scales: quants + 1,
             parts,

@@ -100,6 +100,11 @@ fn reference(rope: &Rope, freq_factors: Option<&[f32]>, position: f32) -> Vec<(f
     let (freq_scale, ext, attn, betas, context) = match rope.scaling {
         RopeScaling::None => (1.0, 0.0, 1.0, (32.0, 1.0), 0),
         RopeScaling::Linear { factor } => (1.0 / factor, 0.0, 1.0, (32.0, 1.0), 0),
+        RopeScaling::LongRope {
+            factor,
+            attn_factor,
+            ..
+        } => (1.0 / factor, 0.0, attn_factor, (32.0, 1.0), 0),
         RopeScaling::Yarn {
             factor,
             original_context,

@@ -46,7 +46,7 @@ pub struct Counters {
 pub(crate) struct Steps {
     pub prefill: Vec<BoundStep>,
     pub decode: Vec<BoundStep>,
-    pub head: BoundStep,
+    pub head: Vec<BoundStep>,
     pub sample: BoundStep,
 }
 
@@ -213,7 +213,7 @@ impl Engine {
                 "f32".into()
             },
         );
-        push("layout", format!("{:?}", self.p.plan.head_kernel.layout));
+        push("layout", format!("{:?}", self.p.plan.layout));
         push("self-test", self.p.self_test.to_string());
         push("context", self.p.fit.context.to_string());
         push("overflow", format!("{:?}", o.overflow));

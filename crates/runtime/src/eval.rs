@@ -9,7 +9,7 @@ use chord_kernels::op::{BufDesc, BufId, Role, Step};
 
 /// The head over every row of a batch: made on first use, outside the static plan.
 pub(crate) struct EveryRow {
-    step: BoundStep,
+    steps: Vec<BoundStep>,
     logits: BufId,
     /// f32 per row of the logits.
     stride: u64,
@@ -79,7 +79,7 @@ impl Engine {
                 .p
                 .gpu
                 .stage(&head.staging, self.buffer(head.logits), 0, words)];
-            self.p.gpu.run(std::iter::once(&head.step), n, &copy);
+            self.p.gpu.run(head.steps.iter(), n, &copy);
             let rows = self.p.gpu.map(&head.staging, words).await?;
             for row in rows.chunks_exact(usize::try_from(head.stride).unwrap_or(usize::MAX)) {
                 on_row(done, bytemuck::cast_slice(&row[..n_vocab]));
@@ -90,27 +90,32 @@ impl Engine {
     }
 
     async fn make_every_row(&mut self) -> Result<EveryRow, Error> {
-        let plan = &self.p.plan;
-        let kernel = MatMul {
-            cols: plan.prefill_cols,
-            ..plan.head_kernel.clone()
-        };
-        let stride = plan.ids.logits_words;
-        let segment = &plan.segments[plan.head_segment];
-        let (quants, scales, act) = (segment.quants, segment.scales, plan.ids.act);
+        let stride = self.p.plan.ids.logits_words;
         let description = BufDesc {
             label: "logits of every row".into(),
             words: u64::from(CHUNK) * stride,
             role: Role::Storage,
         };
         let logits = self.p.buffers.extend(&self.p.gpu, &description).await?;
-        let step = Step {
-            name: "head of every row".into(),
-            kernel: Box::new(kernel),
-            bind: vec![(1, quants), (2, scales), (5, act), (6, logits)],
-        };
+        let plan = &self.p.plan;
+        let mut steps = Vec::new();
+        for (kernel, segment) in &plan.head_parts {
+            let kernel = MatMul {
+                cols: plan.prefill_cols,
+                ..kernel.clone()
+            };
+            let segment = &plan.segments[*segment];
+            let bind = vec![
+                (1, segment.quants),
+                (2, segment.scales),
+                (5, plan.ids.act),
+                (6, logits),
+            ];
+            let step = Step::new("head of every row", kernel, bind);
+            steps.push(self.p.buffers.bind(&self.p.gpu, &step).await?);
+        }
         Ok(EveryRow {
-            step: self.p.buffers.bind(&self.p.gpu, &step).await?,
+            steps,
             logits,
             stride,
             staging: self.p.gpu.staging(u64::from(CHUNK) * stride).await?,

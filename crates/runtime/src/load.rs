@@ -86,7 +86,7 @@ impl Engine {
         progress(LoadProgress::Device);
         let gpu = Gpu::open(opts.adapter.as_deref()).await?;
         let limits = DeviceLimits {
-            max_binding: gpu.caps().max_binding,
+            max_binding: gpu.caps().max_binding.min(opts.max_binding),
             max_buffer: gpu.caps().max_buffer,
         };
         let watch = Watch {
@@ -126,7 +126,9 @@ impl Engine {
             }
         };
         // The other kernels compile while the weights arrive.
-        let uploading = upload(source, &directory, &gpu, &plan, &buffers, &watch);
+        let factors = config.rope.factors_tensor(fit.context);
+        let file = (&*directory, factors);
+        let uploading = upload(source, file, &gpu, &plan, &buffers, &watch);
         let (uploaded, steps) = try_zip(uploading, bind_all(&gpu, &plan, &buffers, &watch)).await?;
         write_tables(
             &config,
@@ -183,7 +185,7 @@ async fn bind_all(
     buffers: &GpuPlan,
     watch: &Watch<'_>,
 ) -> Result<Steps, Error> {
-    let total = (plan.prefill.len() + plan.decode.len() + 2) as u32;
+    let total = (plan.prefill.len() + plan.decode.len() + plan.head.len() + 1) as u32;
     let mut done = 0;
     let mut bind = async |step: &Step| -> Result<BoundStep, Error> {
         let bound = buffers.bind(gpu, step).await?;
@@ -191,22 +193,25 @@ async fn bind_all(
         watch.say(LoadProgress::Pipelines { done, total })?;
         Ok(bound)
     };
-    let (mut prefill, mut decode) = (Vec::new(), Vec::new());
+    let (mut prefill, mut decode, mut head) = (Vec::new(), Vec::new(), Vec::new());
     for step in &plan.prefill {
         prefill.push(bind(step).await?);
     }
     for step in &plan.decode {
         decode.push(bind(step).await?);
     }
+    for step in &plan.head {
+        head.push(bind(step).await?);
+    }
     Ok(Steps {
         prefill,
         decode,
-        head: bind(&plan.head).await?,
+        head,
         sample: bind(&plan.sample).await?,
     })
 }
 
-/// Writes what the host computes once: the RoPE table and the end-of-generation ids.
+/// Writes what the host computes once: the RoPE tables and the end-of-generation ids.
 fn write_tables(
     config: &Config,
     opts: &EngineOptions,
@@ -216,12 +221,16 @@ fn write_tables(
     ids: &Ids,
     eog: &[u32],
 ) {
-    let (angles, magnitude) = config.rope.inv_freq(rope_factors);
     let positions = match opts.overflow {
         Overflow::Stop => fit.context,
         Overflow::Ring { .. } => options::RING_POSITIONS.max(fit.context),
     };
-    let (table, _) = rope_table(&angles, magnitude, positions);
-    write(ids.rope, bytemuck::cast_slice(&table));
+    let local = config.windows.as_ref().and_then(|w| w.rope.as_ref());
+    let mut tables = Vec::new();
+    for rope in [Some(&config.rope), local].into_iter().flatten() {
+        let (angles, magnitude) = rope.inv_freq(rope_factors);
+        tables.extend(rope_table(&angles, magnitude, positions).0);
+    }
+    write(ids.rope, bytemuck::cast_slice(&tables));
     write(ids.sampler[2], eog);
 }

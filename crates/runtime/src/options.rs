@@ -50,6 +50,9 @@ pub struct EngineOptions {
     pub layout: Option<Layout>,
     /// Tokens per submit while decoding; None: as many as keep the answer flowing.
     pub tokens_per_submit: Option<u32>,
+    /// Bytes of a storage binding to keep within, where the device allows more.
+    #[doc(hidden)]
+    pub max_binding: u64,
     /// Variants whose products the self-test shall read wrong, to try out what follows.
     #[doc(hidden)]
     pub self_test_faults: Vec<(Layout, Precision)>,
@@ -67,6 +70,7 @@ impl Default for EngineOptions {
             overflow: Overflow::Stop,
             layout: None,
             tokens_per_submit: None,
+            max_binding: u64::MAX,
             self_test_faults: Vec::new(),
         }
     }
@@ -94,8 +98,9 @@ impl EngineOptions {
         let seq_pages = fit.context.div_ceil(chord_kernels::PAGE);
         // A shared pool may not pass a binding either; sequences that do not fit get an error of their own.
         let page_bytes = fit.kv_page_bytes.max(1);
-        let pool = (caps.max_binding.min(caps.max_buffer) / page_bytes)
-            .min(u64::from(seq_pages) * u64::from(self.max_sequences));
+        let max_binding = caps.max_binding.min(caps.max_buffer).min(self.max_binding);
+        let pool =
+            (max_binding / page_bytes).min(u64::from(seq_pages) * u64::from(self.max_sequences));
         GraphOptions {
             kv: self.kv,
             exact: self.precision == Precision::Exact,
@@ -113,6 +118,7 @@ impl EngineOptions {
                 Overflow::Ring { .. } => RING_POSITIONS.max(fit.context),
             },
             taps: self.taps,
+            max_binding,
         }
     }
 }

@@ -5,6 +5,7 @@
 //! loading does anyway.
 
 mod cases;
+mod small;
 
 use crate::Error;
 use crate::load::{LoadProgress, Watch};
@@ -66,6 +67,8 @@ enum Form {
     F32,
     Blocks(ActKind),
     Kv(KvShape),
+    /// So many words of (expert, weight).
+    Routes(usize),
 }
 
 /// Tests what the options ask for; on a mismatch the safer layouts, then f32 operands in place of int8.
@@ -229,6 +232,18 @@ impl Form {
         let floats = |words: &[u32]| words.iter().map(|w| f32::from_bits(*w)).collect::<Vec<_>>();
         match self {
             Self::F32 => nmse(&floats(got), &floats(want)),
+            Self::Routes(words) => {
+                let halves = |all: &[u32]| -> (Vec<u32>, Vec<u32>) {
+                    let pairs = all.as_chunks::<2>().0.iter().take(words / 2);
+                    pairs.map(|[expert, weight]| (*expert, *weight)).unzip()
+                };
+                let ((got, got_weights), (want, want_weights)) = (halves(got), halves(want));
+                if got == want {
+                    nmse(&floats(&got_weights), &floats(&want_weights))
+                } else {
+                    f64::INFINITY
+                }
+            }
             Self::Kv(shape) => {
                 let values = |words: &[u32]| {
                     let per_word = match shape.kv {

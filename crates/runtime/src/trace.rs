@@ -212,6 +212,14 @@ impl Tracer<'_> {
         let p = &self.engine.p;
         let step = &p.steps.prefill[at];
         p.gpu.run(std::iter::once(step), self.rows, &[]);
+        // Of a product in parts, the last completes what is read.
+        if p.steps
+            .prefill
+            .get(at + 1)
+            .is_some_and(|next| next.name == step.name)
+        {
+            return Ok(());
+        }
         let (c, ids) = (&p.config, &p.plan.ids);
         let s = &p.plan.kv_shape;
         let model = c.d_model as usize;
@@ -264,36 +272,67 @@ impl Tracer<'_> {
                     .blocks(ids.act_attn, kinds[1], heads * dim, None)
                     .await?;
                 self.dump.add(name("attn_out"), &[heads, dim], out);
-                let projection = self.floats(t_proj, padded, 0, model).await?;
-                let x = self.floats(ids.x, padded, 0, model).await?;
-                let norm = self.blocks(ids.act, kinds[2], model, Some(model)).await?;
+                let from = ids.added.unwrap_or(t_proj);
+                let projection = self.floats(from, padded, 0, model).await?;
                 self.dump.add(name("attn_proj"), &[model], projection);
-                self.dump.add(name("ffn_inp"), &[model], x);
-                self.dump.add(name("ffn_norm"), &[model], norm);
+                if ids.added.is_none() {
+                    self.before_ffn(layer).await?;
+                }
             }
-            "glu" => {
+            "attn_post_norm" => self.before_ffn(layer).await?,
+            "glu" if c.experts.is_none() => {
                 let inner = self
                     .blocks(ids.act_ff, kinds[3], c.d_ff as usize, None)
                     .await?;
                 self.dump.add(name("ffn_swiglu"), &[c.d_ff as usize], inner);
             }
             "down" => {
-                let out = self.floats(t_ffn, padded, 0, model).await?;
-                let x = self.floats(ids.x, padded, 0, model).await?;
+                let from = ids.added.unwrap_or(t_ffn);
+                let out = self.floats(from, padded, 0, model).await?;
                 self.dump.add(name("ffn_out"), &[model], out);
-                self.dump.add(name("l_out"), &[model], x);
-                let next = p.plan.act_kinds[layer + 1][0];
-                let norm = self.blocks(ids.act, next, model, Some(model)).await?;
-                let last = layer + 1 == c.n_layers as usize;
-                let tap = if last {
-                    "result_norm".into()
-                } else {
-                    format!("attn_norm-{}", layer + 1)
-                };
-                self.dump.add(tap, &[model], norm);
+                if ids.added.is_none() {
+                    self.after_layer(layer).await?;
+                }
             }
+            "ffn_post_norm" => self.after_layer(layer).await?,
             _ => {}
         }
+        Ok(())
+    }
+
+    /// The residual after attention, and its norm.
+    async fn before_ffn(&mut self, layer: usize) -> Result<(), Error> {
+        let p = &self.engine.p;
+        let model = p.config.d_model as usize;
+        let padded = model.next_multiple_of(BLOCK);
+        let kind = p.plan.act_kinds[layer][2];
+        let x = self.floats(p.plan.ids.x, padded, 0, model).await?;
+        let norm = self
+            .blocks(p.plan.ids.act, kind, model, Some(model))
+            .await?;
+        self.dump.add(format!("ffn_inp-{layer}"), &[model], x);
+        self.dump.add(format!("ffn_norm-{layer}"), &[model], norm);
+        Ok(())
+    }
+
+    /// The residual after a layer, and its norm.
+    async fn after_layer(&mut self, layer: usize) -> Result<(), Error> {
+        let p = &self.engine.p;
+        let model = p.config.d_model as usize;
+        let padded = model.next_multiple_of(BLOCK);
+        let x = self.floats(p.plan.ids.x, padded, 0, model).await?;
+        self.dump.add(format!("l_out-{layer}"), &[model], x);
+        let next = p.plan.act_kinds[layer + 1][0];
+        let norm = self
+            .blocks(p.plan.ids.act, next, model, Some(model))
+            .await?;
+        let last = layer + 1 == p.config.n_layers as usize;
+        let tap = if last {
+            "result_norm".into()
+        } else {
+            format!("attn_norm-{}", layer + 1)
+        };
+        self.dump.add(tap, &[model], norm);
         Ok(())
     }
 }

@@ -18,7 +18,7 @@ enum Target {
     Slice(usize, Slice),
     /// The vector of this index.
     Vector(usize),
-    /// `rope_freqs.weight`, for the host.
+    /// The factors of the RoPE's angles, for the host.
     RopeFactors,
 }
 
@@ -30,14 +30,14 @@ struct Read {
 
 /// What uploading leaves behind.
 pub(crate) struct Uploaded {
-    /// `rope_freqs.weight`, where the file has it.
+    /// The factors of the RoPE's angles, where the file has them.
     pub rope_factors: Option<Vec<f32>>,
     /// Most host bytes held at once.
     pub peak_host_bytes: u64,
 }
 
 /// Every read of a plan, in the order of the file.
-fn reads(d: &Directory, plan: &Plan) -> Result<Vec<Read>, Error> {
+fn reads(d: &Directory, plan: &Plan, factors: &str) -> Result<Vec<Read>, Error> {
     let mut reads = Vec::new();
     for (i, segment) in plan.segments.iter().enumerate() {
         for slice in segment.slices(SLICE_BYTES)? {
@@ -55,7 +55,7 @@ fn reads(d: &Directory, plan: &Plan) -> Result<Vec<Read>, Error> {
             target: Target::Vector(i),
         });
     }
-    if let Some(t) = d.tensor("rope_freqs.weight") {
+    if let Some(t) = d.tensor(factors) {
         reads.push(Read {
             offset: t.offset,
             bytes: 4 * usize::try_from(t.elements()).unwrap_or(0),
@@ -66,16 +66,16 @@ fn reads(d: &Directory, plan: &Plan) -> Result<Vec<Read>, Error> {
     Ok(reads)
 }
 
-/// Streams every weight through a bounded slice to the device.
+/// Streams every weight through a bounded slice to the device. `factors` names the tensor of the RoPE's factors.
 pub(crate) async fn upload(
     source: &impl ModelSource,
-    d: &Directory,
+    (d, factors): (&Directory, &str),
     gpu: &Gpu,
     plan: &Plan,
     buffers: &GpuPlan,
     watch: &Watch<'_>,
 ) -> Result<Uploaded, Error> {
-    let reads = reads(d, plan)?;
+    let reads = reads(d, plan, factors)?;
     let total = reads.iter().map(|read| read.bytes as u64).sum();
     let say = |done| watch.say(LoadProgress::Weights { done, total });
     let (mut done, mut pending, mut peak) = (0, 0, 0);

@@ -48,6 +48,7 @@ impl Twins {
             eog: 0,
             positions: CONTEXT,
             taps: false,
+            max_binding: u64::MAX,
         };
         let plan = plan(&d, &config, &options).unwrap();
         let memory = CpuMemory::new(&plan.buffers);
@@ -120,7 +121,9 @@ impl Twins {
     }
 
     fn logits(&self) -> Vec<f32> {
-        self.memory.run(&self.plan.head, 1);
+        for step in &self.plan.head {
+            self.memory.run(step, 1);
+        }
         let logits = self.memory.words(self.plan.ids.logits);
         logits[..self.config.n_vocab as usize]
             .iter()

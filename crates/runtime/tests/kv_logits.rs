@@ -59,6 +59,23 @@ fn tiny_token_by_token_equals_prefill_on_both() {
     decode_equals_prefill(TINY, &sequence(TINY, "code")[..67]);
 }
 
+/// Families whose layers see different things, with windows within a page, and routes of experts that a batch must not mix up.
+const FAMILIES: [&str; 3] = [
+    "v2k-gemma3-Q4_K_M",
+    "v2k-qwen3moe-Q4_K_M",
+    "v2k-gpt-oss-MXFP4",
+];
+
+#[test]
+fn families_in_chunks_token_by_token_and_rewound_equal_whole() {
+    for name in FAMILIES {
+        let tokens = &sequence(name, "unicode")[..40];
+        chunks_equal_whole(name, tokens, &[7]);
+        decode_equals_prefill(name, tokens);
+        rewound_equals_fresh(name, tokens, &[15, 32]);
+    }
+}
+
 // SmolLM2: a whole page and a bit, so that every chunk size has a remainder.
 
 #[test]

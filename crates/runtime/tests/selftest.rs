@@ -58,11 +58,12 @@ fn pipelines(name: &str, taps: bool, exact: bool) -> usize {
         eog: 1,
         positions: 128,
         taps,
+        max_binding: u64::MAX,
     };
     let plan = plan(&directory, &config, &options).unwrap();
-    let steps = plan.prefill.iter().chain(&plan.decode).chain([&plan.head]);
+    let steps = plan.prefill.iter().chain(&plan.decode).chain(&plan.head);
     let shaders: BTreeSet<_> = steps.map(|s| s.kernel.shader()).collect();
-    let tested = ["matmul", "kv_write", "attention"];
+    let tested = ["matmul", "kv_write", "attention", "post_norm", "route"];
     shaders
         .iter()
         .filter(|s| tested.contains(&s.kernel))

@@ -114,6 +114,7 @@ fn static_plan(name: &str) -> (Plan, Config) {
         eog: 1,
         positions: 128,
         taps: false,
+        max_binding: u64::MAX,
     };
     (plan(&directory, &config, &options).unwrap(), config)
 }
@@ -173,6 +174,47 @@ fn a_token_costs(name: &str, n: u32) {
 #[test]
 fn tiny_a_token_costs_five_dispatches_a_layer_and_one_pass_over_the_weights() {
     a_token_costs(TINY, 48);
+}
+
+/// Dispatches of a token, and K and V read by layers that see the last `window` positions only.
+#[test]
+fn families_cost_at_most_seven_dispatches_a_layer() {
+    for (name, per_layer, window) in [
+        ("v2k-phi3-Q4_K_M", 5, None),
+        ("v2k-gemma1-Q4_K_M", 5, None),
+        ("v2k-gemma2-Q4_K_M", 7, Some(16)),
+        ("v2k-mixtral-Q4_K_M", 7, None),
+        ("v2k-gpt-oss-MXFP4", 7, Some(128)),
+    ] {
+        let (_, config) = static_plan(name);
+        let options = EngineOptions {
+            context: Some(256),
+            ..exact()
+        };
+        let mut engine = load(name, &options);
+        let mut session = engine.new_session().unwrap();
+        let prompt: Vec<u32> = (100..240).collect();
+        let (n, first) = (8, 140u64);
+        let cost = cost(&mut engine, &mut session, &prompt, n);
+        assert_eq!(config.windows.as_ref().map(|w| w.size), window, "{name}");
+        // Mixes of types may put a layer's v in a dispatch of its own.
+        let least = u64::from(n * (per_layer * config.n_layers + 3));
+        let most = least + u64::from(n * config.n_layers);
+        assert!(
+            (least..=most).contains(&cost.dispatches),
+            "{name}: {} dispatches",
+            cost.dispatches
+        );
+        let of_layer = |layer| config.windows.as_ref().and_then(|w| w.of_layer(layer));
+        let seen = |layer: u32, position: u64| {
+            (position + 1).min(of_layer(layer).map_or(u64::MAX, u64::from))
+        };
+        let slots: u64 = (0..config.n_layers)
+            .flat_map(|layer| (first..first + u64::from(n)).map(move |p| seen(layer, p)))
+            .sum();
+        let slot = u64::from(2 * config.n_kv_heads * config.head_dim) * 4;
+        assert_eq!(cost.kv_bytes, slots * slot, "{name}");
+    }
 }
 
 #[test]

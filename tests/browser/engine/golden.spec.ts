@@ -1,15 +1,24 @@
 /** The browser's ids are the reference's, as the native engine's are. */
 import { expect } from "@playwright/test";
-import { golden, SMOL, test, TINY } from "./harness.ts";
+import { GEMMA3, golden, SMOL, test, TINY } from "./harness.ts";
 
 /** Every prompt, where there is time: SwiftShader takes half a second a token of SmolLM2. */
 const ALL = Boolean(process.env.WASM_CHORD_FULL);
 
+const tiny = (name: string) => [name, `/models/${name}.gguf`] as const;
+/** Of each a prompt long enough for its window to matter. */
+const FAMILIES = ["qwen2", "qwen3", "qwen3moe", "mixtral", "smollm3", "granite", "gemma1", "gemma2", "gemma3", "phi3", "phi3-longrope", "llama-linear"];
+
 for (const [name, url, prompts] of [
-  [TINY, `/models/${TINY}.gguf`, ["code", "unicode", "chat", "single", "long"]],
-  ["v2k-llama-ropefreqs-Q4_K_M", "/models/v2k-llama-ropefreqs-Q4_K_M.gguf", ["capital", "long"]],
-  ["v2k-llama-yarn-Q4_K_M", "/models/v2k-llama-yarn-Q4_K_M.gguf", ["capital", "code"]],
+  [...tiny(TINY), ["code", "unicode", "chat", "single", "long"]],
+  [...tiny("v2k-llama-ropefreqs-Q4_K_M"), ["capital", "long"]],
+  [...tiny("v2k-llama-yarn-Q4_K_M"), ["capital", "code"]],
+  ...FAMILIES.map((family) => [...tiny(`v2k-${family}-Q4_K_M`), [family === "mixtral" ? "chat" : "unicode"]] as const),
+  // Its window is of 128 positions.
+  [...tiny("v2k-gpt-oss-MXFP4"), ["long"]],
   [SMOL, `/cached/${SMOL}.gguf`, ["chat"]],
+  // 253 MB: fetched by `just test-full` and `just browser-gemma`.
+  ...(GEMMA3 ? [["gemma-3-270m-q4_k_m", "/gemma/gemma-3-270m-q4_k_m.gguf", ["capital"]] as const] : []),
 ] as const) {
   test(`greedy ids of ${name} are the reference's`, async ({ chordPage }) => {
     test.slow(ALL);

@@ -12,6 +12,8 @@ export const TINY = "v2k-llama-Q4_K_M";
 /** One layer of F32: it loads in half the time, where nothing depends on the model. */
 export const T0 = "/split/t0.gguf";
 export const SMOL = "SmolLM2-135M-Instruct.Q4_1";
+/** gemma-3-270m-q4_k_m.gguf, where it has been fetched. */
+export const GEMMA3 = process.env.WASM_CHORD_GEMMA3;
 const smolPath = process.env.WASM_CHORD_SMOLLM2 ?? join(homedir(), `.cache/wasm-chord/models/${SMOL}.gguf`);
 
 declare global {
@@ -39,7 +41,7 @@ export function golden(model: string): { name: string; prompt: number[]; ids: nu
 
 export const test = base.extend<{ server: TestServer; chordPage: Page }>({
   server: async ({}, use) => {
-    const server = await startServer({ roots: { "/pkg/": join(root, "pkg/dist/"), "/models/": join(root, "tests/data/models/"), "/split/": join(root, "tests/data/split/"), "/cached/": dirname(smolPath) } });
+    const server = await startServer({ roots: { "/pkg/": join(root, "pkg/dist/"), "/models/": join(root, "tests/data/models/"), "/split/": join(root, "tests/data/split/"), "/cached/": dirname(smolPath), ...(GEMMA3 ? { "/gemma/": dirname(GEMMA3) } : {}) } });
     const script = 'import { Chord } from "/pkg/index.js"; globalThis.Chord = Chord;';
     server.serve("/", { body: `<!doctype html><title>wasm-chord</title><link rel="icon" href="data:,"><script type="module">${script}</script>`, type: "text/html" });
     await use(server);

@@ -3,16 +3,15 @@
 use std::collections::BTreeMap;
 
 use chord_gguf::{Directory, TensorInfo, Value as GgufValue};
-use chord_model::Config;
 use serde_json::{Map, Value, json};
 
 use super::figures::{bytes, table};
 use super::fit;
+use super::verdicts::Verdicts;
 use crate::args::InspectArgs;
 use crate::error::{Error, exit};
 use crate::model_file;
 use crate::out::Out;
-use chord_runtime::FitPlan;
 
 /// Longest text shown without `--all`, characters.
 const SHOWN_TEXT: usize = 72;
@@ -22,39 +21,15 @@ const SHOWN_ELEMENTS: usize = 6;
 pub fn run(args: &InspectArgs) -> Result<u8, Error> {
     let (directory, length) = model_file::header(&args.model)?;
     // What can be shown is shown, also of a model that we cannot run; the reason comes last and is the exit code.
-    let judged = judge(&directory, length, args);
+    let verdicts = Verdicts::of(&directory, length, args);
     let mut out = Out::stdout();
     if args.json {
-        out.json(&to_json(args, &directory, length, &judged))?;
+        out.json(&to_json(args, &directory, length, &verdicts))?;
     } else {
-        people(args, &directory, length, &judged, &mut out)?;
+        people(args, &directory, length, &verdicts, &mut out)?;
         out.flush()?;
     }
-    judged.map(|_| exit::OK)
-}
-
-/// Everything that `run` would check, short of the device.
-struct Judged {
-    config: Config,
-    tokenizer: String,
-    template: bool,
-    plan: FitPlan,
-}
-
-fn judge(directory: &Directory, length: Option<u64>, args: &InspectArgs) -> Result<Judged, Error> {
-    if let Some(length) = length {
-        directory.check_file_len(length)?;
-    }
-    let config = Config::from_directory(directory)?;
-    let tokenizer = chord_text::Tokenizer::from_directory(directory)?.describe();
-    let template = chord_text::ChatTemplate::from_directory(directory)?.is_some();
-    let plan = fit::plan(directory, &config, args)?;
-    Ok(Judged {
-        config,
-        tokenizer,
-        template,
-        plan,
-    })
+    verdicts.into_error().map_or(Ok(exit::OK), Err)
 }
 
 /// Tensors and bytes per storage type.
@@ -72,7 +47,7 @@ fn people(
     args: &InspectArgs,
     directory: &Directory,
     length: Option<u64>,
-    judged: &Result<Judged, Error>,
+    verdicts: &Verdicts,
     out: &mut Out,
 ) -> Result<(), Error> {
     let size = length.map_or("length not known".to_owned(), bytes);
@@ -124,23 +99,33 @@ fn people(
     if !args.all {
         out.line(&format!("({} tensors; --all lists them)", tensors.len()))?;
     }
-    let Ok(judged) = judged else { return Ok(()) };
-    let c = &judged.config;
-    let cut = if c.context_length < c.trained_context {
-        format!(" (at most {} are used)", c.context_length)
-    } else {
-        String::new()
-    };
-    out.line(&format!(
-        "\n{}: {} layers, width {}, {} heads over {} key-value heads of {}, feed-forward {}, trained for {} tokens{cut}",
-        c.arch.name(), c.n_layers, c.d_model, c.n_heads, c.n_kv_heads, c.head_dim, c.d_ff, c.trained_context
+    if let Ok(c) = &verdicts.config {
+        let cut = if c.context_length < c.trained_context {
+            format!(" (at most {} are used)", c.context_length)
+        } else {
+            String::new()
+        };
+        let experts = c.experts.map_or(String::new(), |e| {
+            format!(", {} of {} experts", e.used, e.count)
+        });
+        let window = c.windows.as_ref().map_or(String::new(), |w| {
+            let layers = w.layers.iter().filter(|windowed| **windowed).count();
+            format!(", {layers} layers see {} tokens", w.size)
+        });
+        out.line(&format!(
+            "\n{} layers, width {}, {} heads over {} key-value heads of {}, feed-forward {}{experts}{window}, trained for {} tokens{cut}",
+            c.n_layers, c.d_model, c.n_heads, c.n_kv_heads, c.head_dim, c.d_ff, c.trained_context
+        ))?;
+    }
+    // Reasons may quote the file.
+    out.model_text(&format!(
+        "\n{}\n\n",
+        table(&["supported", ""], &verdicts.rows(), &[])
     ))?;
-    let template = if judged.template { "yes" } else { "none" };
-    out.line(&format!(
-        "tokenizer: {}; chat template: {template}\n",
-        judged.tokenizer
-    ))?;
-    out.line(&fit::words(&judged.plan))
+    match &verdicts.plan {
+        Some(Ok(plan)) => out.line(&fit::words(plan)),
+        _ => Ok(()),
+    }
 }
 
 /// A value in one line.
@@ -213,7 +198,7 @@ fn to_json(
     args: &InspectArgs,
     directory: &Directory,
     length: Option<u64>,
-    judged: &Result<Judged, Error>,
+    verdicts: &Verdicts,
 ) -> Value {
     let metadata: Map<String, Value> = directory
         .metadata()
@@ -239,19 +224,29 @@ fn to_json(
         "tensors": tensors,
         "types": types,
     });
-    if let (Some(map), Ok(judged)) = (object.as_object_mut(), judged) {
-        let c = &judged.config;
-        map.insert(
-            "config".into(),
-            json!({
-                "arch": c.arch.name(), "name": c.name, "n_layers": c.n_layers, "d_model": c.d_model, "n_heads": c.n_heads,
-                "n_kv_heads": c.n_kv_heads, "head_dim": c.head_dim, "d_ff": c.d_ff, "n_vocab": c.n_vocab,
-                "context_length": c.context_length, "trained_context": c.trained_context, "tied": c.tied,
-            }),
-        );
-        map.insert("tokenizer".into(), json!(judged.tokenizer));
-        map.insert("chat_template".into(), json!(judged.template));
-        map.insert("fit".into(), fit::to_json(&judged.plan));
+    if let Some(map) = object.as_object_mut() {
+        map.insert("verdicts".into(), verdicts.to_json());
+        if let Ok(c) = &verdicts.config {
+            map.insert(
+                "config".into(),
+                json!({
+                    "arch": c.arch.name(), "name": c.name, "n_layers": c.n_layers, "d_model": c.d_model, "n_heads": c.n_heads,
+                    "n_kv_heads": c.n_kv_heads, "head_dim": c.head_dim, "d_ff": c.d_ff, "n_vocab": c.n_vocab,
+                    "experts": c.experts.map(|e| json!({"count": e.count, "used": e.used})),
+                    "window": c.windows.as_ref().map(|w| w.size),
+                    "context_length": c.context_length, "trained_context": c.trained_context, "tied": c.tied,
+                }),
+            );
+        }
+        if let Ok(tokenizer) = &verdicts.tokenizer {
+            map.insert("tokenizer".into(), json!(tokenizer));
+        }
+        if let Ok(template) = &verdicts.template {
+            map.insert("chat_template".into(), json!(template));
+        }
+        if let Some(Ok(plan)) = &verdicts.plan {
+            map.insert("fit".into(), fit::to_json(plan));
+        }
     }
     object
 }

@@ -17,6 +17,7 @@ mod tokenize;
 mod tokens_file;
 mod trace;
 mod trace_files;
+mod verdicts;
 
 use crate::args::Command;
 use crate::error::Error;

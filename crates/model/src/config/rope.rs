@@ -53,7 +53,20 @@ pub enum RopeScaling {
         /// Turns below which a pair is divided by the whole factor.
         beta_slow: f32,
     },
+    /// Phi's: a factor per pair from one of two tensors, chosen once by the context that is planned for.
+    LongRope {
+        /// Every angle is also divided by this; above 0.
+        factor: f32,
+        /// The largest context that takes the short factors.
+        original_context: u32,
+        /// Factor on cosine and sine.
+        attn_factor: f32,
+    },
 }
+
+const PLAIN: &str = "rope_freqs.weight";
+const LONG: &str = "rope_factors_long.weight";
+const SHORT: &str = "rope_factors_short.weight";
 
 impl Rope {
     pub(super) fn read(
@@ -67,12 +80,15 @@ impl Rope {
             .opt_u32(&keys.key("rope.dimension_count"))?
             .unwrap_or(head_dim);
         // llama.cpp too refuses a llama model that turns part of a head.
-        if dim != head_dim || dim.checked_rem(2) != Some(0) {
-            return Err(keys.range_error(
-                "rope.dimension_count",
-                &dim,
-                format!("the head's width, {head_dim}, and even"),
-            ));
+        let fits = if family.partial_rope {
+            (2..=head_dim).contains(&dim)
+        } else {
+            dim == head_dim
+        };
+        if !fits || dim.checked_rem(2) != Some(0) {
+            let most = if family.partial_rope { "at most " } else { "" };
+            let want = format!("{most}the head's width, {head_dim}, and even");
+            return Err(keys.range_error("rope.dimension_count", &dim, want));
         }
         let positive = "a finite number above 0";
         let freq_base = keys
@@ -93,6 +109,25 @@ impl Rope {
             scaling,
             no_rope_step: family.no_rope_step,
         })
+    }
+
+    /// The tensor of factors that divide the angles, if the file has it, for a planned context.
+    pub fn factors_tensor(&self, context: u32) -> &'static str {
+        match self.scaling {
+            RopeScaling::LongRope {
+                original_context, ..
+            } if context > original_context => LONG,
+            RopeScaling::LongRope { .. } => SHORT,
+            _ => PLAIN,
+        }
+    }
+
+    /// Every tensor of factors that the file may have.
+    pub fn factors_tensors(&self) -> &'static [&'static str] {
+        match self.scaling {
+            RopeScaling::LongRope { .. } => &[LONG, SHORT],
+            _ => &[PLAIN],
+        }
     }
 
     /// Values of a head that layer `n` turns.
@@ -119,7 +154,9 @@ impl Rope {
                 f64::from(self.freq_base).powf(-2.0 * f64::from(pair) / dim) / f64::from(divisor);
             match self.scaling {
                 RopeScaling::None => plain,
-                RopeScaling::Linear { factor } => plain / f64::from(factor),
+                RopeScaling::Linear { factor } | RopeScaling::LongRope { factor, .. } => {
+                    plain / f64::from(factor)
+                }
                 RopeScaling::Yarn {
                     factor,
                     original_context,
@@ -163,7 +200,9 @@ impl Rope {
                 attn_factor,
                 ..
             } if ext_factor != 0.0 && factor > 1.0 => attn_factor * (1.0 + 0.1 * factor.ln()),
-            RopeScaling::Yarn { attn_factor, .. } => attn_factor,
+            RopeScaling::Yarn { attn_factor, .. } | RopeScaling::LongRope { attn_factor, .. } => {
+                attn_factor
+            }
             RopeScaling::None | RopeScaling::Linear { .. } => 1.0,
         }
     }
@@ -184,13 +223,27 @@ impl RopeScaling {
             .opt_f32("rope.scaling.attn_factor", positive, above_zero)?
             .unwrap_or(1.0);
         let type_key = keys.key("rope.scaling.type");
+        let original = keys.opt_int("rope.scaling.original_context_length", 1, u32::MAX)?;
+        let original_context = original.unwrap_or(trained_context);
+        // Converted Phi files have the factors, but no type.
+        let long = [LONG, SHORT]
+            .iter()
+            .any(|name| keys.d.tensor(name).is_some());
         let scaling = match keys.d.opt_str(&type_key)? {
+            None | Some("longrope") if long => Self::LongRope {
+                factor,
+                original_context,
+                attn_factor,
+            },
+            Some("longrope") => {
+                let want = format!("another: there is no {LONG}");
+                return Err(keys.range_error("rope.scaling.type", &"longrope", want));
+            }
             Some("none") => Self::None,
             // Like llama.cpp: without a type a factor is linear.
             None | Some("linear") if factor == 1.0 => Self::None,
             None | Some("linear") => Self::Linear { factor },
             Some("yarn") => {
-                let original = keys.opt_int("rope.scaling.original_context_length", 1, u32::MAX)?;
                 // llama.cpp's negative value means "not set".
                 let ext_factor =
                     keys.opt_f32("rope.scaling.yarn_ext_factor", "a finite number", |_| true)?;
@@ -211,7 +264,7 @@ impl RopeScaling {
                 }
                 Self::Yarn {
                     factor,
-                    original_context: original.unwrap_or(trained_context),
+                    original_context,
                     ext_factor: ext_factor.filter(|factor| *factor >= 0.0).unwrap_or(1.0),
                     attn_factor,
                     beta_fast: beta("rope.scaling.yarn_beta_fast", 32.0)?,
@@ -223,12 +276,12 @@ impl RopeScaling {
                 return Err(keys.range_error(
                     "rope.scaling.type",
                     &format!("{found:?}"),
-                    "none, linear or yarn",
+                    "none, linear, yarn or longrope",
                 ));
             }
         };
-        if !matches!(scaling, Self::Yarn { .. }) && attn_factor != 1.0 {
-            let want = "1, as the scaling is not yarn";
+        if !matches!(scaling, Self::Yarn { .. } | Self::LongRope { .. }) && attn_factor != 1.0 {
+            let want = "1, as the scaling is neither yarn nor longrope";
             return Err(keys.range_error("rope.scaling.attn_factor", &attn_factor, want));
         }
         Ok(scaling)

@@ -1,7 +1,10 @@
 //! Config and options to the static plan: every buffer and every step, decided once. Model families differ in the
 //! [`Config`], not here.
 
+mod feed_forward;
 mod layers;
+mod plan;
+mod products;
 mod wire;
 
 use crate::config::{Config, RopePairing};
@@ -10,119 +13,13 @@ use crate::weights::{Segment, Vector, matrix, tensor};
 use chord_gguf::Directory;
 use chord_kernels::act::ActKind;
 use chord_kernels::attention::Attention;
-use chord_kernels::matmul::{Layout, MatMul};
+use chord_kernels::matmul::MatMul;
 use chord_kernels::op::{BufDesc, BufId, Role, Step};
 use chord_kernels::sample::{self, Sample};
-use chord_kernels::{KvShape, KvType, PAGE};
+use chord_kernels::{KvShape, PAGE};
 use chord_quant::WeightType;
+pub use plan::{GraphOptions, Ids, Plan};
 use wire::Wiring;
-
-/// What the plan is made for.
-#[derive(Clone, Debug)]
-pub struct GraphOptions {
-    /// KV storage.
-    pub kv: KvType,
-    /// Keep every operand f32; else activations may be int8.
-    pub exact: bool,
-    /// Pages a sequence may hold.
-    pub seq_pages: u32,
-    /// First pages of a sequence that a ring never recycles.
-    pub sink_pages: u32,
-    /// Pages in the store.
-    pub pages: u32,
-    /// Sequences.
-    pub sequences: u32,
-    /// Rows of the largest batch; a multiple of `cols`.
-    pub chunk: u32,
-    /// Tokens per workgroup of a batch.
-    pub cols: u32,
-    /// Thread layout of matrix products.
-    pub layout: Layout,
-    /// Threads of attention.
-    pub attention_threads: u32,
-    /// End-of-generation ids.
-    pub eog: u32,
-    /// Positions the RoPE table covers (beyond the context in a ring).
-    pub positions: u32,
-    /// Batch steps also write what trace shows.
-    pub taps: bool,
-}
-
-/// Buffers the engine writes or reads by itself.
-#[derive(Clone, Debug)]
-pub struct Ids {
-    /// Batch rows: (token, position, table base, valid).
-    pub rows: BufId,
-    /// Page table, `[sequences, seq_pages]`.
-    pub table: BufId,
-    /// RoPE table.
-    pub rope: BufId,
-    /// Residual stream, `[chunk, d_model padded]`.
-    pub x: BufId,
-    /// Inputs of the products that follow a norm, `[chunk]` rows of blocks.
-    pub act: BufId,
-    /// Attention output.
-    pub act_attn: BufId,
-    /// Attention output as plain rows, where a KV head's group does not fill whole blocks.
-    pub attn_rows: Option<BufId>,
-    /// FFN inner activation.
-    pub act_ff: BufId,
-    /// The head's input, one row.
-    pub act_head: BufId,
-    /// Words of one row of `act_head`, and of the last layer's rows in `act`.
-    pub act_head_words: u32,
-    /// `q|k|v` of the batch.
-    pub qkv: BufId,
-    /// One row of logits, padded to whole tiles.
-    pub logits: BufId,
-    /// Words of it.
-    pub logits_words: u64,
-    /// Sampler parameters, control words, end-of-generation ids.
-    pub sampler: [BufId; 3],
-    /// One page of K or V: a copy within one buffer goes through it.
-    pub page: BufId,
-    /// Words of a page of K or V of one layer.
-    pub page_words: u64,
-    /// K and V per layer.
-    pub kv: Vec<(BufId, BufId)>,
-    /// Taps: attention queries and statistics, attention projection, FFN output.
-    pub taps: Option<[BufId; 3]>,
-    /// f32 per row of the taps.
-    pub tap_strides: [u32; 3],
-}
-
-/// The static plan.
-#[derive(Debug)]
-pub struct Plan {
-    /// Every buffer.
-    pub buffers: Vec<BufDesc>,
-    /// Weights to upload.
-    pub segments: Vec<Segment>,
-    /// Norm weights to upload.
-    pub vectors: Vec<Vector>,
-    /// A batch of rows through all layers.
-    pub prefill: Vec<Step>,
-    /// One row through all layers, ending in `act_head`.
-    pub decode: Vec<Step>,
-    /// `act_head` to logits.
-    pub head: Step,
-    /// Logits to the next token in `rows[0]`.
-    pub sample: Step,
-    /// The head as a description, for evaluation of every row.
-    pub head_kernel: MatMul,
-    /// Weights of the head, for the same.
-    pub head_segment: usize,
-    /// Named buffers.
-    pub ids: Ids,
-    /// Shape of the KV store.
-    pub kv_shape: KvShape,
-    /// Pages in the KV store.
-    pub pages: u32,
-    /// Tokens per workgroup of a batch.
-    pub prefill_cols: u32,
-    /// Form of the inputs of each layer's q|k|v, attention output, gate|up and down; then the head's.
-    pub act_kinds: Vec<[ActKind; 4]>,
-}
 
 struct Builder<'a> {
     d: &'a Directory,
@@ -141,12 +38,6 @@ impl Builder<'_> {
             role: Role::Storage,
         });
         self.buffers.len() - 1
-    }
-
-    fn segment(&mut self, names: &[String]) -> Result<usize> {
-        self.segments
-            .push(Segment::new(self.d, names, &mut self.buffers)?);
-        Ok(self.segments.len() - 1)
     }
 
     fn vector(&mut self, name: &str) -> Result<BufId> {
@@ -211,15 +102,19 @@ pub fn plan(d: &Directory, c: &Config, o: &GraphOptions) -> Result<Plan> {
 impl Builder<'_> {
     fn build(&mut self) -> Result<Plan> {
         let (c, o) = (self.c, self.o);
-        let embed = self.segment(&["token_embd.weight".into()])?;
-        let head_segment = if c.tied {
-            embed
+        let rows = self.rows("token_embd.weight")?;
+        let embed = self.segment(rows)?;
+        let head_segments = if c.tied {
+            embed.clone()
         } else {
-            self.segment(&["output.weight".into()])?
+            let rows = self.rows("output.weight")?;
+            self.segment(rows)?
         };
         // The RoPE tables, and behind them what belongs to each layer's heads.
         let strides = u64::from(256 + o.positions.div_ceil(256).max(1));
-        let tables = 2 * u64::from(c.rope.dim / 2) * strides;
+        let table = 2 * u64::from(c.rope.dim / 2) * strides;
+        let local = c.windows.as_ref().and_then(|w| w.rope.as_ref());
+        let tables = if local.is_some() { 2 * table } else { table };
         let rope = self.buffers.len();
         self.buffer("rope", 0);
         let layers = self.layers(rope, tables)?;
@@ -227,7 +122,7 @@ impl Builder<'_> {
         self.buffers[rope].words = tables + u64::from(layers.head_words) * u64::from(c.n_layers);
         let layers = layers.layers;
         let output_norm = self.vector("output_norm.weight")?;
-        let head_kind = self.act_kind(&[self.segments[head_segment].ty]);
+        let head_kind = self.act_kind(&[self.segments[head_segments[0]].ty]);
 
         let blocks = |n: u32| n.div_ceil(32);
         let widest = |at: usize| {
@@ -250,6 +145,7 @@ impl Builder<'_> {
             head_dim: c.head_dim,
             rope_dim: c.rope.dim,
             neox: c.rope.pairing == RopePairing::Neox,
+            rope_lo: 0,
             rope_hi: 256 * (c.rope.dim / 2),
             qkv_stride,
             k_off: offsets[1],
@@ -258,8 +154,11 @@ impl Builder<'_> {
             sink_pages: o.sink_pages,
             kv: o.kv,
             scale: c.multipliers.attention,
-            bias_at: layers[0].bias_at,
-            qk_norm: layers[0].gamma_at.map(|at| (c.rms_eps, at)),
+            bias_at: None,
+            qk_norm: None,
+            window: None,
+            soft_cap: c.soft_caps.attention,
+            sinks_at: None,
         };
         let page_words = o.kv.words(u64::from(c.n_kv_heads * PAGE * c.head_dim));
         let attention = Attention {
@@ -269,7 +168,11 @@ impl Builder<'_> {
             wg: o.attention_threads,
             tap: o.taps,
         };
-        let head_kernel = wire::head(&self.segments[head_segment], c, o, head_kind);
+        let head_parts: Vec<(MatMul, usize)> = head_segments
+            .into_iter()
+            .map(|s| (products::head(&self.segments[s], c, o, head_kind), s))
+            .collect();
+        let logits_words = u64::from(c.n_vocab.next_multiple_of(32));
         let tap_strides = [
             attention.tap_stride(),
             c.d_model.next_multiple_of(32),
@@ -300,15 +203,28 @@ impl Builder<'_> {
                 "act attention",
                 act_words(c.n_heads * c.head_dim, widest(1)),
             ),
-            act_ff: self.buffer("act ffn", act_words(c.d_ff, widest(3))),
+            act_ff: self.buffer(
+                "act ffn",
+                act_words(c.d_ff, widest(3)) * c.experts.map_or(1, |e| u64::from(e.used)),
+            ),
+            added: c.arch.family().post_norms.then(|| {
+                self.buffer(
+                    "added",
+                    u64::from(o.chunk) * u64::from(blocks(c.d_model)) * 32,
+                )
+            }),
+            router: c.experts.map(|experts| {
+                let stride = u64::from(blocks(experts.count)) * 32;
+                self.buffer("router", u64::from(o.chunk) * stride)
+            }),
             act_head: self.buffer(
                 "act head",
                 u64::from(blocks(c.d_model)) * head_kind.words() as u64,
             ),
             act_head_words: blocks(c.d_model) * head_kind.words() as u32,
             qkv: self.buffer("qkv", u64::from(o.chunk) * u64::from(qkv_stride)),
-            logits: self.buffer("logits", u64::from(head_kernel.width())),
-            logits_words: u64::from(head_kernel.width()),
+            logits: self.buffer("logits", logits_words),
+            logits_words,
             sampler: {
                 self.buffers.push(BufDesc {
                     label: "sampler".into(),
@@ -343,22 +259,24 @@ impl Builder<'_> {
             layers: &layers,
             ids: &ids,
             shape,
+            table_words: table,
             embed,
             output_norm,
             head_kind,
         };
         let (prefill, decode) = (wiring.steps(true), wiring.steps(false));
-        let s = &self.segments[head_segment];
-        let head = Step::new(
-            "head",
-            head_kernel.clone(),
-            vec![
+        let layer_shapes = (0..c.n_layers).map(|n| wiring.layer_shape(n)).collect();
+        let head = head_parts.iter().map(|(kernel, segment)| {
+            let s = &self.segments[*segment];
+            let bind = vec![
                 (1, s.quants),
                 (2, s.scales),
                 (5, ids.act_head),
                 (6, ids.logits),
-            ],
-        );
+            ];
+            Step::new("head", kernel.clone(), bind)
+        });
+        let head = head.collect();
         let [params, ctl, eog] = ids.sampler;
         let sample = Step::new(
             "sample",
@@ -381,12 +299,13 @@ impl Builder<'_> {
             decode,
             head,
             sample,
-            head_kernel,
-            head_segment,
+            head_parts,
             ids,
             kv_shape: shape,
+            layer_shapes,
             pages: o.pages,
             prefill_cols: o.cols,
+            layout: o.layout,
             act_kinds,
         })
     }

@@ -1,6 +1,7 @@
 //! Steps of all layers, bound to buffers: for a batch of rows, and for the one row of decoding.
 
 use super::layers::Layer;
+use super::products::{Residual, product};
 use super::{GraphOptions, Ids};
 use crate::config::Config;
 use crate::weights::Segment;
@@ -12,6 +13,7 @@ use chord_kernels::embed::Embed;
 use chord_kernels::kv_write::KvWrite;
 use chord_kernels::matmul::{Epilogue, MatMul};
 use chord_kernels::op::{BufId, Step};
+use chord_kernels::route::Route;
 
 /// Everything the steps refer to.
 pub(super) struct Wiring<'a> {
@@ -21,82 +23,61 @@ pub(super) struct Wiring<'a> {
     pub layers: &'a [Layer],
     pub ids: &'a Ids,
     pub shape: KvShape,
-    pub embed: usize,
+    /// Words of one RoPE table.
+    pub table_words: u64,
+    pub embed: Vec<usize>,
     pub output_norm: BufId,
     pub head_kind: ActKind,
 }
 
-/// Where a residual product reads, writes and what follows it.
-struct Residual {
-    name: String,
-    segment: usize,
-    act_in: (BufId, ActKind),
-    next_norm: BufId,
-    act_out: (BufId, ActKind),
-    tap: usize,
-}
-
-/// A product without its place in the layer.
-fn product(
-    a: &Segment,
-    b: Option<&Segment>,
-    c: &Config,
-    o: &GraphOptions,
-    epilogue: Epilogue,
-) -> MatMul {
-    MatMul {
-        a: a.ty,
-        b: b.map(|s| s.ty),
-        rows_a: a.rows as u32,
-        rows_b: b.map_or(0, |s| s.rows as u32),
-        k_blocks: a.k.div_ceil(32) as u32,
-        epilogue,
-        norm: (epilogue != Epilogue::Residual).then_some((c.d_model, c.rms_eps)),
-        scale: 1.0,
-        act_in: ActKind::F32,
-        act_out: ActKind::F32,
-        cols: 1,
-        layout: o.layout,
-        tap: None,
-        place: None,
-    }
-}
-
-/// The head over one row.
-pub(super) fn head(segment: &Segment, c: &Config, o: &GraphOptions, kind: ActKind) -> MatMul {
-    MatMul {
-        act_in: kind,
-        scale: c.multipliers.logit,
-        ..product(segment, None, c, o, Epilogue::Plain)
-    }
-}
-
 impl Wiring<'_> {
-    fn streams(&self, segment: usize, slots: [u32; 2]) -> [(u32, BufId); 2] {
-        let s = &self.segments[segment];
-        [(slots[0], s.quants), (slots[1], s.scales)]
+    /// The KV store's shape with what sets layer `n` apart.
+    pub(super) fn layer_shape(&self, n: u32) -> KvShape {
+        let c = self.config;
+        let layer = &self.layers[n as usize];
+        let window = c.windows.as_ref().and_then(|w| w.of_layer(n));
+        // The table of layers with windows follows the other; entries are two words.
+        let own = c.windows.as_ref().and_then(|w| w.rope.as_ref());
+        let table = match (window, own) {
+            (Some(_), Some(_)) => (self.table_words / 2) as u32,
+            _ => 0,
+        };
+        KvShape {
+            rope_dim: c.rope.dim_of_layer(n),
+            rope_lo: self.shape.rope_lo + table,
+            rope_hi: self.shape.rope_hi + table,
+            bias_at: layer.bias_at,
+            qk_norm: layer.gamma_at.map(|at| (c.rms_eps, at)),
+            sinks_at: layer.sinks_at,
+            window,
+            ..self.shape
+        }
     }
 
     /// Embedding and every layer, for a batch or for one row.
     pub(super) fn steps(&self, batch: bool) -> Vec<Step> {
         let (c, ids) = (self.config, self.ids);
-        let embed = &self.segments[self.embed];
         let first = &self.layers[0];
-        let kernel = Embed {
-            a: embed.ty,
-            n_vocab: c.n_vocab,
-            k_blocks: c.d_model.div_ceil(32),
-            scale: c.multipliers.embedding,
-            act_out: first.kinds[0],
-        };
-        let mut bind = self.streams(self.embed, [1, 2]).to_vec();
-        bind.extend([
-            (3, ids.rows),
-            (4, first.attn_norm),
-            (5, ids.x),
-            (6, ids.act),
-        ]);
-        let mut steps = vec![Step::new("embed", kernel, bind)];
+        let mut steps = Vec::new();
+        for embed in &self.embed {
+            let segment = &self.segments[*embed];
+            let kernel = Embed {
+                a: segment.ty,
+                n_vocab: c.n_vocab,
+                part: (segment.row0 as u32, segment.rows as u32),
+                k_blocks: c.d_model.div_ceil(32),
+                scale: c.multipliers.embedding,
+                act_out: first.kinds[0],
+            };
+            let mut bind = self.streams(*embed, [1, 2]).to_vec();
+            bind.extend([
+                (3, ids.rows),
+                (4, first.attn_norm),
+                (5, ids.x),
+                (6, ids.act),
+            ]);
+            steps.push(Step::new("embed", kernel, bind));
+        }
         for n in 0..self.layers.len() {
             self.attention_steps(n, batch, &mut steps);
             self.ffn_steps(n, batch, &mut steps);
@@ -104,38 +85,18 @@ impl Wiring<'_> {
         steps
     }
 
-    fn cols(&self, batch: bool) -> u32 {
-        if batch { self.options.cols } else { 1 }
-    }
-
     fn attention_steps(&self, n: usize, batch: bool, steps: &mut Vec<Step>) {
         let (ids, layer) = (self.ids, &self.layers[n]);
-        let shape = KvShape {
-            rope_dim: self.config.rope.dim_of_layer(n as u32),
-            bias_at: layer.bias_at,
-            qk_norm: layer.gamma_at.map(|at| (self.config.rms_eps, at)),
-            ..self.shape
-        };
+        let shape = self.layer_shape(n as u32);
         let [qkv_kind, attn_kind, ffn_kind, _] = layer.kinds;
-        for (i, (a, b, first)) in layer.qkv.iter().enumerate() {
-            let second = b.map(|b| &self.segments[b]);
-            let kernel = MatMul {
-                act_in: qkv_kind,
-                cols: self.cols(batch),
-                place: Some((*first, shape.qkv_stride)),
-                ..product(
-                    &self.segments[*a],
-                    second,
-                    self.config,
-                    self.options,
-                    Epilogue::Plain,
-                )
+        for (i, projection) in layer.qkv.iter().enumerate() {
+            let name = match i {
+                0 => format!("layer{n}.qkv"),
+                i => format!("layer{n}.qkv{}", i + 1),
             };
-            let mut bind = self.streams(*a, [1, 2]).to_vec();
-            bind.extend(b.iter().flat_map(|b| self.streams(*b, [3, 4])));
-            bind.extend([(5, ids.act), (6, ids.qkv)]);
-            let name = if i == 0 { "qkv" } else { "qkv2" };
-            steps.push(Step::new(format!("layer{n}.{name}"), kernel, bind));
+            let out = (ids.qkv, (projection.first, shape.qkv_stride));
+            let matrices = [Some(projection.a), projection.b];
+            steps.extend(self.plain(name, matrices, (ids.act, qkv_kind), out, batch));
         }
         let (k, v) = ids.kv[n];
         let mut bind = vec![
@@ -178,35 +139,79 @@ impl Wiring<'_> {
         }
         let projection = Residual {
             name: format!("layer{n}.attn_out"),
-            segment: layer.attn_out,
+            segments: &layer.attn_out,
             act_in: (ids.act_attn, attn_kind),
             next_norm: layer.ffn_norm,
+            bias: self.config.attn_out_bias,
+            post_norm: layer.post_norms.map(|norms| ("attn_post_norm", norms[0])),
             act_out: (ids.act, ffn_kind),
             tap: 1,
         };
-        steps.push(self.residual(projection, batch));
+        self.residual(n, &projection, None, batch, steps);
     }
 
     fn ffn_steps(&self, n: usize, batch: bool, steps: &mut Vec<Step>) {
-        let (ids, layer) = (self.ids, &self.layers[n]);
+        let (c, ids, layer) = (self.config, self.ids, &self.layers[n]);
         let [_, _, ffn_kind, down_kind] = layer.kinds;
-        let up = Some(&self.segments[layer.up]);
-        let kernel = MatMul {
-            act_in: ffn_kind,
-            act_out: down_kind,
-            cols: self.cols(batch),
-            ..product(
-                &self.segments[layer.gate],
-                up,
-                self.config,
+        if let (Some(experts), Some(routes), Some(logits)) = (c.experts, &layer.experts, ids.router)
+        {
+            let stride = experts.count.next_multiple_of(32);
+            for router in &routes.router {
+                let place = (self.segments[*router].row0 as u32, stride);
+                let name = format!("layer{n}.router");
+                let act_in = (ids.act, ffn_kind);
+                steps.extend(self.plain(
+                    name,
+                    [Some(*router), None],
+                    act_in,
+                    (logits, place),
+                    batch,
+                ));
+            }
+            let kernel = Route {
+                n_experts: experts.count,
+                used: experts.used,
+                stride,
+                bias_at: routes.bias_at.map(|at| at[0]),
+            };
+            let bind = vec![(1, logits), (2, routes.routes)];
+            steps.push(Step::new(format!("layer{n}.route"), kernel, bind));
+        }
+        for (gate, up) in layer.gate.iter().zip(&layer.up) {
+            let segment = &self.segments[*gate];
+            let experts = self.experts(layer, *gate, c.d_ff, [1, 2]);
+            let whole = product(
+                segment,
+                Some(&self.segments[*up]),
+                c,
                 self.options,
                 Epilogue::Glu,
-            )
-        };
-        let mut bind = self.streams(layer.gate, [1, 2]).to_vec();
-        bind.extend(self.streams(layer.up, [3, 4]));
-        bind.extend([(5, ids.act), (8, ids.act_ff)]);
-        steps.push(Step::new(format!("layer{n}.glu"), kernel, bind));
+            );
+            let mut kernel = MatMul {
+                act_in: ffn_kind,
+                act_out: down_kind,
+                cols: self.cols(batch),
+                glu: c.arch.family().glu,
+                part: (layer.gate.len() > 1)
+                    .then_some((segment.row0 as u32 / 32, c.d_ff.div_ceil(32))),
+                ..whole
+            };
+            let mut bind = self.streams(*gate, [1, 2]).to_vec();
+            bind.extend(self.streams(*up, [3, 4]));
+            bind.extend([(5, ids.act), (8, ids.act_ff)]);
+            if let (Some(_), Some(of_layer)) = (experts, &layer.experts) {
+                kernel = MatMul {
+                    rows_a: c.d_ff,
+                    rows_b: c.d_ff,
+                    cols: 1,
+                    part: None,
+                    experts,
+                    ..kernel
+                };
+                bind.push((10, of_layer.routes));
+            }
+            steps.push(Step::new(format!("layer{n}.glu"), kernel, bind));
+        }
         let next = self.layers.get(n + 1);
         let (next_norm, next_kind) = next.map_or((self.output_norm, self.head_kind), |l| {
             (l.attn_norm, l.kinds[0])
@@ -219,39 +224,15 @@ impl Wiring<'_> {
         };
         let down = Residual {
             name: format!("layer{n}.down"),
-            segment: layer.down,
+            segments: &layer.down,
             act_in: (ids.act_ff, down_kind),
             next_norm,
+            bias: false,
+            post_norm: layer.post_norms.map(|norms| ("ffn_post_norm", norms[1])),
             act_out: (out, next_kind),
             tap: 2,
         };
-        steps.push(self.residual(down, batch));
-    }
-
-    fn residual(&self, r: Residual, batch: bool) -> Step {
-        let taps = self.ids.taps.filter(|_| batch);
-        let kernel = MatMul {
-            act_in: r.act_in.1,
-            act_out: r.act_out.1,
-            cols: self.cols(batch),
-            tap: taps.map(|_| self.ids.tap_strides[r.tap]),
-            scale: self.config.multipliers.residual,
-            ..product(
-                &self.segments[r.segment],
-                None,
-                self.config,
-                self.options,
-                Epilogue::Residual,
-            )
-        };
-        let mut bind = self.streams(r.segment, [1, 2]).to_vec();
-        bind.extend([
-            (5, r.act_in.0),
-            (6, self.ids.x),
-            (7, r.next_norm),
-            (8, r.act_out.0),
-        ]);
-        bind.extend(taps.map(|t| (9, t[r.tap])));
-        Step::new(r.name, kernel, bind)
+        let routes = layer.experts.as_ref().map(|experts| experts.routes);
+        self.residual(n, &down, routes, batch, steps);
     }
 }

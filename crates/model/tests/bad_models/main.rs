@@ -160,6 +160,7 @@ fn each_bad_model_gives_its_code_and_advice() {
         "E_META_TYPE",
         "E_META_UTF8",
         "E_MISSING_TENSOR",
+        "E_MODEL_KIND",
         "E_SHAPE",
         "E_SPLIT",
         "E_TENSOR_UNSUPPORTED",

@@ -60,9 +60,23 @@ pub fn keys() -> Vec<Case> {
         value(
             "61 arch_qwen2moe",
             "E_ARCH",
-            "Get a model of architecture llama or qwen2 or qwen3 or smollm3 or granite",
+            "Get a model of architecture llama or qwen2 or qwen3 or qwen3moe or gemma or gemma2",
             "general.architecture",
             WriteValue::str("qwen2moe"),
+        ),
+        value(
+            "61 adapter",
+            "E_MODEL_KIND",
+            "An adapter (LoRA) has to be merged",
+            "general.type",
+            WriteValue::str("adapter"),
+        ),
+        value(
+            "61 projector",
+            "E_MODEL_KIND",
+            "general.type (byte",
+            "general.type",
+            WriteValue::str("mmproj"),
         ),
         value(
             "62 arch_wrong_type",
@@ -250,11 +264,36 @@ pub fn keys() -> Vec<Case> {
             WriteValue::U32(2),
         ),
         value(
-            "69 experts",
-            "E_META_RANGE",
-            "mixtures of experts",
+            "69 experts_of_no_use",
+            "E_META_MISSING",
+            "llama.expert_used_count",
             "llama.expert_count",
             WriteValue::U32(8),
+        ),
+        value(
+            "69 experts_too_many",
+            "E_META_RANGE",
+            "1 to 1024",
+            "llama.expert_count",
+            WriteValue::U32(1025),
+        ),
+        case(
+            "69 experts_used_more_than_there_are",
+            "E_META_RANGE",
+            "1 to 8",
+            |spec| {
+                spec.set("llama.expert_count", WriteValue::U32(8));
+                spec.set("llama.expert_used_count", WriteValue::U32(9));
+            },
+        ),
+        case(
+            "69 experts_without_tensors",
+            "E_MISSING_TENSOR",
+            "blk.0.ffn_gate_inp.weight",
+            |spec| {
+                spec.set("llama.expert_count", WriteValue::U32(8));
+                spec.set("llama.expert_used_count", WriteValue::U32(2));
+            },
         ),
         value(
             "69 not_causal",
@@ -302,7 +341,13 @@ pub fn rope() -> Vec<Case> {
         scaling(
             "scaling_unknown",
             range,
-            "none, linear or yarn",
+            "none, linear, yarn or longrope",
+            &[("type", WriteValue::str("dynamic"))],
+        ),
+        scaling(
+            "longrope_without_factors",
+            range,
+            "rope_factors_long.weight",
             &[("type", WriteValue::str("longrope"))],
         ),
         scaling(
@@ -326,7 +371,7 @@ pub fn rope() -> Vec<Case> {
         scaling(
             "attn_factor_alone",
             range,
-            "not yarn",
+            "neither yarn nor longrope",
             &[("attn_factor", WriteValue::F32(1.5))],
         ),
         scaling(

@@ -102,13 +102,10 @@ pub fn tensors() -> Vec<Case> {
         ));
     }
     for name in [
-        "blk.0.attn_q.bias",
-        "blk.0.attn_output.bias",
         "blk.0.attn_q_norm.weight",
         "blk.0.ffn_gate_inp.weight",
         "blk.1.attn_norm.weight",
         "output.bias",
-        "rope_factors_long.weight",
     ] {
         cases.push(case(
             format!("16 unexpected {name}"),
@@ -119,6 +116,31 @@ pub fn tensors() -> Vec<Case> {
             },
         ));
     }
+    // Tensors that a model may have, but not so.
+    cases.push(case(
+        "16 one_bias_of_three",
+        "E_MISSING_TENSOR",
+        "blk.0.attn_k.bias",
+        |spec| {
+            reshape(spec, "blk.0.attn_q.bias", &[32]);
+        },
+    ));
+    cases.push(case(
+        "73 shape_output_bias",
+        "E_SHAPE",
+        "blk.0.attn_output.bias",
+        |spec| {
+            reshape(spec, "blk.0.attn_output.bias", &[16]);
+        },
+    ));
+    cases.push(case(
+        "73 shape_long_factors",
+        "E_SHAPE",
+        "rope_factors_long.weight",
+        |spec| {
+            reshape(spec, "rope_factors_long.weight", &[32]);
+        },
+    ));
     let readable = crate::READABLE;
     for ty in TensorType::all().filter(|ty| !readable.contains(&ty.name())) {
         let spec = wide(ty);

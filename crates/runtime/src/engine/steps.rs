@@ -33,10 +33,7 @@ impl Engine {
     /// Bytes of K and V that rows at `positions` read.
     fn count_kv(&self, positions: std::ops::Range<u32>) {
         let s = &self.p.plan.kv_shape;
-        let slot = 2
-            * 4
-            * s.kv.words(u64::from(s.n_kv_heads * s.head_dim))
-            * u64::from(self.p.config.n_layers);
+        let slot = 2 * 4 * s.kv.words(u64::from(s.n_kv_heads * s.head_dim));
         let ring = s.seq_pages * PAGE;
         let slots = |pos: u32| {
             if pos < ring {
@@ -45,7 +42,12 @@ impl Engine {
                 ring - PAGE + pos % PAGE + 1
             }
         };
-        let total: u64 = positions.map(|pos| u64::from(slots(pos))).sum();
+        let windows = || self.p.plan.layer_shapes.iter().map(|layer| layer.window);
+        let of_layers = |pos: u32| -> u64 {
+            let seen = |window: Option<u32>| u64::from(slots(pos).min(window.unwrap_or(u32::MAX)));
+            windows().map(seen).sum()
+        };
+        let total: u64 = positions.map(of_layers).sum();
         Counters::add(&self.p.gpu.counters().kv_bytes, total * slot);
     }
 
@@ -176,7 +178,7 @@ impl Engine {
         control[ctl::SEED_LOW] = seed as u32;
         control[ctl::SEED_HIGH] = (seed >> 32) as u32;
         self.p.gpu.write(self.buffer(ctl_id), 0, &control);
-        let choose = [&self.p.steps.head, &self.p.steps.sample];
+        let choose = || self.p.steps.head.iter().chain([&self.p.steps.sample]);
         let words = (ctl::LOG + k as usize) as u64;
         let copy = [self
             .p
@@ -186,11 +188,11 @@ impl Engine {
             Start::Head => {
                 // The sampler goes on from the position of the last computed token.
                 self.write_rows(id, length.saturating_sub(1), &[0]);
-                self.p.gpu.run(choose.into_iter(), 1, &copy);
+                self.p.gpu.run(choose(), 1, &copy);
             }
             Start::Token(token) => {
                 self.write_rows(id, length, &[token]);
-                let chained = (0..decodes).flat_map(|_| self.p.steps.decode.iter().chain(choose));
+                let chained = (0..decodes).flat_map(|_| self.p.steps.decode.iter().chain(choose()));
                 self.p.gpu.run(chained, 1, &copy);
             }
         }
@@ -218,7 +220,7 @@ impl Engine {
     pub(crate) async fn logits(&mut self, id: SeqId, start: Start) -> Result<Vec<f32>, Error> {
         let ids = &self.p.plan.ids;
         let words = u64::from(self.p.config.n_vocab);
-        let head = std::iter::once(&self.p.steps.head);
+        let head = self.p.steps.head.iter();
         match start {
             Start::Head => {
                 let copy = [self

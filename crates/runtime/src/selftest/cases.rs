@@ -1,25 +1,20 @@
 //! The kernels of a plan at a small size, over fixed pseudo-random memory.
 
+use super::small::{self, K, POSITIONS, ROWS, SEQ_PAGES};
 use super::{Check, Form};
 use chord_kernels::act::{self, ActKind, BLOCK};
 use chord_kernels::attention::Attention;
 use chord_kernels::kv_write::KvWrite;
-use chord_kernels::matmul::{Epilogue, MatMul};
-use chord_kernels::op::{BufDesc, BufId, Kernel, Role, Step};
+use chord_kernels::matmul::{Epilogue, Experts, MatMul};
+use chord_kernels::op::{BufDesc, BufId, Role, Step};
+use chord_kernels::post_norm::PostNorm;
+use chord_kernels::route::Route;
 use chord_kernels::shaders::Shader;
 use chord_kernels::{KvShape, KvType, PAGE};
 use chord_model::{GraphOptions, Plan};
 use chord_quant::{WeightType, layout, repack_rows};
+use std::any::Any;
 use std::collections::{BTreeSet, HashMap};
-
-/// Rows of a matrix: two tiles.
-const ROWS: u32 = 64;
-/// Columns: two K-quant blocks, and two 32-blocks for each of eight lanes.
-const K: usize = 512;
-/// Pages each row of the attention checks may use.
-const SEQ_PAGES: u32 = 2;
-/// Positions of the rotation table.
-const POSITIONS: u32 = 64;
 
 /// A seeded generator (xorshift64*): the answers must be the same on every load.
 struct Rng(u64);
@@ -69,14 +64,15 @@ pub(super) struct Cases {
     pub contents: Vec<Vec<u32>>,
     pub checks: Vec<Check>,
     rng: Rng,
-    /// Inputs are read only, so checks share them. Weights by type and place in the product.
-    weights: HashMap<(WeightType, usize), [BufId; 2]>,
-    acts: HashMap<ActKind, BufId>,
+    /// Inputs are read only, so checks share them. Weights by type, place in the product and number of matrices; activations by form
+    /// and rows per token.
+    weights: HashMap<(WeightType, usize, u32), [BufId; 2]>,
+    acts: HashMap<(ActKind, usize), BufId>,
     gamma: Option<BufId>,
 }
 
 impl Cases {
-    /// A check for every pipeline of matrix products, KV writes and attention that `plan` uses, and for no other.
+    /// A check for every pipeline of `plan`, but for embedding, plain activation blocks and the sampler.
     pub(super) fn of(plan: &Plan, options: &GraphOptions) -> Result<Self, chord_quant::Error> {
         let mut cases = Self {
             tokens: options.cols,
@@ -88,21 +84,28 @@ impl Cases {
             acts: HashMap::new(),
             gamma: None,
         };
-        let steps = plan.prefill.iter().chain(&plan.decode).chain([&plan.head]);
-        let mut used: BTreeSet<Shader> = steps.map(|s| s.kernel.shader()).collect();
-        for kernel in products(plan, options) {
-            if used.remove(&kernel.shader()) {
-                cases.product(kernel)?;
+        let steps = plan.prefill.iter().chain(&plan.decode).chain(&plan.head);
+        let mut seen: BTreeSet<Shader> = BTreeSet::new();
+        for step in steps {
+            if !seen.insert(step.kernel.shader()) {
+                continue;
             }
-        }
-        let shape = small(&plan.kv_shape);
-        let write = KvWrite { shape, wg: 32 };
-        if used.remove(&write.shader()) {
-            cases.kv_write(write);
-        }
-        for kernel in attentions(shape, options) {
-            if used.remove(&kernel.shader()) {
-                cases.attention(kernel);
+            let kernel: &dyn Any = step.kernel.as_ref();
+            if let Some(product) = kernel.downcast_ref::<MatMul>() {
+                cases.product(small::product(product))?;
+            } else if let Some(write) = kernel.downcast_ref::<KvWrite>() {
+                let shape = small::shape(&write.shape);
+                cases.kv_write(KvWrite { shape, ..*write });
+            } else if let Some(attention) = kernel.downcast_ref::<Attention>() {
+                let shape = small::shape(&attention.shape);
+                cases.attention(Attention {
+                    shape,
+                    ..*attention
+                });
+            } else if let Some(norm) = kernel.downcast_ref::<PostNorm>() {
+                cases.post_norm(small::post_norm(norm));
+            } else if let Some(route) = kernel.downcast_ref::<Route>() {
+                cases.route(route);
             }
         }
         Ok(cases)
@@ -131,12 +134,18 @@ impl Cases {
         self.tokens as usize
     }
 
-    /// Streams of a matrix of `ROWS` x `K`, made as GGUF blocks.
-    fn weights(&mut self, ty: WeightType, place: usize) -> Result<[BufId; 2], chord_quant::Error> {
-        if let Some(known) = self.weights.get(&(ty, place)) {
+    /// Streams of `copies` matrices of `ROWS` x `K`, made as GGUF blocks.
+    fn weights(
+        &mut self,
+        ty: WeightType,
+        place: usize,
+        copies: u32,
+    ) -> Result<[BufId; 2], chord_quant::Error> {
+        if let Some(known) = self.weights.get(&(ty, place, copies)) {
             return Ok(*known);
         }
-        let bytes = ROWS as usize * ty.row_bytes(K)?;
+        let rows = (copies * ROWS) as usize;
+        let bytes = rows * ty.row_bytes(K)?;
         let mut blocks: Vec<u8> = (0..bytes).map(|_| self.rng.next() as u8).collect();
         for block in blocks.chunks_exact_mut(ty.block_bytes()) {
             let float = (self.rng.float() * 0.2).to_le_bytes();
@@ -152,38 +161,51 @@ impl Cases {
                 block[*at..at + 2].copy_from_slice(&half.to_le_bytes());
             }
         }
-        let l = layout(ty, ROWS as usize, K)?;
+        let l = layout(ty, rows, K)?;
         let (mut quants, mut scales) = (vec![0; l.quant_words], vec![0; l.scale_words]);
         repack_rows(ty, K, &blocks, &mut quants, &mut scales)?;
         let made = [self.buffer(quants), self.buffer(scales)];
-        self.weights.insert((ty, place), made);
+        self.weights.insert((ty, place, copies), made);
         Ok(made)
     }
 
-    fn act(&mut self, kind: ActKind) -> BufId {
-        if let Some(known) = self.acts.get(&kind) {
+    fn act(&mut self, kind: ActKind, rows: usize) -> BufId {
+        if let Some(known) = self.acts.get(&(kind, rows)) {
             return *known;
         }
-        let mut words = vec![0; self.tokens() * K / BLOCK * kind.words()];
+        let mut words = vec![0; self.tokens() * rows * K / BLOCK * kind.words()];
         for block in words.chunks_exact_mut(kind.words()) {
             let values: [f32; BLOCK] = std::array::from_fn(|_| self.rng.float());
             let ssq = values.iter().map(|v| v * v).sum();
             act::encode(kind, &values, ssq, block);
         }
         let made = self.buffer(words);
-        self.acts.insert(kind, made);
+        self.acts.insert((kind, rows), made);
         made
     }
 
-    fn product(&mut self, kernel: MatMul) -> Result<(), chord_quant::Error> {
-        let values = self.tokens() * kernel.width() as usize;
-        let [quants, scales] = self.weights(kernel.a, 0)?;
+    fn product(&mut self, mut kernel: MatMul) -> Result<(), chord_quant::Error> {
+        if let Some(experts) = &mut kernel.experts {
+            // Behind the routes.
+            let routes = 2 * self.tokens * experts.used;
+            experts.bias_at = experts.bias_at.map(|[a, b]| [routes + a, routes + b]);
+        }
+        let used = kernel.experts.map_or(1, |e| e.used as usize);
+        // Rows of input, and of output.
+        let (inputs, outputs) = match kernel.epilogue {
+            Epilogue::Residual => (used, 1),
+            Epilogue::Glu => (1, used),
+            Epilogue::Plain => (1, 1),
+        };
+        let values = self.tokens() * outputs * kernel.width() as usize;
+        let copies = kernel.experts.map_or(1, |e| e.count);
+        let [quants, scales] = self.weights(kernel.a, 0, copies)?;
         let mut bind = vec![(1, quants), (2, scales)];
         if let Some(b) = kernel.b {
-            let [quants, scales] = self.weights(b, 1)?;
+            let [quants, scales] = self.weights(b, 1, copies)?;
             bind.extend([(3, quants), (4, scales)]);
         }
-        bind.push((5, self.act(kernel.act_in)));
+        bind.push((5, self.act(kernel.act_in, inputs)));
         let mut results = Vec::new();
         if kernel.epilogue != Epilogue::Glu {
             let out = if kernel.epilogue == Epilogue::Residual {
@@ -197,7 +219,8 @@ impl Cases {
         if kernel.epilogue == Epilogue::Residual {
             let gamma = match self.gamma {
                 Some(known) => known,
-                None => self.floats(ROWS as usize),
+                // The norm's weights, and biases behind them.
+                None => self.floats(2 * ROWS as usize),
             };
             self.gamma = Some(gamma);
             bind.push((7, gamma));
@@ -211,6 +234,9 @@ impl Cases {
             let tap = self.zeros(values);
             bind.push((9, tap));
             results.push((tap, Form::F32));
+        }
+        if let Some(experts) = kernel.experts {
+            bind.push((10, self.routes(experts)));
         }
         let types = [Some(kernel.a), kernel.b].into_iter().flatten();
         let name = format!(
@@ -238,6 +264,51 @@ impl Cases {
         Ok(())
     }
 
+    /// Routes of every token to different experts, then biases.
+    fn routes(&mut self, experts: Experts) -> BufId {
+        let mut words = Vec::new();
+        for route in 0..self.tokens * experts.used {
+            words.extend([(route * 3 + 1) % experts.count, self.rng.float().to_bits()]);
+        }
+        words.extend(self.rng.floats((2 * experts.count * ROWS) as usize));
+        self.buffer(words)
+    }
+
+    fn post_norm(&mut self, kernel: PostNorm) {
+        let values = self.tokens() * K;
+        let (y, weight, x, gamma) = (
+            self.floats(values),
+            self.floats(K),
+            self.floats(values),
+            self.floats(K),
+        );
+        let out = self.zeros(values / BLOCK * kernel.act_out.words());
+        let results = vec![(x, Form::F32), (out, Form::Blocks(kernel.act_out))];
+        let bind = vec![(1, y), (2, weight), (3, x), (4, gamma), (5, out)];
+        self.checks.push(Check {
+            step: Step::new("the norm of what is added", kernel, bind),
+            results,
+            product: false,
+        });
+    }
+
+    fn route(&mut self, kernel: &Route) {
+        let logits = self.floats(self.tokens() * kernel.stride as usize);
+        let mut words = vec![0; self.tokens() * 2 * kernel.used as usize];
+        let chosen = words.len();
+        words.extend(self.rng.floats(kernel.n_experts as usize));
+        let kernel = Route {
+            bias_at: kernel.bias_at.map(|_| chosen as u32),
+            ..*kernel
+        };
+        let routes = self.buffer(words);
+        self.checks.push(Check {
+            step: Step::new("routes to experts", kernel, vec![(1, logits), (2, routes)]),
+            results: vec![(routes, Form::Routes(chosen))],
+            product: false,
+        });
+    }
+
     /// Bindings 1 to 6 of the attention kernels: rows of different sequences in the middle of their second page, because a
     /// decoding step may not see what another row writes.
     fn attention_inputs(&mut self, shape: &KvShape) -> Vec<(u32, BufId)> {
@@ -256,7 +327,8 @@ impl Cases {
         let (k, v) = (store(), store());
         // The strides' table is one entry: no position reaches 256.
         let tables = (POSITIONS + 1) * shape.rope_dim;
-        let rope = self.floats((tables + shape.qkv_stride + 2 * shape.head_dim) as usize);
+        let of_layer = shape.qkv_stride + 2 * shape.head_dim + shape.n_heads;
+        let rope = self.floats((tables + of_layer) as usize);
         let row = |r| [0, PAGE + (1 + 7 * r) % PAGE, SEQ_PAGES * r, 1];
         let rows = self.buffer((0..self.tokens).flat_map(row).collect());
         let table = self.buffer((0..self.tokens * SEQ_PAGES).rev().collect());
@@ -302,99 +374,4 @@ impl Cases {
             product: false,
         });
     }
-}
-
-/// Every product a plan over these weights may have, and more.
-fn products(plan: &Plan, options: &GraphOptions) -> Vec<MatMul> {
-    let mut types: Vec<WeightType> = Vec::new();
-    for segment in &plan.segments {
-        if !types.contains(&segment.ty) {
-            types.push(segment.ty);
-        }
-    }
-    let mut products = Vec::new();
-    for a in &types {
-        for b in std::iter::once(None).chain(types.iter().map(Some)) {
-            let other = if b.is_some() {
-                Epilogue::Glu
-            } else {
-                Epilogue::Residual
-            };
-            for epilogue in [Epilogue::Plain, other] {
-                products.push(MatMul {
-                    a: *a,
-                    b: b.copied(),
-                    rows_a: ROWS,
-                    rows_b: b.map_or(0, |_| ROWS),
-                    k_blocks: (K / BLOCK) as u32,
-                    epilogue,
-                    norm: (epilogue != Epilogue::Residual).then_some((K as u32, 1e-5)),
-                    scale: 1.0,
-                    act_in: ActKind::F32,
-                    act_out: ActKind::F32,
-                    cols: 1,
-                    layout: options.layout,
-                    tap: None,
-                    place: None,
-                });
-            }
-        }
-    }
-    let batch = |k: &mut MatMul| k.cols = options.cols;
-    let products = with_and_without(products, batch);
-    let products = with_and_without(products, |k| k.act_in = ActKind::Q8);
-    let products = with_and_without(products, |k| k.act_out = ActKind::Q8);
-    with_and_without(products, |k| {
-        k.tap = (k.epilogue == Epilogue::Residual).then_some(ROWS);
-    })
-}
-
-/// The products as they are, and changed.
-fn with_and_without(products: Vec<MatMul>, change: impl Fn(&mut MatMul)) -> Vec<MatMul> {
-    let mut out = products.clone();
-    out.extend(products);
-    let half = out.len() / 2;
-    out.iter_mut().skip(half).for_each(change);
-    out
-}
-
-/// The model's shape with one KV head: counts are no part of a permutation, the ratio and the length of a head are.
-fn small(shape: &KvShape) -> KvShape {
-    let (heads, dim) = (shape.n_heads / shape.n_kv_heads, shape.head_dim);
-    let behind_tables = (POSITIONS + 1) * shape.rope_dim;
-    let qkv_stride = (heads + 2) * dim;
-    KvShape {
-        n_heads: heads,
-        n_kv_heads: 1,
-        rope_hi: POSITIONS * (shape.rope_dim / 2),
-        qkv_stride,
-        k_off: heads * dim,
-        v_off: (heads + 1) * dim,
-        seq_pages: SEQ_PAGES,
-        sink_pages: 0,
-        bias_at: shape.bias_at.map(|_| behind_tables),
-        qk_norm: shape
-            .qk_norm
-            .map(|(eps, _)| (eps, behind_tables + qkv_stride)),
-        ..*shape
-    }
-}
-
-/// Every form of attention over this shape.
-fn attentions(shape: KvShape, options: &GraphOptions) -> Vec<Attention> {
-    let mut out = Vec::new();
-    for fused in [true, false] {
-        for act_out in [None, Some(ActKind::F32), Some(ActKind::Q8)] {
-            for tap in [false, true] {
-                out.push(Attention {
-                    shape,
-                    fused,
-                    act_out,
-                    wg: options.attention_threads,
-                    tap,
-                });
-            }
-        }
-    }
-    out
 }

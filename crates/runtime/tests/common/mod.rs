@@ -40,18 +40,21 @@ pub fn read(path: &str) -> Vec<u8> {
     std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
-/// A model by its name in tests/data: the tiny ones are there, SmolLM2 is in the cache (`just setup` puts it there).
+/// A model by its name in tests/data: the tiny ones are there, real ones are in the cache (`just setup` puts SmolLM2 there,
+/// `just test-full` the other).
 pub fn model(name: &str) -> Bytes {
-    if !name.starts_with("SmolLM2") {
-        return Bytes(read(&format!("models/{name}.gguf")));
-    }
+    let variable = match name {
+        SMOL => "WASM_CHORD_SMOLLM2",
+        "gemma-3-270m-q4_k_m" => "WASM_CHORD_GEMMA3",
+        _ => return Bytes(read(&format!("models/{name}.gguf"))),
+    };
     let cache = std::env::var_os("XDG_CACHE_HOME")
         .map(PathBuf::from)
         .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")));
     let default = cache
         .unwrap_or_default()
         .join(format!("wasm-chord/models/{name}.gguf"));
-    let path = std::env::var_os("WASM_CHORD_SMOLLM2").map_or(default, PathBuf::from);
+    let path = std::env::var_os(variable).map_or(default, PathBuf::from);
     Bytes(
         std::fs::read(&path)
             .unwrap_or_else(|e| panic!("{}: {e}; run `just setup` first", path.display())),
@@ -199,7 +202,17 @@ const MARGIN: f32 = 0.01;
 /// Greedy ids of every prompt equal the reference's; says where a prompt stopped counting and why. `steps` is how many the
 /// reference's own margins let count.
 pub fn greedy_equals_reference(name: &str, prompts: &[&str], steps: usize) {
-    let mut engine = load(name, &exact());
+    greedy_equals_reference_with(name, &exact(), prompts, steps);
+}
+
+/// The same with other options.
+pub fn greedy_equals_reference_with(
+    name: &str,
+    options: &EngineOptions,
+    prompts: &[&str],
+    steps: usize,
+) {
+    let mut engine = load(name, options);
     let mut compared = 0;
     for prompt in reference(name, "deq")
         .prompts
@@ -237,4 +250,37 @@ pub fn greedy_equals_reference(name: &str, prompts: &[&str], steps: usize) {
     }
     assert_eq!(compared, steps, "steps compared");
     println!("{name}: {compared} steps equal");
+}
+
+/// Mean KL and top-1 agreement with the reference logits. Tiny models: the first 512 logits are compared as numbers.
+pub fn logits_equal_reference(name: &str, context: u32) {
+    let options = EngineOptions {
+        context: Some(context),
+        ..exact()
+    };
+    let mut engine = load(name, &options);
+    let ours = eval(&mut engine, &logits_ids(name), 32);
+    let theirs = npy(&format!(
+        "logits/{name}.deq.{}.npy",
+        if name == SMOL { "full" } else { "slice" }
+    ));
+    if name == SMOL {
+        let mean = theirs.iter().zip(&ours).map(|(t, o)| kl(t, o)).sum::<f64>() / ours.len() as f64;
+        let agree = theirs
+            .iter()
+            .zip(&ours)
+            .filter(|(t, o)| argmax(t) == argmax(o))
+            .count();
+        println!(
+            "{name} exact: mean KL {mean:.3e}, top-1 {agree}/{}",
+            ours.len()
+        );
+        assert!(mean <= 1e-6, "mean KL {mean:e}");
+        assert_eq!(agree, ours.len());
+    } else {
+        let ours: Vec<Vec<f32>> = ours.iter().map(|r| r[..512].to_vec()).collect();
+        let worst = worst(&ours, &theirs);
+        println!("{name} exact: largest logit difference {worst:.2e}");
+        assert!(worst < 2e-3, "largest difference {worst}");
+    }
 }

@@ -1,0 +1,265 @@
+//! Values that a half cannot hold, where other engines met them: accumulators of products (Qwen 2.5), scores (Qwen 2), sums of weighted
+//! values over a long context (Gemma 3 27B), inputs of the down projection, scaled embeddings, and K or V themselves.
+
+mod common;
+
+use chord_kernels::act::{self, ActKind};
+use chord_kernels::attention::Attention;
+use chord_kernels::embed::Embed;
+use chord_kernels::kv_write::KvWrite;
+use chord_kernels::matmul::{Epilogue, Layout, MatMul};
+use chord_kernels::{KvShape, KvType, PAGE};
+use chord_quant::WeightType;
+use common::*;
+
+/// Largest finite half.
+const HALF: f32 = 65504.0;
+const K: usize = 1024;
+const LAYOUTS: [Layout; 2] = [Layout::RowPerThread, Layout::Lanes];
+
+/// Activation blocks of one row of a constant.
+fn constant(kind: ActKind, value: f32, blocks: usize) -> Vec<u32> {
+    let mut out = vec![0; blocks * kind.words()];
+    for block in out.chunks_exact_mut(kind.words()) {
+        act::encode(kind, &[value; 32], 32.0 * value * value, block);
+    }
+    out
+}
+
+/// A Q8_0 matrix of 32 rows whose values are all close to 1.
+fn ones(k: usize) -> (Vec<u32>, Vec<u32>) {
+    let mut bytes = Vec::new();
+    for _ in 0..32 * k / 32 {
+        bytes.extend(half::f16::from_f32(1.0 / 127.0).to_le_bytes());
+        bytes.extend([127; 32]);
+    }
+    let l = chord_quant::layout(WeightType::Q8_0, 32, k).unwrap();
+    let (mut quants, mut scales) = (vec![0; l.quant_words], vec![0; l.scale_words]);
+    chord_quant::repack_rows(WeightType::Q8_0, k, &bytes, &mut quants, &mut scales).unwrap();
+    (quants, scales)
+}
+
+fn largest(values: &[f32]) -> f32 {
+    assert!(values.iter().all(|v| v.is_finite()), "{values:?}");
+    values.iter().fold(0.0, |a, v| a.max(v.abs()))
+}
+
+#[test]
+fn products_and_residuals_pass_the_largest_half() {
+    for layout in LAYOUTS {
+        for kind in [ActKind::F32, ActKind::Q8] {
+            let (quants, scales) = ones(K);
+            let kernel = MatMul {
+                epilogue: Epilogue::Residual,
+                act_in: kind,
+                act_out: kind,
+                ..MatMul::new(WeightType::Q8_0, 32, (K / 32) as u32, layout)
+            };
+            let case = Case {
+                name: "residual".into(),
+                kernel: Box::new(kernel),
+                buffers: vec![
+                    (1, quants),
+                    (2, scales),
+                    (5, constant(kind, 1000.0, K / 32)),
+                    (6, vec![5e5f32.to_bits(); 32]),
+                    (7, vec![1f32.to_bits(); 32]),
+                    (8, vec![0; kind.words()]),
+                ],
+                rows: 1,
+            };
+            for (binding, got, want) in run_both(&gpu(), case) {
+                if binding == 6 {
+                    assert!(largest(&as_floats(&got)) > 20.0 * HALF);
+                    assert_close("residual", &as_floats(&got), &as_floats(&want), 1e-9);
+                } else if binding == 8 {
+                    assert!(largest(&act_values(kind, &got)) > 20.0 * HALF);
+                    assert_close(
+                        "blocks",
+                        &act_values(kind, &got),
+                        &act_values(kind, &want),
+                        1e-6,
+                    );
+                    assert!(largest(&act_ssq(kind, &got)) > HALF * HALF);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn inputs_of_the_down_projection_pass_the_largest_half() {
+    for layout in LAYOUTS {
+        for kind in [ActKind::F32, ActKind::Q8] {
+            let ((qa, sa), (qb, sb)) = (ones(K), ones(K));
+            let kernel = MatMul {
+                b: Some(WeightType::Q8_0),
+                rows_b: 32,
+                epilogue: Epilogue::Glu,
+                act_in: kind,
+                act_out: kind,
+                norm: Some((K as u32, 1e-6)),
+                ..MatMul::new(WeightType::Q8_0, 32, (K / 32) as u32, layout)
+            };
+            let case = Case {
+                name: "glu".into(),
+                kernel: Box::new(kernel),
+                buffers: vec![
+                    (1, qa),
+                    (2, sa),
+                    (3, qb),
+                    (4, sb),
+                    (5, constant(kind, 1000.0, K / 32)),
+                    (8, vec![0; kind.words()]),
+                ],
+                rows: 1,
+            };
+            for (_, got, want) in run_both(&gpu(), case).into_iter().filter(|(b, ..)| *b == 8) {
+                assert!(largest(&act_values(kind, &got)) > 10.0 * HALF);
+                assert_close(
+                    "glu",
+                    &act_values(kind, &got),
+                    &act_values(kind, &want),
+                    1e-6,
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn scaled_embeddings_pass_the_largest_half() {
+    let (quants, scales) = ones(64);
+    let kernel = Embed {
+        a: WeightType::Q8_0,
+        n_vocab: 32,
+        part: (0, 32),
+        k_blocks: 2,
+        scale: 1e5,
+        act_out: ActKind::Q8,
+    };
+    let case = Case {
+        name: "embed".into(),
+        kernel: Box::new(kernel),
+        buffers: vec![
+            (1, quants),
+            (2, scales),
+            (3, vec![3, 0, 0, 1]),
+            (4, vec![1f32.to_bits(); 64]),
+            (5, vec![0; 64]),
+            (6, vec![0; 2 * 12]),
+        ],
+        rows: 1,
+    };
+    for (_, got, want) in run_both(&gpu(), case).into_iter().filter(|(b, ..)| *b == 5) {
+        assert!(largest(&as_floats(&got)) > HALF);
+        assert_close("embed", &as_floats(&got), &as_floats(&want), 1e-12);
+    }
+}
+
+fn shape(kv: KvType) -> KvShape {
+    KvShape {
+        n_heads: 2,
+        n_kv_heads: 1,
+        head_dim: 64,
+        rope_dim: 0,
+        neox: false,
+        rope_lo: 0,
+        rope_hi: 0,
+        qkv_stride: 256,
+        k_off: 128,
+        v_off: 192,
+        seq_pages: 64,
+        sink_pages: 0,
+        kv,
+        scale: 1.0,
+        bias_at: None,
+        qk_norm: None,
+        window: None,
+        soft_cap: None,
+        sinks_at: None,
+    }
+}
+
+/// A store of `pages` pages with every value the same.
+fn store(kv: KvType, pages: u32, value: f32) -> Vec<u32> {
+    let n = (pages * PAGE * 64) as usize;
+    let half = u32::from(half::f16::from_f32(value).to_bits());
+    match kv {
+        KvType::F32 => vec![value.to_bits(); n],
+        KvType::F16 => vec![half | half << 16; n / 2],
+    }
+}
+
+#[test]
+fn scores_and_weighted_sums_over_a_long_context_pass_the_largest_half() {
+    for kv in [KvType::F32, KvType::F16] {
+        let (pages, value) = (64, 6e4);
+        // Scores are 64 * 300 * 60 = 1.15e6; their weights are equal, so the sum of weighted values before it is divided is 2048 * 6e4.
+        let kernel = Attention {
+            shape: shape(kv),
+            fused: false,
+            act_out: Some(ActKind::F32),
+            wg: 32,
+            tap: false,
+        };
+        let case = Case {
+            name: "attention".into(),
+            kernel: Box::new(kernel),
+            buffers: vec![
+                (1, vec![300f32.to_bits(); 256]),
+                (2, store(kv, pages, 60.0)),
+                (3, store(kv, pages, value)),
+                (4, vec![0; 2]),
+                (5, vec![0, pages * PAGE - 1, 0, 1]),
+                (6, (0..pages).collect()),
+                (7, vec![0; 4 * 36]),
+            ],
+            rows: 1,
+        };
+        for (_, got, want) in run_both(&gpu(), case).into_iter().filter(|(b, ..)| *b == 7) {
+            let got = act_values(ActKind::F32, &got);
+            assert!(
+                (largest(&got) / value - 1.0).abs() < 1e-3,
+                "{}",
+                largest(&got)
+            );
+            assert_close("attention", &got, &act_values(ActKind::F32, &want), 1e-9);
+        }
+    }
+}
+
+#[test]
+fn keys_and_values_beyond_the_halves_are_stored_as_the_largest() {
+    let kernel = KvWrite {
+        shape: shape(KvType::F16),
+        wg: 32,
+    };
+    let mut qkv = vec![1f32.to_bits(); 256];
+    (qkv[128], qkv[129], qkv[192]) = (1e6f32.to_bits(), (-1e30f32).to_bits(), 7e4f32.to_bits());
+    let case = Case {
+        name: "kv_write".into(),
+        kernel: Box::new(kernel),
+        buffers: vec![
+            (1, qkv),
+            (2, store(KvType::F16, 1, 0.0)),
+            (3, store(KvType::F16, 1, 0.0)),
+            (4, vec![0; 2]),
+            (5, vec![0, 0, 0, 1]),
+            (6, vec![0]),
+        ],
+        rows: 1,
+    };
+    let s = shape(KvType::F16);
+    for (binding, got, want) in run_both(&gpu(), case) {
+        if binding == 2 {
+            assert_eq!(
+                (s.load(&got, 0), s.load(&got, 1), s.load(&got, 2)),
+                (HALF, -HALF, 1.0)
+            );
+        } else if binding == 3 {
+            assert_eq!((s.load(&got, 0), s.load(&got, 1)), (HALF, 1.0));
+        }
+        assert_eq!(got, want, "binding {binding}");
+    }
+}

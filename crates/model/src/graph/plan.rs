@@ -1,0 +1,122 @@
+//! What a plan is made for, and what it consists of.
+
+use crate::weights::{Segment, Vector};
+use chord_kernels::act::ActKind;
+use chord_kernels::matmul::{Layout, MatMul};
+use chord_kernels::op::{BufDesc, BufId, Step};
+use chord_kernels::{KvShape, KvType};
+
+/// What the plan is made for.
+#[derive(Clone, Debug)]
+pub struct GraphOptions {
+    /// KV storage.
+    pub kv: KvType,
+    /// Keep every operand f32; else activations may be int8.
+    pub exact: bool,
+    /// Pages a sequence may hold.
+    pub seq_pages: u32,
+    /// First pages of a sequence that a ring never recycles.
+    pub sink_pages: u32,
+    /// Pages in the store.
+    pub pages: u32,
+    /// Sequences.
+    pub sequences: u32,
+    /// Rows of the largest batch; a multiple of `cols`.
+    pub chunk: u32,
+    /// Tokens per workgroup of a batch.
+    pub cols: u32,
+    /// Thread layout of matrix products.
+    pub layout: Layout,
+    /// Threads of attention.
+    pub attention_threads: u32,
+    /// End-of-generation ids.
+    pub eog: u32,
+    /// Positions the RoPE table covers (beyond the context in a ring).
+    pub positions: u32,
+    /// Batch steps also write what trace shows.
+    pub taps: bool,
+    /// Bytes of the largest storage binding: matrices above it are cut by rows.
+    pub max_binding: u64,
+}
+
+/// Buffers the engine writes or reads by itself.
+#[derive(Clone, Debug)]
+pub struct Ids {
+    /// Batch rows: (token, position, table base, valid).
+    pub rows: BufId,
+    /// Page table, `[sequences, seq_pages]`.
+    pub table: BufId,
+    /// RoPE table.
+    pub rope: BufId,
+    /// Residual stream, `[chunk, d_model padded]`.
+    pub x: BufId,
+    /// Inputs of the products that follow a norm, `[chunk]` rows of blocks.
+    pub act: BufId,
+    /// Attention output.
+    pub act_attn: BufId,
+    /// Attention output as plain rows, where a KV head's group does not fill whole blocks.
+    pub attn_rows: Option<BufId>,
+    /// FFN inner activation; one row for each expert a token uses.
+    pub act_ff: BufId,
+    /// What a half of a layer adds to the residual, where it is normed first: `[chunk, d_model padded]`.
+    pub added: Option<BufId>,
+    /// Logits of experts, `[chunk, experts padded]`.
+    pub router: Option<BufId>,
+    /// The head's input, one row.
+    pub act_head: BufId,
+    /// Words of one row of `act_head`, and of the last layer's rows in `act`.
+    pub act_head_words: u32,
+    /// `q|k|v` of the batch.
+    pub qkv: BufId,
+    /// One row of logits, padded to whole tiles.
+    pub logits: BufId,
+    /// Words of it.
+    pub logits_words: u64,
+    /// Sampler parameters, control words, end-of-generation ids.
+    pub sampler: [BufId; 3],
+    /// One page of K or V: a copy within one buffer goes through it.
+    pub page: BufId,
+    /// Words of a page of K or V of one layer.
+    pub page_words: u64,
+    /// K and V per layer.
+    pub kv: Vec<(BufId, BufId)>,
+    /// Taps: attention queries and statistics, attention projection, FFN output.
+    pub taps: Option<[BufId; 3]>,
+    /// f32 per row of the taps.
+    pub tap_strides: [u32; 3],
+}
+
+/// The static plan.
+#[derive(Debug)]
+pub struct Plan {
+    /// Every buffer.
+    pub buffers: Vec<BufDesc>,
+    /// Weights to upload.
+    pub segments: Vec<Segment>,
+    /// Norm weights to upload.
+    pub vectors: Vec<Vector>,
+    /// A batch of rows through all layers.
+    pub prefill: Vec<Step>,
+    /// One row through all layers, ending in `act_head`.
+    pub decode: Vec<Step>,
+    /// `act_head` to logits: a step for each part of the matrix.
+    pub head: Vec<Step>,
+    /// Logits to the next token in `rows[0]`.
+    pub sample: Step,
+    /// The head's products and their weights, for evaluation of every row.
+    pub head_parts: Vec<(MatMul, usize)>,
+    /// Named buffers.
+    pub ids: Ids,
+    /// Shape of the KV store.
+    pub kv_shape: KvShape,
+    /// The same with what sets each layer apart.
+    pub layer_shapes: Vec<KvShape>,
+    /// Pages in the KV store.
+    pub pages: u32,
+    /// Tokens per workgroup of a batch.
+    pub prefill_cols: u32,
+    /// Thread layout of the products.
+    pub layout: Layout,
+    /// Form of the inputs of each layer's q|k|v, attention output, gate|up and down; then the head's.
+    pub act_kinds: Vec<[ActKind; 4]>,
+}

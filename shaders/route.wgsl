@@ -1,0 +1,55 @@
+// The USED experts of each row with the largest router logits, best first (the lower id of equals), and the softmax over
+// those as their weights. That is also what a softmax over all experts gives once its chosen weights are made to sum to 1.
+// One workgroup per row; what is chosen stays on the GPU.
+struct Params {
+    n_experts: u32,
+    stride: u32, // f32 per row of logits
+    bias_at: u32, // BIAS: first bias of the logits in routes
+    pad0: u32,
+}
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> logits: array<f32>; // [row, stride]
+@group(0) @binding(2) var<storage, read_write> routes: array<u32>; // [row, USED] (expert, bits of its weight), then biases
+
+const WG = 64u;
+const USED = ${USED}u;
+
+var<workgroup> score: array<f32, ${EXPERTS}>;
+var<workgroup> chosen: array<u32, ${USED}>;
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
+    let row = wid.y;
+    for (var e = lid; e < p.n_experts; e += WG) {
+#if BIAS
+        score[e] = logits[row * p.stride + e] + bitcast<f32>(routes[p.bias_at + e]);
+#else
+        score[e] = logits[row * p.stride + e];
+#endif
+    }
+    workgroupBarrier();
+    for (var e = lid; e < p.n_experts; e += WG) {
+        let mine = score[e];
+        var rank = 0u;
+        for (var other = 0u; other < p.n_experts; other++) {
+            let s = score[other];
+            rank += select(0u, 1u, s > mine || (s == mine && other < e));
+        }
+        if (rank < USED) {
+            chosen[rank] = e;
+        }
+    }
+    workgroupBarrier();
+    if (lid < USED) {
+        let top = score[chosen[0]];
+        var sum = 0.0;
+        for (var i = 0u; i < USED; i++) {
+            sum += exp(score[chosen[i]] - top);
+        }
+        let e = chosen[lid];
+        let o = 2u * (row * USED + lid);
+        routes[o] = e;
+        routes[o + 1u] = bitcast<u32>(exp(score[e] - top) / sum);
+    }
+}
