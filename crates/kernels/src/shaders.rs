@@ -41,6 +41,7 @@ sources! {
     "unpack" => "shared/unpack.wgsl",
     "spread_bits" => "shared/spread_bits.wgsl",
     "k_scales" => "shared/k_scales.wgsl",
+    "look_up" => "shared/look_up.wgsl",
     "table_iq4" => "shared/table_iq4.wgsl",
     "table_e2m1" => "shared/table_e2m1.wgsl",
     "quant_f32" => "shared/quant_f32.wgsl",
