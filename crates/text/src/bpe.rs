@@ -17,6 +17,8 @@ const MAX_MERGES: usize = 4_000_000;
 pub(crate) struct ByteLevelBpe {
     model: BPE,
     pre: PreTokenizer,
+    /// The bytes that are no token. They give no ids, and nothing merges across them.
+    missing: Vec<u8>,
 }
 
 impl ByteLevelBpe {
@@ -42,6 +44,10 @@ impl ByteLevelBpe {
                 mergeable.insert(text.to_owned(), id);
             }
         }
+
+        let missing = (0u8..=255)
+            .filter(|&b| !mergeable.contains_key(&encode_byte_level([b])))
+            .collect();
 
         let mut rules = Vec::new();
         let mut seen = HashSet::new();
@@ -85,7 +91,11 @@ impl ByteLevelBpe {
             .cache_capacity(0)
             .build()
             .map_err(|e| bad(0, e.to_string()))?;
-        Ok(Self { model, pre })
+        Ok(Self {
+            model,
+            pre,
+            missing,
+        })
     }
 
     /// Appends the ids of `text`, which holds no special tokens.
@@ -95,9 +105,14 @@ impl ByteLevelBpe {
             for &c in word {
                 push_utf8(c, &mut |b| bytes.push(b));
             }
-            // Fails only for a missing unknown token or a dropout, and this model has neither.
-            if let Ok(tokens) = self.model.tokenize(&encode_byte_level(bytes)) {
-                out.extend(tokens.iter().map(|t| t.id));
+            for part in bytes.split(|b| self.missing.contains(b)) {
+                // Fails only for a missing unknown token or a dropout, and this model has neither.
+                if let Ok(tokens) = self
+                    .model
+                    .tokenize(&encode_byte_level(part.iter().copied()))
+                {
+                    out.extend(tokens.iter().map(|t| t.id));
+                }
             }
         });
     }

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod bpe;
+mod classes;
 mod error;
 mod known_tokens;
 mod pretokenize;

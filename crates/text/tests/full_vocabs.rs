@@ -74,6 +74,26 @@ fn mpt() {
 }
 
 #[test]
+fn falcon() {
+    check("falcon");
+}
+
+#[test]
+fn deepseek_llm() {
+    check("deepseek-llm");
+}
+
+#[test]
+fn deepseek_coder() {
+    check("deepseek-coder");
+}
+
+#[test]
+fn qwen35() {
+    check("qwen35");
+}
+
+#[test]
 fn llama_spm() {
     check("llama-spm");
 }
