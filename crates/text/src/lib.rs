@@ -16,6 +16,7 @@ mod spm;
 mod stop;
 mod stream;
 mod template;
+mod text_index;
 mod tokenizer;
 mod unicode;
 mod vocab;

@@ -1,0 +1,85 @@
+//! What the largest vocabulary costs: Gemma 3's 262,144 tokens. Needs WASM_CHORD_GEMMA3, as full_vocabs.rs.
+//!
+//! A counting allocator measures what the tokenizer holds, and the most while it is built, beyond the parsed header.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use chord_gguf::Directory;
+use chord_text::{EncodeOptions, Tokenizer};
+
+struct Counting;
+
+thread_local! {
+    static HELD: Cell<isize> = const { Cell::new(0) };
+    static PEAK: Cell<isize> = const { Cell::new(0) };
+}
+
+fn count(bytes: isize) {
+    // A thread that is ending has no counters any more; nothing is measured there.
+    let _ = HELD.try_with(|held| {
+        held.set(held.get() + bytes);
+        PEAK.with(|peak| peak.set(peak.get().max(held.get())));
+    });
+}
+
+// SAFETY: every call is passed on to `System` unchanged; counting allocates nothing.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // What an allocator adds: at least 16 bytes a block, in steps of 16, and its own 8.
+        count((layout.size() + 8).next_multiple_of(16).max(32) as isize);
+        // SAFETY: the caller's promises are `System`'s.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        count(-((layout.size() + 8).next_multiple_of(16).max(32) as isize));
+        // SAFETY: the caller's promises are `System`'s.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+const MIB: isize = 1 << 20;
+/// Wanted are 150 ms and 40 MiB; time is given room for a busy machine.
+const MOST_TIME: Duration = Duration::from_millis(300);
+const MOST_HELD: isize = 40 * MIB;
+
+#[test]
+fn gemma_3_is_built_within_its_bounds() {
+    let path = std::env::var_os("WASM_CHORD_GEMMA3")
+        .map(PathBuf::from)
+        .expect("set WASM_CHORD_GEMMA3 to gemma-3-270m-q4_k_m.gguf");
+    let directory = {
+        let bytes = std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        Directory::parse(&bytes).unwrap()
+    };
+    let mut times = Vec::new();
+    for _ in 0..5 {
+        let before = HELD.get();
+        PEAK.set(before);
+        let started = Instant::now();
+        let tokenizer = Tokenizer::from_directory(&directory).unwrap();
+        times.push(started.elapsed());
+        let (held, peak) = (HELD.get() - before, PEAK.get() - before);
+        println!(
+            "{:?}, {:.1} MiB held, {:.1} MiB at most",
+            started.elapsed(),
+            held as f64 / MIB as f64,
+            peak as f64 / MIB as f64
+        );
+        assert_eq!(tokenizer.n_vocab(), 262_144);
+        assert!(held <= MOST_HELD && peak <= MOST_HELD, "{held} {peak}");
+        assert!(
+            !tokenizer
+                .encode("Hello", EncodeOptions::default())
+                .is_empty()
+        );
+    }
+    let fastest = times.iter().min().unwrap();
+    assert!(*fastest <= MOST_TIME, "{fastest:?}");
+}
