@@ -5,7 +5,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use chord_gguf::Directory;
 use chord_text::{EncodeOptions, Tokenizer};
@@ -45,8 +45,16 @@ unsafe impl GlobalAlloc for Counting {
 static ALLOCATOR: Counting = Counting;
 
 const MIB: isize = 1 << 20;
-/// Wanted are 150 ms and 40 MiB; time is given room for a busy machine.
+/// Wanted are 150 ms and 40 MiB; time is given room for a machine whose caches others use too.
 const MOST_TIME: Duration = Duration::from_millis(300);
+
+/// Time this thread has been running: what others take of the processor does not count.
+fn running() -> Duration {
+    let stat =
+        std::fs::read_to_string("/proc/thread-self/schedstat").expect("this test needs Linux");
+    let nanoseconds = stat.split(' ').next().unwrap().parse().unwrap();
+    Duration::from_nanos(nanoseconds)
+}
 const MOST_HELD: isize = 40 * MIB;
 
 #[test]
@@ -62,13 +70,14 @@ fn gemma_3_is_built_within_its_bounds() {
     for _ in 0..5 {
         let before = HELD.get();
         PEAK.set(before);
-        let started = Instant::now();
+        let started = running();
         let tokenizer = Tokenizer::from_directory(&directory).unwrap();
-        times.push(started.elapsed());
+        let took = running() - started;
+        times.push(took);
         let (held, peak) = (HELD.get() - before, PEAK.get() - before);
         println!(
             "{:?}, {:.1} MiB held, {:.1} MiB at most",
-            started.elapsed(),
+            took,
             held as f64 / MIB as f64,
             peak as f64 / MIB as f64
         );

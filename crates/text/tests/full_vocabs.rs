@@ -6,7 +6,7 @@ mod common;
 use std::path::PathBuf;
 
 use chord_text::{EncodeOptions, Tokenizer};
-use common::directory;
+use common::{check_control_texts, directory};
 
 fn check(name: &str) {
     let folder = std::env::var_os("WASM_CHORD_LLAMA_VOCABS")
@@ -36,6 +36,7 @@ fn check(name: &str) {
             "{name}: {text:?}"
         );
     }
+    check_control_texts(&tok);
 }
 
 #[test]
@@ -112,4 +113,5 @@ fn gemma_3() {
         .expect("set WASM_CHORD_GEMMA3 to gemma-3-270m-q4_k_m.gguf");
     let tok = Tokenizer::from_directory(&directory(&path)).unwrap();
     assert_eq!(common::check_tok("tok/gemma-3-270m-q4_k_m.json", &tok), 70);
+    assert!(check_control_texts(&tok) > 3);
 }

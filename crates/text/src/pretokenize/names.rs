@@ -25,7 +25,7 @@ const fn whole_words_and_bos(stages: &'static [Stage]) -> PreTokenizer {
     }
 }
 
-const NAMES: &[(PreTokenizer, &[&str])] = &[
+pub(super) const NAMES: &[(PreTokenizer, &[&str])] = &[
     (
         pre(p::GPT2),
         &[
