@@ -16,12 +16,13 @@ FOLDER is vendor/llama.cpp/models of that package (what tools/llama-vocabs.sh pr
 merge into a control token, as `</s>` does in qwen2's under some pre-tokenizers: llama.cpp lets it, this project does not.)
 
 Every string is tokenized by both, with and without `parse_special`, always with `add_special`; then the bytes of every
-token are compared. Exits with 1 if anything differs.
+token are compared. Exits with 1 if anything differs. FILE.md keeps a row for each, so a run may be done in parts.
 """
 
 import argparse
 import ctypes
 import datetime
+import fcntl
 import pathlib
 import random
 import re
@@ -35,7 +36,7 @@ LLAMA = "llama.cpp 0c1e57098bba (in llama-cpp-python 0.3.36)"
 
 # vocabulary file -> pre-tokenizers tried on it; None: the file's own.
 PLAN = {
-    "gpt-2": [None, "phi-2"],
+    "gpt-2": [None],
     "mpt": [None],
     "starcoder": [None, "smollm"],
     "refact": [None],
@@ -44,12 +45,13 @@ PLAN = {
     "llama-bpe": [None, "dbrx", "glm4", "minicpm5", "tekken", "gpt-4o", "llama4", "granite-embed-multi-97m", "tiny_aya", "kimi-k2", "bloom", "viking"],
     "qwen2": [None, "laguna", "ufakzeka", "seed-coder", "bailingmoe", "youtu"],
     "qwen35": [None],
-    "deepseek-llm": [None, "deepseek-v3", "hunyuan-dense", "spark2_5", "afmoe"],
+    "deepseek-llm": [None, "deepseek-v3", "spark2_5", "afmoe"],
     "deepseek-coder": [None],
     "llama-spm": [None],
     "phi-3": [None],
     "baichuan": [None],
     "gemma-3": [None],
+    "gemma-4": [None],
 }
 
 CONTROL, USER_DEFINED, UNKNOWN = 1 << 3, 1 << 4, 1 << 0
@@ -217,6 +219,30 @@ def compare(llama, ids_program, path, name, seed, count):
     return n_tokens, bad, bad_pieces
 
 
+HEAD = f"""# Tokenizers against llama.cpp
+
+wasm-chord beside {LLAMA}, by `tools/tokenizer-compare.py`; its header says what is compared, the strings are described
+beside its `strings`. A string is tokenized with and without `parse_special` and counts once.
+
+| vocabulary | pre-tokenizer | strings | of them differ | tokens | of their bytes differ | seed | wasm-chord | date |
+|---|---|---:|---:|---:|---:|---:|---|---|
+"""
+
+
+def record(path, row):
+    """Puts a row in the table, in place of an older one of the same vocabulary and pre-tokenizer."""
+    with open(path, "a+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        key = lambda line: line.split(" | ")[:2]
+        rows = [line for line in file.read().splitlines() if line.startswith("| ") and not line.startswith("| vocabulary")]
+        rows = [line for line in rows if key(line) != key(row)] + [row]
+        order = [[f"| {vocabulary}", pre or "its own"] for vocabulary, pres in PLAN.items() for pre in pres]
+        rows.sort(key=lambda line: order.index(key(line)) if key(line) in order else len(order))
+        file.truncate(0)
+        file.write(HEAD + "\n".join(rows) + "\n")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--lib", type=pathlib.Path, required=True)
@@ -234,7 +260,7 @@ def main():
     ids_program = [line.split('"executable":"')[1].split('"')[0] for line in messages.splitlines() if '"executable":"' in line][-1]
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=root, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
 
-    llama, rows, failed = Llama(options.lib), [], False
+    llama, failed = Llama(options.lib), False
     with tempfile.TemporaryDirectory() as folder:
         # A long run goes on with the program it began with, whatever is built meanwhile.
         ids_program = shutil.copy(ids_program, folder)
@@ -249,15 +275,10 @@ def main():
                 if copy != path:
                     copy.unlink()
                 failed |= bool(bad or bad_pieces)
-                rows.append(f"| {vocabulary} | {pre or 'its own'} | {options.count:,} | {bad:,} | {n_tokens:,} | {bad_pieces:,} |")
-                print(rows[-1], flush=True)
-    if options.record:
-        options.record.write_text(
-            f"# Tokenizers against llama.cpp\n\n{datetime.date.today()}, wasm-chord {commit}, {LLAMA}, seed {options.seed}.\n"
-            "Made by `tools/tokenizer-compare.py`; its header says what the strings are. Each string counts once, tokenized with\n"
-            "and without `parse_special`.\n\n"
-            "| vocabulary | pre-tokenizer | strings | of them differ | tokens | of their bytes differ |\n|---|---|---:|---:|---:|---:|\n"
-            + "\n".join(rows) + "\n")
+                row = f"| {vocabulary} | {pre or 'its own'} | {options.count:,} | {bad:,} | {n_tokens:,} | {bad_pieces:,} | {options.seed} | {commit} | {datetime.date.today()} |"
+                print(row, flush=True)
+                if options.record:
+                    record(options.record, row)
     sys.exit(failed)
 
 

