@@ -73,3 +73,8 @@ set positional-arguments
 # the crates' documentation, warnings as errors
 @doc *ARGS:
     RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --no-deps "$@"
+
+# the tokenizers beside llama.cpp's on random strings: `just compare-tokenizers --lib libllama.so --vocabs DIR`; tools/tokenizer-compare.py says more
+[no-exit-message]
+@compare-tokenizers *ARGS:
+    tools/tokenizer-compare.py "$@"

@@ -168,7 +168,7 @@ impl Error {
                 "The file's tokenizer is damaged or was converted wrongly: download the model again, or convert it with a current llama.cpp.".into()
             }
             Self::PreTokenizer(_) => format!("Supported pre-tokenizers: {}. Text would be split wrongly with any other, so none is guessed.", crate::pretokenize::supported()),
-            Self::TokenizerModel(_) => "Supported tokenizer models: gpt2 (byte-level BPE) and llama (SentencePiece).".into(),
+            Self::TokenizerModel(_) => "Supported tokenizer models: gpt2 (byte-level BPE), llama (SentencePiece) and gemma4 (BPE over characters).".into(),
             Self::Template(t) => match t {
                 TemplateError::Raised(_) => "The model's chat template refuses this conversation: change the messages (roles, order, system prompt) as it says.".into(),
                 TemplateError::Fuel { .. } | TemplateError::Output { .. } => "Shorten the conversation; if it is short, the model's chat template is broken: use --raw to prompt without it.".into(),

@@ -6,15 +6,20 @@
 #![forbid(unsafe_code)]
 
 mod bpe;
+mod classes;
 mod error;
 mod known_tokens;
+mod merges;
+mod merging;
 mod pretokenize;
+mod raw_bpe;
 mod spec;
 mod special;
 mod spm;
 mod stop;
 mod stream;
 mod template;
+mod text_index;
 mod tokenizer;
 mod unicode;
 mod vocab;

@@ -9,6 +9,7 @@ use chord_gguf::Directory;
 use crate::bpe::ByteLevelBpe;
 use crate::error::Error;
 use crate::pretokenize;
+use crate::raw_bpe::RawBpe;
 use crate::spec::VocabSpec;
 use crate::special::{Fragment, SpecialTokens};
 use crate::spm::SentencePiece;
@@ -52,6 +53,7 @@ struct Inner {
 enum Encoder {
     ByteLevel(Box<ByteLevelBpe>),
     SentencePiece(SentencePiece),
+    Raw(RawBpe),
 }
 
 impl Tokenizer {
@@ -106,9 +108,20 @@ impl Tokenizer {
                     spec.add_space_prefix.unwrap_or(true),
                 )
             }
+            "gemma4" => {
+                let vocab = Vocab::new(spec, Scheme::SentencePiece)?;
+                let merges = spec
+                    .merges
+                    .as_ref()
+                    .ok_or_else(|| missing("tokenizer.ggml.merges"))?;
+                let bpe = RawBpe::new(&vocab, merges)?;
+                let prefix = spec.add_space_prefix.unwrap_or(false);
+                (vocab, Encoder::Raw(bpe), "gemma4".into(), true, prefix)
+            }
             other => return Err(Error::TokenizerModel(other.into())),
         };
-        let add_bos = spec.add_bos.unwrap_or(add_bos);
+        // Gemma 4 needs it, whatever its file says.
+        let add_bos = spec.add_bos.unwrap_or(add_bos) || spec.model == "gemma4";
         let add_eos = spec.add_eos.unwrap_or(false);
         for (wanted, id, end) in [(add_bos, vocab.bos, "bos"), (add_eos, vocab.eos, "eos")] {
             if wanted && id.is_none() {
@@ -192,6 +205,10 @@ impl Tokenizer {
                 (Fragment::Text(raw), Encoder::SentencePiece(spm)) => {
                     let prefix = inner.add_space_prefix && after_special;
                     spm.encode(&inner.vocab, &escape_spaces(raw, prefix), out);
+                }
+                // A prefix, where the file asks for one, is llama.cpp's to take off again, not to add.
+                (Fragment::Text(raw), Encoder::Raw(bpe)) => {
+                    bpe.encode(&inner.vocab, &escape_spaces(raw, false), out);
                 }
             }
             after_special = matches!(fragment, Fragment::Token(_));

@@ -1,67 +1,9 @@
-//! Code points and character classes as llama.cpp sees them.
+//! Bytes, code points and byte stand-ins as llama.cpp sees them.
 //!
 //! Text arrives as bytes that need not be UTF-8. Code points are `u32`, because surrogates written as three bytes
 //! pass through unchanged; every byte that starts no sequence becomes U+FFFD.
 
 use std::sync::LazyLock;
-
-use regex_syntax::hir::{Class as HirClass, HirKind};
-
-/// What a pre-tokenizer pattern distinguishes: `\p{L}`, `\p{N}`, `\s`, anything else.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Class {
-    Letter,
-    Number,
-    Space,
-    Other,
-}
-
-const CODE_POINTS: usize = 0x11_0000;
-
-/// One bit per code point.
-struct Bitmap(Vec<u64>);
-
-impl Bitmap {
-    fn of_property(pattern: &str) -> Self {
-        let mut words = vec![0u64; CODE_POINTS / 64];
-        // The pattern is a constant below; were it ever wrong, the class would be empty and the golden tests fail.
-        if let Ok(hir) = regex_syntax::parse(pattern)
-            && let HirKind::Class(HirClass::Unicode(class)) = hir.kind()
-        {
-            for range in class.iter() {
-                for c in u32::from(range.start())..=u32::from(range.end()) {
-                    if let Some(word) = usize::try_from(c / 64).ok().and_then(|i| words.get_mut(i))
-                    {
-                        *word |= 1 << (c % 64);
-                    }
-                }
-            }
-        }
-        Self(words)
-    }
-
-    fn has(&self, c: u32) -> bool {
-        usize::try_from(c / 64)
-            .ok()
-            .and_then(|i| self.0.get(i))
-            .is_some_and(|word| word >> (c % 64) & 1 == 1)
-    }
-}
-
-static LETTERS: LazyLock<Bitmap> = LazyLock::new(|| Bitmap::of_property(r"\p{L}"));
-static NUMBERS: LazyLock<Bitmap> = LazyLock::new(|| Bitmap::of_property(r"\p{N}"));
-
-pub(crate) fn class(c: u32) -> Class {
-    if char::from_u32(c).is_some_and(char::is_whitespace) {
-        Class::Space
-    } else if LETTERS.has(c) {
-        Class::Letter
-    } else if NUMBERS.has(c) {
-        Class::Number
-    } else {
-        Class::Other
-    }
-}
 
 const REPLACEMENT: u32 = 0xFFFD;
 
@@ -176,21 +118,6 @@ mod tests {
             }
             assert_eq!(back, bytes);
         }
-    }
-
-    #[test]
-    fn classes() {
-        let of = |c: char| class(u32::from(c));
-        assert_eq!(of('a'), Class::Letter);
-        assert_eq!(of('ª'), Class::Letter);
-        // Alphabetic in Unicode's wide sense, yet marks, symbols or numbers: not \p{L}.
-        assert_eq!(of('\u{0345}'), Class::Other);
-        assert_eq!(of('Ⓐ'), Class::Other);
-        assert_eq!(of('Ⅷ'), Class::Number);
-        assert_eq!(of('½'), Class::Number);
-        assert_eq!(of('\u{3000}'), Class::Space);
-        assert_eq!(of('\u{200b}'), Class::Other);
-        assert_eq!(class(0xD800), Class::Other);
     }
 
     #[test]

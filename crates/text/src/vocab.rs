@@ -1,10 +1,11 @@
 //! The validated vocabulary: token texts, kinds, pieces, and the ids with a meaning.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use crate::error::Error;
 use crate::known_tokens::check_special_ids;
 use crate::spec::VocabSpec;
+use crate::text_index::TextIndex;
 use crate::unicode::{byte_to_char, char_to_byte, code_points, push_utf8};
 
 /// Longest token text, in bytes. Real vocabularies stay under 1,100.
@@ -66,7 +67,8 @@ impl Strings {
         self.ends.push(self.bytes.len());
     }
 
-    fn get(&self, i: usize) -> Option<&[u8]> {
+    fn of(&self, id: u32) -> Option<&[u8]> {
+        let i = usize::try_from(id).ok()?;
         let end = *self.ends.get(i)?;
         let start = i
             .checked_sub(1)
@@ -85,7 +87,7 @@ pub(crate) struct Vocab {
     pub(crate) kinds: Vec<Kind>,
     /// Empty when the file has no scores (all zero).
     pub(crate) scores: Vec<f32>,
-    ids: HashMap<Box<[u8]>, u32>,
+    ids: TextIndex,
     pub(crate) bos: Option<u32>,
     pub(crate) eos: Option<u32>,
     pub(crate) eog: Vec<u32>,
@@ -124,7 +126,7 @@ impl Vocab {
         }
 
         let mut texts = Strings::default();
-        let mut ids = HashMap::with_capacity(n.min(1024));
+        let mut ids = TextIndex::new(n);
         for (id, &text) in (0..n_vocab).zip(&spec.tokens) {
             if text.len() > MAX_TOKEN_BYTES {
                 return Err(length("bytes of one token", text.len(), MAX_TOKEN_BYTES));
@@ -137,7 +139,7 @@ impl Vocab {
                 text
             };
             texts.push(text);
-            if let Some(first) = ids.insert(Box::from(text), id) {
+            if let Some(first) = ids.insert(text, id, |id| texts.of(id)) {
                 return Err(Error::Vocab(format!(
                     "tokens {first} and {id} have the same text \"{}\"",
                     String::from_utf8_lossy(text).escape_debug()
@@ -186,17 +188,17 @@ impl Vocab {
 
     /// The token whose text is exactly `text`.
     pub(crate) fn id(&self, text: &[u8]) -> Option<u32> {
-        self.ids.get(text).copied()
+        self.ids.get(text, |id| self.text(id))
     }
 
     /// The text as the file has it.
     pub(crate) fn text(&self, id: u32) -> Option<&[u8]> {
-        self.texts.get(usize::try_from(id).ok()?)
+        self.texts.of(id)
     }
 
     /// The bytes a token stands for.
     pub(crate) fn piece(&self, id: u32) -> Option<&[u8]> {
-        self.pieces.get(usize::try_from(id).ok()?)
+        self.pieces.of(id)
     }
 
     pub(crate) fn kind(&self, id: u32) -> Option<Kind> {

@@ -289,12 +289,21 @@ fn merges_do_not_make_control_tokens() {
     assert_eq!(tok.decode(&[12, 6], false), "h");
 }
 
+/// Bytes that are no token give no ids, and their neighbours do not merge across them.
+#[test]
+fn nothing_merges_across_a_missing_byte() {
+    let tok = load(&tiny_llama()).unwrap();
+    assert_eq!(tok.encode("he", PLAIN), [12]);
+    assert_eq!(tok.encode("hZe", PLAIN), [6, 5]);
+    assert_eq!(tok.encode("ZheZ", PLAIN), [12]);
+}
+
 fn timed(name: &str, tok: &Tokenizer, text: &str, opts: EncodeOptions) -> Vec<u32> {
     let started = Instant::now();
     let ids = tok.encode(text, opts);
     let took = started.elapsed();
     // A second on a quiet machine; what this excludes is quadratic time, which would be minutes.
-    assert!(took < Duration::from_secs(4), "{name}: {took:?}");
+    assert!(took < Duration::from_secs(20), "{name}: {took:?}");
     ids
 }
 

@@ -6,7 +6,7 @@ mod common;
 use std::path::PathBuf;
 
 use chord_text::{EncodeOptions, Tokenizer};
-use common::directory;
+use common::{check_control_texts, directory};
 
 fn check(name: &str) {
     let folder = std::env::var_os("WASM_CHORD_LLAMA_VOCABS")
@@ -36,6 +36,7 @@ fn check(name: &str) {
             "{name}: {text:?}"
         );
     }
+    check_control_texts(&tok);
 }
 
 #[test]
@@ -74,6 +75,26 @@ fn mpt() {
 }
 
 #[test]
+fn falcon() {
+    check("falcon");
+}
+
+#[test]
+fn deepseek_llm() {
+    check("deepseek-llm");
+}
+
+#[test]
+fn deepseek_coder() {
+    check("deepseek-coder");
+}
+
+#[test]
+fn qwen35() {
+    check("qwen35");
+}
+
+#[test]
 fn llama_spm() {
     check("llama-spm");
 }
@@ -81,6 +102,11 @@ fn llama_spm() {
 #[test]
 fn phi_3() {
     check("phi-3");
+}
+
+#[test]
+fn gemma_4() {
+    check("gemma-4");
 }
 
 /// The 262,144-token SentencePiece vocabulary. Needs WASM_CHORD_GEMMA3: gemma-3-270m-q4_k_m.gguf, joined from the
@@ -92,4 +118,5 @@ fn gemma_3() {
         .expect("set WASM_CHORD_GEMMA3 to gemma-3-270m-q4_k_m.gguf");
     let tok = Tokenizer::from_directory(&directory(&path)).unwrap();
     assert_eq!(common::check_tok("tok/gemma-3-270m-q4_k_m.json", &tok), 70);
+    assert!(check_control_texts(&tok) > 3);
 }

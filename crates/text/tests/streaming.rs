@@ -49,6 +49,92 @@ fn only_whole_characters_leave_at_every_split() {
     }
 }
 
+/// GPT-2's stand-in for a byte.
+fn stand_in(byte: u8) -> char {
+    let printable = |b: u8| matches!(b, 0x21..=0x7E | 0xA1..=0xAC | 0xAE..=0xFF);
+    if printable(byte) {
+        return char::from(byte);
+    }
+    let before = (0..byte).filter(|&b| !printable(b)).count();
+    char::from_u32(0x100 + u32::try_from(before).unwrap()).unwrap()
+}
+
+/// Byte-level tokens end anywhere: TEXT as any three of them.
+#[test]
+fn byte_level_tokens_that_cut_characters() {
+    let bytes = TEXT.as_bytes();
+    let mut parts: Vec<&[u8]> = (0..bytes.len())
+        .flat_map(|i| (i + 1..=bytes.len()).map(move |j| &bytes[i..j]))
+        .collect();
+    parts.sort_unstable();
+    parts.dedup();
+    let texts: Vec<String> = parts
+        .iter()
+        .map(|part| part.iter().map(|&b| stand_in(b)).collect())
+        .collect();
+    let merge = format!("{} {}", stand_in(bytes[0]), stand_in(bytes[1]));
+    let tok = Tokenizer::new(&VocabSpec {
+        model: "gpt2".into(),
+        pre: Some("gpt-2".into()),
+        tokens: texts.iter().map(|t| t.as_bytes()).collect(),
+        merges: Some(vec![merge.as_bytes()]),
+        ..VocabSpec::default()
+    })
+    .unwrap();
+    let id = |part: &[u8]| u32::try_from(parts.binary_search(&part).unwrap()).unwrap();
+    for first in 0..=bytes.len() {
+        for second in first..=bytes.len() {
+            let mut stream = StreamDecoder::new(&tok);
+            let (mut text, mut fed) = (String::new(), 0);
+            for part in [&bytes[..first], &bytes[first..second], &bytes[second..]] {
+                fed += part.len();
+                if !part.is_empty() {
+                    text.extend(stream.push(id(part)));
+                }
+                // Everything that is whole has left, and nothing else.
+                let whole = (0..=fed).rev().find(|&n| TEXT.is_char_boundary(n)).unwrap();
+                assert_eq!(text, TEXT[..whole], "cut at {first} and {second}");
+            }
+            assert_eq!(stream.finish(), "");
+        }
+    }
+}
+
+/// SentencePiece: every character either as its own piece or as byte tokens, in every combination.
+#[test]
+fn pieces_and_byte_tokens_mixed() {
+    const SHORT: &str = "a é日本🙂\u{200d}z";
+    let chars: Vec<String> = SHORT.chars().map(|c| c.to_string()).collect();
+    let pieces: Vec<String> = chars.iter().map(|c| c.replace(' ', "▁")).collect();
+    let bytes: Vec<String> = (0..256).map(|b| format!("<0x{b:02X}>")).collect();
+    let mut special = SpecialIds::default();
+    special.set("bos", 0);
+    let tok = Tokenizer::new(&VocabSpec {
+        model: "llama".into(),
+        tokens: bytes.iter().chain(&pieces).map(|t| t.as_bytes()).collect(),
+        scores: Some(vec![0.0; 256 + pieces.len()]),
+        types: Some([vec![6; 256], vec![1; pieces.len()]].concat()),
+        special,
+        ..VocabSpec::default()
+    })
+    .unwrap();
+    for as_bytes in 0..1u32 << chars.len() {
+        let mut stream = StreamDecoder::new(&tok);
+        let mut text = String::new();
+        for ((n, piece), c) in (0..).zip(256..).zip(&chars) {
+            if as_bytes >> n & 1 == 0 {
+                text.extend(stream.push(piece));
+                continue;
+            }
+            for &b in c.as_bytes() {
+                text.extend(stream.push(u32::from(b)));
+            }
+        }
+        assert_eq!(text, SHORT, "{as_bytes:b}");
+        assert_eq!(stream.finish(), "");
+    }
+}
+
 #[test]
 fn bytes_that_are_no_text_become_replacements_at_once() {
     let tok = bytes_tokenizer();

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use chord_gguf::Directory;
-use chord_text::{EncodeOptions, Message, RenderOptions, Tokenizer};
+use chord_text::{EncodeOptions, Message, RenderOptions, Span, Tokenizer};
 use serde_json::Value;
 
 /// `tests/data` of the workspace.
@@ -107,4 +107,61 @@ pub fn chat_case(golden: &Value, case: &Value) -> (Vec<Message>, RenderOptions) 
         ..RenderOptions::default()
     };
     (messages, opts)
+}
+
+/// The text of a control token is only ever the token where it lies wholly in trusted text. Returns how many were tried.
+pub fn check_control_texts(tok: &Tokenizer) -> usize {
+    let control: Vec<u32> = (0..tok.n_vocab())
+        .filter(|&id| tok.is_control(id))
+        .collect();
+    for &id in &control {
+        let text = String::from_utf8(tok.piece(id).unwrap().to_vec()).unwrap();
+        for user in [
+            text.clone(),
+            format!("a{text}b"),
+            format!(" {text} {text}{text}\n"),
+            format!("{}{text}", &text[..1]),
+        ] {
+            for add_special in [false, true] {
+                let opts = EncodeOptions {
+                    add_special,
+                    parse_special: false,
+                };
+                let added = usize::from(add_special && tok.add_bos());
+                let end = usize::from(add_special && tok.add_eos());
+                let ids = tok.encode(&user, opts);
+                let plain = &ids[added..ids.len() - end];
+                assert!(
+                    !plain.iter().any(|&id| tok.is_control(id)),
+                    "{user:?}: {ids:?}"
+                );
+            }
+        }
+        // Begun in trusted text and ended in the user's, and the other way round.
+        for cut in (1..text.len()).filter(|&n| text.is_char_boundary(n)) {
+            for first_trusted in [false, true] {
+                let (head, tail) = text.split_at(cut);
+                let ids = tok.encode_spans(&[
+                    Span {
+                        text: head,
+                        parse_special: first_trusted,
+                    },
+                    Span {
+                        text: tail,
+                        parse_special: !first_trusted,
+                    },
+                ]);
+                assert!(!ids.contains(&id), "{head:?} + {tail:?}: {ids:?}");
+            }
+        }
+        let trusted = tok.encode(
+            &format!("a{text}b"),
+            EncodeOptions {
+                add_special: false,
+                parse_special: true,
+            },
+        );
+        assert!(trusted.contains(&id), "{text:?}: {trusted:?}");
+    }
+    control.len()
 }
