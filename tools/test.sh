@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # test.sh quick|full: sets up and runs all tests, goes on after a failure, and ends with what ran and `N passed, N failed`.
-# quick: every test but the full_* binaries on lavapipe, and those named *_on_both on SwiftShader too.
-# full:  the full_* binaries too, and every test of the crates that use the GPU on both adapters.
+# quick: every test but those of files named full_* on lavapipe, and those named *_on_both on SwiftShader too.
+# full:  those too, and every test of the crates that use the GPU on both adapters.
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 cd "$root"
 mode="${1:-quick}"
@@ -9,7 +9,7 @@ gpu_crates='package(chord-kernels) | package(chord-model) | package(chord-runtim
 case "$mode" in
 quick) profile=default both='test(/_on_both/)' ;;
 # Perplexity over 900 tokens takes SwiftShader half an hour and says nothing that the goldens do not.
-full) profile=full both="($gpu_crates) - binary(full_perplexity)" ;;
+full) profile=full both="($gpu_crates) - test(/^full_perplexity::/)" ;;
 *) die "usage: test.sh quick|full" 2 ;;
 esac
 

@@ -1,16 +1,13 @@
 //! The whole static plan executed by the kernels' CPU twins: the same logits and tokens as on the GPU.
 
-mod common;
-mod kv_dense;
-
+use crate::common::*;
+use crate::kv_dense::{Dense, directory};
 use chord_kernels::cpu::CpuMemory;
 use chord_kernels::rope_table;
 use chord_kernels::sample::ctl;
 use chord_kernels::variants::PREFILL_COLS;
 use chord_model::{Config, GraphOptions, Plan, plan};
 use chord_runtime::{EngineOptions, GenerateRequest, KvType, Layout, Sampling};
-use common::*;
-use kv_dense::{Dense, directory};
 
 const EQUAL: f32 = 1e-4;
 const CONTEXT: u32 = 128;

@@ -1,8 +1,7 @@
 //! Values that a half cannot hold, where other engines met them: accumulators of products (Qwen 2.5), scores (Qwen 2), sums of weighted
 //! values over a long context (Gemma 3 27B), inputs of the down projection, scaled embeddings, and K or V themselves.
 
-mod common;
-
+use crate::common::*;
 use chord_kernels::act::{self, ActKind};
 use chord_kernels::attention::Attention;
 use chord_kernels::embed::Embed;
@@ -10,7 +9,6 @@ use chord_kernels::kv_write::KvWrite;
 use chord_kernels::matmul::{Epilogue, Layout, MatMul};
 use chord_kernels::{KvShape, KvType, PAGE};
 use chord_quant::WeightType;
-use common::*;
 
 /// Largest finite half.
 const HALF: f32 = 65504.0;

@@ -1,12 +1,10 @@
 //! The self-test at load: what it covers, and what follows when a variant of the kernels is wrong.
 
-mod common;
-
+use crate::common::*;
 use chord_gguf::{Limits, Parser, Progress};
 use chord_kernels::variants::PREFILL_COLS;
 use chord_model::{Config, GraphOptions, plan};
 use chord_runtime::{Engine, EngineOptions, Error, ExitClass, KvType, Layout, Precision};
-use common::*;
 use std::collections::BTreeSet;
 
 const LAYOUTS: [Layout; 2] = [Layout::RowPerThread, Layout::Lanes];

@@ -1,9 +1,7 @@
 //! The same tokens whoever chooses them, however many go into a submit, and in whichever thread layout.
 
-mod common;
-
+use crate::common::*;
 use chord_runtime::{EngineOptions, GenerateRequest, Layout, Precision, Sampling};
-use common::*;
 
 fn prompt(name: &str, which: &str) -> Prompt {
     reference(name, "deq")

@@ -1,9 +1,7 @@
 //! An answer that broke off goes on as if it had not: same ids, same text, same events. And what log probabilities say.
 
-mod common;
-
+use crate::common::*;
 use chord_runtime::{Engine, Event, FinishReason, GenerateRequest, Logprobs, Sampling};
-use common::*;
 
 type Token = (u32, String);
 

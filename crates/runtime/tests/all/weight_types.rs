@@ -1,12 +1,10 @@
 //! Every weight type from end to end: a model of blocks that llama.cpp quantised against the same model of the values that
 //! llama.cpp decodes from them (tests/data/dequant).
 
-mod common;
-
+use crate::common::*;
 use chord_gguf::TensorType;
 use chord_gguf::write::{FileSpec, TensorSpec, WriteValue, tiny_llama};
 use chord_runtime::{Engine, EngineOptions, Precision};
-use common::*;
 
 /// Values in a file of tests/data/dequant.
 const VALUES: usize = 4096;

@@ -1,8 +1,6 @@
 //! Greedy ids and logits against llama.cpp's.
 
-mod common;
-
-use common::*;
+use crate::common::*;
 
 #[test]
 fn tiny_llama_greedy_on_both() {

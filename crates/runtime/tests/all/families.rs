@@ -1,8 +1,6 @@
 //! Greedy ids and logits of every other family against llama.cpp's.
 
-mod common;
-
-use common::*;
+use crate::common::*;
 
 /// A test per model: its name in tests/data, and the steps that the reference's own margins let count.
 macro_rules! greedy {

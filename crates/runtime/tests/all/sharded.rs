@@ -1,12 +1,10 @@
 //! Models whose matrices pass a device's binding limit are cut by rows (experts between experts), and answer the same.
 
-mod common;
-
+use crate::common::*;
 use chord_gguf::Directory;
 use chord_kernels::variants::PREFILL_COLS;
 use chord_model::{Config, GraphOptions, plan};
 use chord_runtime::{EngineOptions, KvType, Layout};
-use common::*;
 
 /// Bytes of a binding: below the larger matrices of most tiny models, above their scratch.
 const LIMIT: u64 = 96 << 10;

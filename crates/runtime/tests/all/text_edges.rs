@@ -1,11 +1,9 @@
 //! The edges of a request: prompts of no, one and too many tokens, text cut across tokens, and every way to end.
 
-mod common;
-
+use crate::common::*;
 use chord_runtime::{
     Done, Engine, EngineOptions, Error, Event, FinishReason, GenerateRequest, Sampling, Session,
 };
-use common::*;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 const SUBMITS: [Option<u32>; 4] = [Some(1), Some(4), Some(16), None];

@@ -1,11 +1,9 @@
 //! Files that are wrong, and files that are merely small: what loading and generating say.
 
-mod common;
-
+use crate::common::*;
 use chord_gguf::TensorType;
 use chord_gguf::write::{FileSpec, TensorSpec, WriteValue, tiny_llama};
 use chord_runtime::{Engine, EngineOptions, Error, LoadProgress};
-use common::*;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 fn load_spec(spec: &FileSpec, options: &EngineOptions) -> Result<Engine, Error> {

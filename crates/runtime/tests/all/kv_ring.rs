@@ -1,12 +1,9 @@
 //! The ring: what it sees when it has wrapped, and that it sees nothing else. The reference is a dense model in f64 that
 //! keeps no cache (kv_dense) and is given the same mask.
 
-mod common;
-mod kv_dense;
-
+use crate::common::*;
+use crate::kv_dense::Dense;
 use chord_runtime::{Engine, EngineOptions, FinishReason, KvType, Overflow, Session};
-use common::*;
-use kv_dense::Dense;
 
 const PAGE: usize = 32;
 const EQUAL: f32 = 1e-4;

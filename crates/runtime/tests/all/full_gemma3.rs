@@ -1,10 +1,8 @@
 //! Gemma 3 270M Q4_K_M, the real file (tools/gemma3.sh fetches it): its head of 262,144 rows is 178 MB of Q8_0, so it is cut under the
 //! 128 MiB binding that WebGPU promises.
 
-mod common;
-
+use crate::common::*;
 use chord_runtime::EngineOptions;
-use common::*;
 
 const NAME: &str = "gemma-3-270m-q4_k_m";
 const BINDING: u64 = 128 << 20;

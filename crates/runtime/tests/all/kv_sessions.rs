@@ -1,9 +1,7 @@
 //! Several conversations on one engine: each as if it were alone, common beginnings computed once.
 
-mod common;
-
+use crate::common::*;
 use chord_runtime::{Engine, EngineOptions, Session};
-use common::*;
 use std::collections::HashMap;
 
 fn options(sequences: u32, context: u32) -> EngineOptions {

@@ -1,8 +1,7 @@
 //! What only some model families need, against the CPU twins: other gates, caps, biases, experts and their routes, norms of what is
 //! added to the residual, and products in parts.
 
-mod common;
-
+use crate::common::*;
 use chord_kernels::act::ActKind;
 use chord_kernels::embed::Embed;
 use chord_kernels::gpu::Gpu;
@@ -11,7 +10,6 @@ use chord_kernels::op::Kernel;
 use chord_kernels::post_norm::PostNorm;
 use chord_kernels::route::Route;
 use chord_quant::WeightType;
-use common::*;
 
 /// f32 accumulation against f64.
 const F32_BUDGET: f64 = 1e-9;

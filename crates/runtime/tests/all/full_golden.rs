@@ -1,8 +1,6 @@
 //! Greedy ids of SmolLM2 for every reference prompt: minutes on a software adapter.
 
-mod common;
-
-use common::*;
+use crate::common::*;
 
 #[test]
 fn smollm2_every_short_prompt_greedy() {

@@ -1,9 +1,7 @@
 //! `--precision fast` against the exact reference: no further from it than llama.cpp's own int8 activations are.
 
-mod common;
-
+use crate::common::*;
 use chord_runtime::{EngineOptions, KvType, Precision};
-use common::*;
 
 fn fast(kv: KvType) -> EngineOptions {
     EngineOptions {

@@ -1,13 +1,11 @@
 //! Attention and the KV writer against their CPU twins: any GQA ratio, both pair conventions, both stores, wrapped rings.
 
-mod common;
-
+use crate::common::*;
 use chord_kernels::act::ActKind;
 use chord_kernels::activate::Activate;
 use chord_kernels::attention::Attention;
 use chord_kernels::kv_write::KvWrite;
 use chord_kernels::{KvShape, KvType, PAGE, rope_table};
-use common::*;
 
 const NAN: u32 = 0x7fc0_0000;
 

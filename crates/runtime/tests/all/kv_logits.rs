@@ -1,9 +1,7 @@
 //! The KV store changes nothing: whatever way a prompt gets into it, the logits are the same.
 
-mod common;
-
+use crate::common::*;
 use chord_runtime::{Engine, Session};
-use common::*;
 
 /// Largest difference of two logits that count as equal.
 const EQUAL: f32 = 1e-4;

@@ -1,12 +1,10 @@
 //! After loading nothing is created, and what a token costs is known: counted, so the same on every machine.
 
-mod common;
-
+use crate::common::*;
 use chord_gguf::{Limits, Parser, Progress};
 use chord_kernels::variants::PREFILL_COLS;
 use chord_model::{Config, GraphOptions, Plan, plan};
 use chord_runtime::{Counters, Engine, EngineOptions, KvType, Layout, Session};
-use common::*;
 
 fn prompt(name: &str) -> Vec<u32> {
     reference(name, "deq")

@@ -1,9 +1,7 @@
 //! Perplexity of `--precision fast` over the whole reference text: minutes on a software adapter.
 
-mod common;
-
+use crate::common::*;
 use chord_runtime::EngineOptions;
-use common::*;
 use serde::Deserialize;
 
 #[derive(Deserialize)]

@@ -1,14 +1,12 @@
 //! Matrix products and embedding rows against their CPU twins: every type, epilogue, activation form and layout.
 
-mod common;
-
+use crate::common::*;
 use chord_kernels::act::ActKind;
 use chord_kernels::embed::Embed;
 use chord_kernels::gpu::Gpu;
 use chord_kernels::matmul::{Epilogue, Layout, MatMul};
 use chord_kernels::variants::PREFILL_COLS;
 use chord_quant::WeightType;
-use common::*;
 
 const POISON: u32 = 0x7fc0_0000;
 /// f32 accumulation against f64.

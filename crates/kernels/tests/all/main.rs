@@ -1,0 +1,12 @@
+//! Every kernel against its CPU twin.
+//!
+//! One binary: linking the device layer into one for each file would take longer than the tests.
+
+mod attention;
+mod common;
+mod families;
+mod float16_traps;
+mod matmul;
+mod sample;
+mod sample_twin;
+mod shaders;

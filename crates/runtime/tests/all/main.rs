@@ -1,0 +1,26 @@
+//! The engine, on whatever adapter WASM_CHORD_TEST_ICD names.
+//!
+//! One binary: linking the device layer into one for each file would take longer than the tests.
+
+mod bad_models;
+mod common;
+mod cpu_twins;
+mod families;
+mod fast;
+mod full_gemma3;
+mod full_golden;
+mod full_perplexity;
+mod golden;
+mod kv_dense;
+mod kv_logits;
+mod kv_pages_model;
+mod kv_ring;
+mod kv_sessions;
+mod kv_submits;
+mod resume;
+mod sampler;
+mod selftest;
+mod sharded;
+mod static_plan;
+mod text_edges;
+mod weight_types;
