@@ -33,10 +33,7 @@ fuzz_target!(|input: Input| {
     let messages: Vec<Message> = input
         .messages
         .iter()
-        .map(|(role, content)| Message {
-            role: ROLES[usize::from(*role) % ROLES.len()].to_owned(),
-            content: (*content).to_owned(),
-        })
+        .map(|(role, content)| Message::new(ROLES[usize::from(*role) % ROLES.len()], *content))
         .collect();
     let options = RenderOptions {
         add_generation_prompt: input.add_generation_prompt,

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod bpe;
+mod chat;
 mod error;
 mod known_tokens;
 mod pretokenize;
@@ -19,9 +20,10 @@ mod tokenizer;
 mod unicode;
 mod vocab;
 
-pub use error::{Error, TemplateError};
+pub use chat::{ChatVariables, Message};
+pub use error::{ChatError, Error, TemplateError};
 pub use spec::{SpecialIds, VocabSpec};
 pub use stop::{StopEvent, StopStrings};
 pub use stream::StreamDecoder;
-pub use template::{ChatTemplate, CivilTime, Message, RenderOptions, Rendered, RenderedSpan};
+pub use template::{ChatTemplate, CivilTime, RenderOptions, Rendered, RenderedSpan};
 pub use tokenizer::{EncodeOptions, Span, Tokenizer};

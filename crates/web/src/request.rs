@@ -42,7 +42,7 @@ impl Request {
             (Some(tokens), _, _) => tokens,
             (None, Some(messages), Some(template)) => chat_ids(tokenizer, template, &messages)?,
             (None, Some(messages), None) => {
-                let text: String = messages.into_iter().map(|m| m.content).collect();
+                let text: String = messages.iter().map(Message::content).collect();
                 text_ids(tokenizer, &text)?
             }
             (None, None, _) => text_ids(tokenizer, &self.prompt.unwrap_or_default())?,

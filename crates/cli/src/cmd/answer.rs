@@ -117,7 +117,7 @@ pub fn prompt_ids(
     Ok(match template {
         Some(template) => chat_ids(tokenizer, template, messages),
         None => {
-            let text: String = messages.iter().map(|m| m.content.as_str()).collect();
+            let text: String = messages.iter().map(|m| m.content()).collect();
             text_ids(tokenizer, &text)
         }
     }?)

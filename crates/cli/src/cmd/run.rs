@@ -104,10 +104,7 @@ fn stdin_text() -> Result<String, Error> {
 
 /// One message as the template wants it.
 pub fn message(role: &str, content: impl Into<String>) -> Message {
-    Message {
-        role: role.into(),
-        content: content.into(),
-    }
+    Message::new(role, content)
 }
 
 fn once(mut chat: Chat, system: Option<String>, text: String, out: &mut Out) -> Result<u8, Error> {
