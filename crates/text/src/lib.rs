@@ -10,6 +10,7 @@ mod chat;
 mod error;
 mod known_tokens;
 mod pretokenize;
+mod reasoning;
 mod spec;
 mod special;
 mod spm;
@@ -22,6 +23,7 @@ mod vocab;
 
 pub use chat::{ChatVariables, Message};
 pub use error::{ChatError, Error, TemplateError};
+pub use reasoning::{Parts, Reasoning, ReasoningFormat};
 pub use spec::{SpecialIds, VocabSpec};
 pub use stop::{StopEvent, StopStrings};
 pub use stream::StreamDecoder;
