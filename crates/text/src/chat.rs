@@ -95,6 +95,25 @@ impl Message {
         self
     }
 
+    /// The same message with the arguments of its tool calls read: JSON texts that hold objects become these objects.
+    #[must_use]
+    pub fn with_read_arguments(mut self) -> Self {
+        let calls = self.0.get_mut("tool_calls").and_then(Value::as_array_mut);
+        for call in calls.into_iter().flatten() {
+            let function = call.get_mut("function").and_then(Value::as_object_mut);
+            let Some(arguments) = function.and_then(|f| f.get_mut("arguments")) else {
+                continue;
+            };
+            let read = arguments
+                .as_str()
+                .and_then(|text| serde_json::from_str::<Value>(text).ok());
+            if let Some(read) = read.filter(Value::is_object) {
+                *arguments = read;
+            }
+        }
+        self
+    }
+
     /// Everything it holds.
     #[must_use]
     pub fn fields(&self) -> &Map<String, Value> {
@@ -176,6 +195,13 @@ impl ChatVariables {
         }
         self.tools = tools;
         Ok(())
+    }
+
+    /// Asks for reasoning or for none, by the names that templates have for it.
+    pub fn set_thinking(&mut self, on: bool) {
+        for name in ["enable_thinking", "thinking"] {
+            self.kwargs.insert(name.into(), on.into());
+        }
     }
 
     /// Takes keyword arguments from an object, over those it has.
