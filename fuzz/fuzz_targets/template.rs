@@ -11,6 +11,8 @@ use libfuzzer_sys::fuzz_target;
 struct Input<'a> {
     template: &'a str,
     messages: Vec<(u8, &'a str)>,
+    tool: Option<(&'a str, &'a str)>,
+    reasoning: &'a str,
     add_generation_prompt: bool,
 }
 
@@ -33,15 +35,21 @@ fuzz_target!(|input: Input| {
     let messages: Vec<Message> = input
         .messages
         .iter()
-        .map(|(role, content)| Message {
-            role: ROLES[usize::from(*role) % ROLES.len()].to_owned(),
-            content: (*content).to_owned(),
+        .map(|(role, content)| {
+            Message::new(ROLES[usize::from(*role) % ROLES.len()], *content)
+                .with_text("reasoning_content", input.reasoning)
         })
         .collect();
+    let tool = |(name, description)| {
+        serde_json::json!({"type": "function", "function": {
+            "name": name, "description": description, "parameters": {"type": "object", "properties": {name: [1.5, null]}},
+        }})
+    };
     let options = RenderOptions {
         add_generation_prompt: input.add_generation_prompt,
         bos: "<s>".to_owned(),
         eos: "</s>".to_owned(),
+        tools: input.tool.map(|tool_of| vec![tool(tool_of)]),
         ..RenderOptions::default()
     };
     match template.render(&messages, &options) {

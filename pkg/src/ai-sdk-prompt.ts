@@ -21,12 +21,9 @@ export function settings(options: LanguageModelV4CallOptions): { params: Setting
   if (options.responseFormat?.type === "json") {
     unsupported("responseFormat", "the answer is not constrained to JSON; say in the prompt what it should look like");
   }
-  if (options.reasoning !== undefined && options.reasoning !== "provider-default") {
-    unsupported("reasoning", "the model decides itself whether it reasons");
-  }
   const own = options.providerOptions?.["wasm-chord"] ?? {};
   const params: Settings = {
-    messages: options.prompt.map((message, i) => toMessage(message, `prompt[${i}]`, warnings)),
+    messages: options.prompt.map((message, i) => toMessage(message, `prompt[${i}]`)),
     max_completion_tokens: options.maxOutputTokens ?? null,
     temperature: options.temperature ?? null,
     top_p: options.topP ?? null,
@@ -37,6 +34,7 @@ export function settings(options: LanguageModelV4CallOptions): { params: Setting
     frequency_penalty: options.frequencyPenalty ?? null,
     seed: options.seed ?? null,
     stop: options.stopSequences ?? null,
+    reasoning_effort: options.reasoning === undefined || options.reasoning === "provider-default" ? null : options.reasoning,
     ...(options.abortSignal && { signal: options.abortSignal }),
   };
   return { params, warnings };
@@ -50,27 +48,30 @@ function numberOption(own: Record<string, unknown>, name: string): number | null
   return value;
 }
 
-function toMessage(message: LanguageModelV4Message, at: string, warnings: SharedV4Warning[]): ChatMessage {
+function toMessage(message: LanguageModelV4Message, at: string): ChatMessage {
   switch (message.role) {
     case "system":
       return { role: "system", content: message.content };
     case "user":
-      return { role: "user", content: texts(message.content, at, warnings).join("\n") };
+      return { role: "user", content: texts(message.content, at).join("\n") };
     case "assistant":
       // Pieces of what the model wrote itself: nothing may come between them, or the KV cache would not know them again.
-      return { role: "assistant", content: texts(message.content, at, warnings).join("") };
+      return {
+        role: "assistant",
+        content: texts(message.content, at).join(""),
+        reasoning_content: message.content.flatMap((part) => (part.type === "reasoning" ? [part.text] : [])).join("") || null,
+      };
     case "tool":
       throw refused(at, "a tool's result");
   }
 }
 
-function texts(content: Content, at: string, warnings: SharedV4Warning[]): string[] {
+function texts(content: Content, at: string): string[] {
   return content.flatMap((part, i) => {
     switch (part.type) {
       case "text":
         return [part.text];
       case "reasoning":
-        warnings.push({ type: "other", message: `${at}.content[${i}]: reasoning of earlier answers is left out` });
         return [];
       case "file":
         if (part.data.type === "text") {

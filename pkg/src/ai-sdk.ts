@@ -66,7 +66,10 @@ async function generate(chord: Chord, modelId: string, options: LanguageModelV4C
   const answer = await chord.chat.completions.create({ ...params, model: modelId });
   const [choice] = answer.choices;
   return {
-    content: choice?.message.content ? [{ type: "text", text: choice.message.content }] : [],
+    content: [
+      ...(choice?.message.reasoning_content ? [{ type: "reasoning" as const, text: choice.message.reasoning_content }] : []),
+      ...(choice?.message.content ? [{ type: "text" as const, text: choice.message.content }] : []),
+    ],
     finishReason: finishReason(choice?.finish_reason),
     usage: usage(answer.usage),
     providerMetadata: metadata(answer.timings),
@@ -103,8 +106,9 @@ async function stream(chord: Chord, modelId: string, options: LanguageModelV4Cal
 /** The parts of a stream in the AI SDK's order. An abort fails the stream; any other error is a part of it. */
 async function* toParts(chunks: AsyncIterable<ChatCompletionChunk>, warnings: SharedV4Warning[], raw: boolean): AsyncGenerator<LanguageModelV4StreamPart, undefined> {
   yield { type: "stream-start", warnings };
-  const id = "0";
-  let open = false;
+  const ids = { reasoning: "0", text: "1" };
+  let open: "reasoning" | "text" | null = null;
+  let next = 2;
   let announced = false;
   let reason: LanguageModelV4FinishReason = finishReason(undefined);
   let used: LanguageModelV4Usage = usage(null);
@@ -119,12 +123,19 @@ async function* toParts(chunks: AsyncIterable<ChatCompletionChunk>, warnings: Sh
         yield { type: "response-metadata", ...responseMetadata(chunk) };
       }
       const [choice] = chunk.choices;
-      if (choice?.delta.content) {
-        if (!open) {
-          open = true;
-          yield { type: "text-start", id };
+      for (const [kind, delta] of [["reasoning", choice?.delta.reasoning_content], ["text", choice?.delta.content]] as const) {
+        if (!delta) {
+          continue;
         }
-        yield { type: "text-delta", id, delta: choice.delta.content };
+        if (open !== kind) {
+          if (open) {
+            yield { type: `${open}-end`, id: ids[open] };
+            ids[open] = String(next++);
+          }
+          open = kind;
+          yield { type: `${kind}-start`, id: ids[kind] };
+        }
+        yield { type: `${kind}-delta`, id: ids[kind], delta };
       }
       if (choice?.finish_reason) {
         reason = finishReason(choice.finish_reason);
@@ -144,7 +155,7 @@ async function* toParts(chunks: AsyncIterable<ChatCompletionChunk>, warnings: Sh
     yield { type: "error", error };
   }
   if (open) {
-    yield { type: "text-end", id };
+    yield { type: `${open}-end`, id: ids[open] };
   }
   yield { type: "finish", finishReason: reason, usage: used, ...(timed && { providerMetadata: timed }) };
 }

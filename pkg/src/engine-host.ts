@@ -116,13 +116,13 @@ export class Host {
           JSON.stringify(resumed),
           cancel,
           (done: number, total: number) => listener.onPrefill(done, total),
-          (id: number, text: string, logprobs?: string) => {
+          (id: number, text: string, reasoning: string, logprobs?: string) => {
             if (repeated > 0) {
               repeated -= 1;
               return;
             }
             given.push(id);
-            listener.onToken({ id, text, ...(logprobs && { logprobs: JSON.parse(logprobs) as NonNullable<TokenEvent["logprobs"]> }) });
+            listener.onToken({ id, text, ...(reasoning && { reasoning }), ...(logprobs && { logprobs: JSON.parse(logprobs) as NonNullable<TokenEvent["logprobs"]> }) });
           },
         );
         return JSON.parse(json) as GenerateDone;

@@ -52,7 +52,7 @@ export function chatShape(model: string, logprobs: boolean, includeUsage: boolea
       choices: [
         {
           index: 0,
-          message: { role: "assistant", content: done.text, refusal: null },
+          message: { role: "assistant", content: done.text, refusal: null, ...(done.reasoning && { reasoning_content: done.reasoning }) },
           finish_reason: finishReason(done),
           logprobs: listed(tokens),
         },
@@ -62,8 +62,9 @@ export function chatShape(model: string, logprobs: boolean, includeUsage: boolea
       tokens: { prompt: done.promptTokens, completion: done.tokens },
     }),
     token: (token) => {
-      const silent = token.text === "" && !logprobs;
-      const delta = { content: token.text };
+      const { text, reasoning } = token;
+      const silent = text === "" && !reasoning && !logprobs;
+      const delta = { ...(reasoning && { reasoning_content: reasoning }), ...((text !== "" || !reasoning) && { content: text }) };
       const choice = { index: 0 as const, delta, finish_reason: null, ...(logprobs && { logprobs: listed([token]) }) };
       return silent ? start() : [...start(), chunk([choice])];
     },

@@ -48,7 +48,8 @@ const IGNORED = [
 
 const SAMPLING = ["temperature", "top_p", "top_k", "min_p", "repetition_penalty", "presence_penalty", "frequency_penalty", "seed", "stop", "max_tokens"];
 const COMMON = [...SAMPLING, "model", "stream", "stream_options", "logprobs", "signal", "onPrefill"];
-const CHAT = new Set([...COMMON, ...IGNORED, "messages", "max_completion_tokens", "top_logprobs"]);
+const TEMPLATE = ["tools", "reasoning_effort", "chat_template_kwargs", "add_generation_prompt"];
+const CHAT = new Set([...COMMON, ...IGNORED, ...TEMPLATE, "messages", "max_completion_tokens", "top_logprobs"]);
 const COMPLETION = new Set([...COMMON, ...IGNORED, "prompt"]);
 
 const MAX_TOKENS = 2 ** 32 - 1;
@@ -69,6 +70,7 @@ export function parseChat(params: ChatCompletionParams): ParsedRequest {
     ...common(p),
     request: {
       messages: p.messages.map(message),
+      ...templateVariables(p),
       ...(maxTokens !== undefined && { maxTokens }),
       ...(wanted && { logprobs: top ?? 0 }),
       stop: stops(p.stop),
@@ -226,23 +228,74 @@ function prompt(value: unknown): Pick<GenerateRequest, "prompt" | "tokens"> {
   return { tokens: tokenIds("prompt", one) };
 }
 
-function message(value: unknown, i: number): { role: string; content: string } {
+/** What the chat template is told besides the messages. */
+function templateVariables(p: Params): Pick<GenerateRequest, "tools" | "chatTemplateKwargs"> {
+  const tools = p.tools ?? [];
+  if (!Array.isArray(tools)) {
+    throw param("tools", "must be a list of functions");
+  }
+  const effort = p.reasoning_effort ?? undefined;
+  if (effort !== undefined && typeof effort !== "string") {
+    throw param("reasoning_effort", `is ${show(effort)}; it must be a text`);
+  }
+  const reasoning = effort === "none" ? { enable_thinking: false, thinking: false } : { ...(effort !== undefined && { reasoning_effort: effort }) };
+  const begins = p.add_generation_prompt ?? undefined;
+  const kwargs: Params = {
+    ...reasoning,
+    ...(begins !== undefined && { add_generation_prompt: boolean(p, "add_generation_prompt") }),
+    ...record("chat_template_kwargs", p.chat_template_kwargs ?? {}),
+  };
+  return {
+    ...(tools.length > 0 && p.tool_choice !== "none" && { tools: json("tools", tools) as unknown[] }),
+    ...(Object.keys(kwargs).length > 0 && { chatTemplateKwargs: json("chat_template_kwargs", kwargs) as Params }),
+  };
+}
+
+/** The value as JSON has it: what cannot be written as JSON never reaches the worker. */
+function json(name: string, value: unknown): unknown {
+  try {
+    return JSON.parse(JSON.stringify(value)) as unknown;
+  } catch (error) {
+    throw new UsageError("E_PARAM", `${name} cannot be written as JSON`, `Correct ${name}, or leave it out.`, { cause: error });
+  }
+}
+
+const ROLES = ["system", "developer", "user", "assistant", "tool"];
+
+/** A message with all its fields, but for those that hold nothing. */
+function message(value: unknown, i: number): Params {
   const at = `messages[${i}]`;
   const m = record(at, value);
-  for (const field of ["tool_calls", "function_call", "audio"]) {
-    const held = m[field] ?? undefined;
-    if (held !== undefined && !(Array.isArray(held) && held.length === 0)) {
+  const held = Object.entries(m).filter(([name, field]) => !(field === null || field === undefined || (name !== "content" && Array.isArray(field) && field.length === 0)));
+  const fields = json(at, Object.fromEntries(held)) as Params;
+  for (const field of ["function_call", "audio"]) {
+    if (fields[field] !== undefined) {
       throw new UsageError("E_UNSUPPORTED", `${at}.${field} is not supported`, "Send messages with text only.");
     }
   }
+  if (m.role === "function") {
+    throw new UsageError("E_UNSUPPORTED", `${at}.role "function" is not supported`, "Send results of tools as role tool.");
+  }
+  if (typeof m.role !== "string" || !ROLES.includes(m.role)) {
+    throw param(`${at}.role`, `is ${show(m.role)}; it must be "system", "developer", "user", "assistant" or "tool"`);
+  }
+  for (const name of ["name", "tool_call_id", "reasoning_content"]) {
+    if (fields[name] !== undefined && typeof fields[name] !== "string") {
+      throw param(`${at}.${name}`, "must be a text");
+    }
+  }
+  const calls = fields.tool_calls;
+  if (calls !== undefined && !(Array.isArray(calls) && calls.every(isCall))) {
+    throw param(`${at}.tool_calls`, "must be a list of function calls, each with a name and arguments");
+  }
   const role = m.role === "developer" ? "system" : m.role;
-  if (role === "tool" || role === "function") {
-    throw new UsageError("E_UNSUPPORTED", `${at}.role "${role}" is not supported`, "Send messages of system, user and assistant only.");
-  }
-  if (role !== "system" && role !== "user" && role !== "assistant") {
-    throw param(`${at}.role`, `is ${show(m.role)}; it must be "system", "developer", "user" or "assistant"`);
-  }
-  return { role, content: content(`${at}.content`, m.content) };
+  const empty = calls !== undefined && (m.content === null || m.content === undefined);
+  return { ...fields, role, content: empty ? "" : content(`${at}.content`, m.content) };
+}
+
+function isCall(call: unknown): boolean {
+  const called = isObject(call) ? call.function : undefined;
+  return isObject(called) && typeof called.name === "string" && (typeof called.arguments === "string" || isObject(called.arguments));
 }
 
 /** Text parts become lines of one text, as in llama.cpp. */

@@ -18,7 +18,10 @@ export interface EngineOptions {
 /** A generation. Sampling settings that are absent come from the model file, then from the engine's defaults. */
 export interface GenerateRequest {
   /** One of the three. */
-  messages?: { role: string; content: string }[];
+  messages?: Record<string, unknown>[];
+  /** Tool definitions and variables for the chat template. */
+  tools?: unknown[];
+  chatTemplateKwargs?: Record<string, unknown>;
   prompt?: string;
   tokens?: number[];
   maxTokens?: number;
@@ -41,6 +44,8 @@ export interface GenerateRequest {
 export interface TokenEvent {
   id: number;
   text: string;
+  /** Text of the reasoning before the answer, where there is any. */
+  reasoning?: string;
   logprobs?: { bytes: number[]; logprob: number; top: { id: number; bytes: number[]; logprob: number }[] };
 }
 
@@ -48,6 +53,8 @@ export interface GenerateDone {
   promptTokens: number[];
   tokens: number[];
   text: string;
+  /** Empty where there is none. */
+  reasoning: string;
   finishReason: "stop" | "length" | "stop_string" | "cancelled";
   timings: {
     prefillMs: number;

@@ -122,10 +122,29 @@ export interface Stats {
   recoveries: number;
 }
 
+/** A function that the model is told of. */
+export interface Tool {
+  type: "function";
+  function: { name: string; description?: string; parameters?: Record<string, unknown>; strict?: boolean | null };
+}
+
+/** A call in an earlier answer. Arguments are JSON, as a text or read already. */
+export interface ToolCall {
+  id?: string;
+  type: "function";
+  function: { name: string; arguments: string | Record<string, unknown> };
+}
+
+/** Fields beyond these reach the model's chat template too. */
 export interface ChatMessage {
-  role: "system" | "user" | "assistant" | "developer";
-  content: string | { type: "text"; text: string }[];
+  role: "system" | "user" | "assistant" | "developer" | "tool";
+  /** May be absent beside `tool_calls`. */
+  content?: string | { type: "text"; text: string }[] | null;
   name?: string;
+  tool_calls?: ToolCall[];
+  tool_call_id?: string;
+  /** What the model thought before an earlier answer; most templates leave it out. */
+  reasoning_content?: string | null;
 }
 
 export interface SamplingParams {
@@ -170,6 +189,16 @@ export interface ChatCompletionParams extends SamplingParams, IgnoredParams, Req
   top_logprobs?: number | null;
   n?: 1 | null;
   response_format?: { type: "text" };
+  /** Functions for the chat template. What the model answers to them is text: calls are not parsed. */
+  tools?: Tool[] | null;
+  /** `none` leaves the tools out. */
+  tool_choice?: "auto" | "none" | null;
+  /** `none` asks for no reasoning; other words are for the chat template to understand. */
+  reasoning_effort?: string | null;
+  /** Variables of the chat template, such as `{ enable_thinking: false }`. */
+  chat_template_kwargs?: Record<string, unknown> | null;
+  /** `false` leaves out the beginning of an answer behind the messages. */
+  add_generation_prompt?: boolean | null;
 }
 
 export interface CompletionParams extends SamplingParams, IgnoredParams, RequestControls {
@@ -216,7 +245,7 @@ export interface ChatCompletion {
   model: string;
   choices: {
     index: 0;
-    message: { role: "assistant"; content: string; refusal: null };
+    message: { role: "assistant"; content: string; refusal: null; reasoning_content?: string };
     finish_reason: FinishReason;
     logprobs: { content: TokenLogprob[]; refusal: null } | null;
   }[];
@@ -233,7 +262,8 @@ export interface ChatCompletionChunk {
   model: string;
   choices: {
     index: 0;
-    delta: { role?: "assistant"; content?: string };
+    /** `reasoning_content` comes before `content`, where the model reasons. */
+    delta: { role?: "assistant"; content?: string; reasoning_content?: string };
     finish_reason: FinishReason | null;
     logprobs?: { content: TokenLogprob[]; refusal: null } | null;
   }[];

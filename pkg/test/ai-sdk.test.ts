@@ -95,7 +95,10 @@ test("what has no effect is warned of, what cannot be sent is refused", async ()
   await settle();
   worker.answer(0, ["x"]);
   const { warnings } = await asked;
-  assert.deepEqual(warnings.map((w) => (w.type === "unsupported" ? w.feature : w.type)), ["tools", "toolChoice", "responseFormat", "reasoning", "other"]);
+  assert.deepEqual(warnings.map((w) => (w.type === "unsupported" ? w.feature : w.type)), ["tools", "toolChoice", "responseFormat"]);
+  const { messages, chatTemplateKwargs } = worker.of("generate")[0]?.input ?? {};
+  assert.deepEqual(messages?.at(-1), { role: "assistant", content: "a", reasoning_content: "hm" });
+  assert.deepEqual(chatTemplateKwargs, { reasoning_effort: "high" });
   const wrong: LanguageModelV4CallOptions["prompt"][] = [
     [{ role: "user", content: [{ type: "file", mediaType: "image/png", data: { type: "data", data: "AA" } }] }],
     [{ role: "tool", content: [] }],
@@ -197,4 +200,31 @@ test("generateText and streamText of `ai` run on it", async () => {
   await reading;
   assert.deepEqual(texts, ["a", "b"]);
   assert.equal(await streamed.finishReason, "stop");
+});
+
+test("reasoning is a part of its own, before the text", async () => {
+  const { worker, provider } = await make();
+  const asked = provider().doGenerate({ prompt, reasoning: "none" });
+  await settle();
+  worker.answer(0, ["x"], { reasoning: "Hm." });
+  assert.deepEqual((await asked).content, [
+    { type: "reasoning", text: "Hm." },
+    { type: "text", text: "x" },
+  ]);
+  assert.deepEqual(worker.of("generate")[0]?.input.chatTemplateKwargs, { enable_thinking: false, thinking: false });
+
+  const { stream } = await provider().doStream({ prompt });
+  await settle();
+  worker.answer(1, [{ reasoning: "Hm" }, { reasoning: "." }, "x", "y"], { reasoning: "Hm." });
+  const parts = (await all(stream)).filter(({ type }) => /^(text|reasoning)-/.test(type));
+  assert.deepEqual(parts, [
+    { type: "reasoning-start", id: "0" },
+    { type: "reasoning-delta", id: "0", delta: "Hm" },
+    { type: "reasoning-delta", id: "0", delta: "." },
+    { type: "reasoning-end", id: "0" },
+    { type: "text-start", id: "1" },
+    { type: "text-delta", id: "1", delta: "x" },
+    { type: "text-delta", id: "1", delta: "y" },
+    { type: "text-end", id: "1" },
+  ]);
 });

@@ -29,6 +29,7 @@ export function done(texts: string[], change: Partial<GenerateDone> = {}): Gener
     promptTokens: [1, 2, 3],
     tokens: texts.map((_, i) => 10 + i),
     text: texts.join(""),
+    reasoning: "",
     finishReason: "stop",
     timings: { prefillMs: 4, prefillTokS: 500, ttftMs: 5, decodeMs: 6, decodeTokS: 300, prefilledTokens: 2, reusedTokens: 1 },
     ...change,
@@ -125,16 +126,16 @@ export class FakeWorker {
     this.respond({ id, kind: "failed", error: { code, message, help: "help" } });
   }
 
-  /** Answers the n-th generation with these texts, token by token. */
-  answer(n: number, texts: string[], change: Partial<GenerateDone> = {}): void {
+  /** Answers the n-th generation with these texts (or reasoning), token by token. */
+  answer(n: number, pieces: (string | { reasoning: string })[], change: Partial<GenerateDone> = {}): void {
     const id = this.of("generate")[n]?.id;
     if (id === undefined) {
       throw new Error(`there is no generation ${n}`);
     }
-    for (const text of texts) {
-      this.token(id, text);
+    for (const piece of pieces) {
+      this.respond({ id, kind: "token", token: { id: 10, text: "", ...(typeof piece === "string" ? { text: piece } : piece) } });
     }
-    this.done(id, done(texts, change));
+    this.done(id, done(pieces.map((piece) => (typeof piece === "string" ? piece : "")), change));
   }
 }
 

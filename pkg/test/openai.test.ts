@@ -53,6 +53,18 @@ test("chat, streamed: role, contents, reason; one id throughout; no usage unless
   assert.deepEqual(chunks.map((chunk) => chunk.timings), [undefined, undefined, undefined, TIMINGS]);
 });
 
+test("chat: reasoning has a field of its own", () => {
+  const shape = chatShape("m", false, false);
+  const thought = (reasoning: string, text = ""): TokenEvent => ({ id: 1, text, reasoning });
+  const chunks = [...shape.token(thought("Hm")), ...shape.token(thought(".", "He")), ...shape.token(token("llo"))];
+  assert.deepEqual(
+    chunks.map((chunk) => chunk.choices[0]?.delta),
+    [{ role: "assistant", content: "" }, { reasoning_content: "Hm" }, { reasoning_content: ".", content: "He" }, { content: "llo" }],
+  );
+  const whole = shape.whole(done(["Hello"], { reasoning: "Hm." }), []);
+  assert.deepEqual(whole.choices[0]?.message, { role: "assistant", content: "Hello", refusal: null, reasoning_content: "Hm." });
+});
+
 test("chat, streamed: an answer without any token still begins with its role", () => {
   const chunks = chatShape("m", false, false).end(done([]));
   assert.deepEqual(chunks.map((chunk) => chunk.choices[0]?.delta), [{ role: "assistant", content: "" }, {}]);

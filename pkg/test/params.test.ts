@@ -92,7 +92,6 @@ test("ranges of chat's and completion's own numbers", () => {
 });
 
 const REFUSED: [field: string, value: unknown, harmless: unknown][] = [
-  ["tools", [{ type: "function" }], []],
   ["tool_choice", "required", "auto"],
   ["functions", [{}], []],
   ["function_call", { name: "f" }, "none"],
@@ -103,7 +102,6 @@ const REFUSED: [field: string, value: unknown, harmless: unknown][] = [
   ["logit_bias", { "5": 1 }, {}],
   ["prediction", { type: "content" }, null],
   ["web_search_options", {}, undefined],
-  ["reasoning_effort", "high", "none"],
   ["verbosity", "low", "medium"],
   ["best_of", 3, 1],
   ["echo", true, false],
@@ -134,19 +132,64 @@ test("messages: developer is system, parts are lines, the rest is refused by its
   });
   assert.deepEqual(parsed.request.messages, [
     { role: "system", content: "d" },
-    { role: "user", content: "a\nb" },
+    { role: "user", content: "a\nb", name: "n" },
     { role: "assistant", content: "" },
   ]);
   const one = (message: unknown) => () => chat({ messages: [messages[0], message] });
-  assert.throws(one({ role: "tool", content: "x", tool_call_id: "1" }), { code: "E_UNSUPPORTED", message: /^messages\[1\]\.role/ });
+  assert.throws(one({ role: "function", content: "x", name: "f" }), { code: "E_UNSUPPORTED", message: /^messages\[1\]\.role/ });
   assert.throws(one({ role: "robot", content: "x" }), { code: "E_PARAM", message: /^messages\[1\]\.role/ });
   assert.throws(one({ role: "user", content: null }), { code: "E_PARAM", message: /^messages\[1\]\.content/ });
   assert.throws(one({ role: "user", content: [{ type: "image_url", image_url: { url: "x" } }] }), { code: "E_UNSUPPORTED", message: /^messages\[1\]\.content\[0\]/ });
   assert.throws(one({ role: "user", content: [{ type: "text", text: 3 }] }), { code: "E_PARAM", message: /^messages\[1\]\.content\[0\]\.text/ });
-  assert.throws(one({ role: "assistant", content: "x", tool_calls: [{}] }), { code: "E_UNSUPPORTED", message: /^messages\[1\]\.tool_calls/ });
+  assert.throws(one({ role: "assistant", content: "x", tool_calls: [{}] }), { code: "E_PARAM", message: /^messages\[1\]\.tool_calls/ });
+  assert.throws(one({ role: "assistant", content: "x", tool_calls: {} }), { code: "E_PARAM", message: /^messages\[1\]\.tool_calls/ });
+  assert.throws(one({ role: "assistant", content: "x", reasoning_content: 1 }), { code: "E_PARAM", message: /^messages\[1\]\.reasoning_content/ });
+  assert.throws(one({ role: "user", content: "x", more: 1n }), { code: "E_PARAM", message: /^messages\[1\] cannot/ });
   assert.throws(one("hello"), { code: "E_PARAM", message: /^messages\[1\]/ });
   assert.throws(() => chat({ messages: [] }), { code: "E_PARAM", message: /^messages / });
   assert.throws(() => parseChat(undefined as unknown as ChatCompletionParams), { code: "E_PARAM", message: /^params / });
+});
+
+test("tool calls, their results and reasoning go to the template as they are", () => {
+  const call = { id: "1", type: "function", function: { name: "f", arguments: '{"a": 1}' } };
+  const parsed = chat({
+    messages: [
+      { role: "user", content: "x" },
+      { role: "assistant", content: null, tool_calls: [call], reasoning_content: "hm", refusal: null },
+      { role: "tool", tool_call_id: "1", content: "2" },
+      { role: "assistant", tool_calls: [{ ...call, function: { name: "f", arguments: { a: 1 } } }] },
+    ],
+  });
+  assert.deepEqual(parsed.request.messages?.slice(1), [
+    { role: "assistant", content: "", tool_calls: [call], reasoning_content: "hm" },
+    { role: "tool", tool_call_id: "1", content: "2" },
+    { role: "assistant", content: "", tool_calls: [{ ...call, function: { name: "f", arguments: { a: 1 } } }] },
+  ]);
+});
+
+test("tools and variables for the template", () => {
+  const tool = { type: "function", function: { name: "f", parameters: { type: "object" } } };
+  const told = (params: object) => {
+    const { tools, chatTemplateKwargs } = chat(params).request;
+    return { tools, kwargs: chatTemplateKwargs };
+  };
+  assert.deepEqual(told({}), { tools: undefined, kwargs: undefined });
+  assert.deepEqual(told({ tools: [] }), { tools: undefined, kwargs: undefined });
+  assert.deepEqual(told({ tools: [tool], tool_choice: "auto" }).tools, [tool]);
+  assert.equal(told({ tools: [tool], tool_choice: "none" }).tools, undefined);
+  assert.deepEqual(told({ reasoning_effort: "none" }).kwargs, { enable_thinking: false, thinking: false });
+  assert.deepEqual(
+    told({ reasoning_effort: "none", chat_template_kwargs: { thinking: true, x: [1] }, add_generation_prompt: false }).kwargs,
+    { enable_thinking: false, thinking: true, x: [1], add_generation_prompt: false },
+  );
+  assert.deepEqual(told({ reasoning_effort: "high" }).kwargs, { reasoning_effort: "high" });
+  assert.throws(() => chat({ tools: {} }), { code: "E_PARAM", message: /^tools / });
+  assert.throws(() => chat({ reasoning_effort: 1 }), { code: "E_PARAM", message: /^reasoning_effort / });
+  assert.throws(() => chat({ chat_template_kwargs: [1] }), { code: "E_PARAM", message: /^chat_template_kwargs / });
+  assert.throws(() => chat({ chat_template_kwargs: { x: 1n } }), { code: "E_PARAM", message: /^chat_template_kwargs / });
+  assert.throws(() => chat({ add_generation_prompt: 1 }), { code: "E_PARAM", message: /^add_generation_prompt / });
+  assert.throws(() => complete({ tools: [tool] }), { code: "E_UNSUPPORTED", message: /^tools / });
+  assert.throws(() => complete({ reasoning_effort: "high" }), { code: "E_UNSUPPORTED", message: /^reasoning_effort / });
 });
 
 test("prompt: a text, ids, or a list of one of them", () => {

@@ -73,8 +73,8 @@ export const sources: ModelSource[] = ["https://a/m.gguf", new URL("https://a"),
 export const many: ChatCompletionParams = { messages: [], n: 2 };
 // @ts-expect-error -- so are images
 export const image: ChatCompletionParams = { messages: [{ role: "user", content: [{ type: "image_url", image_url: { url: "x" } }] }] };
-// @ts-expect-error -- and tools
-export const tools: ChatCompletionParams = { messages: [], tools: [] };
+// @ts-expect-error -- and tools that are no functions
+export const tools: ChatCompletionParams = { messages: [], tools: [{ type: "web_search" }] };
 
 /** After one kind of error is excluded, the others are still there. */
 export function otherKind(error: ChordError): string {

@@ -14,6 +14,8 @@ export interface Message {
   id: string;
   role: "user" | "assistant";
   text: string;
+  /** What the model thought before its answer. */
+  reasoning?: string;
   /** How an answer ended, where not by itself. */
   ended?: "stopped" | "length" | "failed";
   reading?: Reading;

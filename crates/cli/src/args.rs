@@ -164,6 +164,25 @@ pub struct SamplingArgs {
     pub seed: Option<u64>,
 }
 
+/// What the model's chat template is told.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Chat template")]
+pub struct TemplateArgs {
+    /// Ask a model that can reason to do so first
+    #[arg(long, conflicts_with_all = ["raw", "no_think"])]
+    pub think: bool,
+    /// Ask a model that can reason to answer at once
+    #[arg(long, conflicts_with = "raw")]
+    pub no_think: bool,
+    /// Tool definitions: a file with a JSON list in OpenAI's shape
+    #[arg(long, value_name = "FILE", conflicts_with = "raw")]
+    pub tools: Option<PathBuf>,
+    /// Set a variable of the chat template, such as enable_thinking=false; a value that is no JSON is a text; may be given
+    /// more than once
+    #[arg(long, value_name = "NAME=JSON", conflicts_with = "raw")]
+    pub chat_template_kwarg: Vec<String>,
+}
+
 /// `run`.
 #[derive(Debug, Clone, Args)]
 pub struct RunArgs {
@@ -177,6 +196,8 @@ pub struct RunArgs {
     /// Continue the prompt as it stands, without the model's chat template
     #[arg(long)]
     pub raw: bool,
+    #[command(flatten)]
+    pub template: TemplateArgs,
     /// Most tokens to answer with [default: until the context is full]
     #[arg(long, short = 'n', value_name = "N")]
     pub max_tokens: Option<u32>,

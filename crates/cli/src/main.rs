@@ -7,6 +7,7 @@ mod interrupt;
 mod model_file;
 mod npy;
 mod out;
+mod thinking;
 
 use std::process::ExitCode;
 

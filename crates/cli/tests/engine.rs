@@ -41,7 +41,7 @@ fn events_have_exactly_the_promised_shape_and_the_reference_ids() {
     // One event per token: text that was held back comes with the last token, not with an event of its own.
     assert_eq!(tokens.len(), 16);
     for line in tokens {
-        assert_eq!(keys(line), ["event", "id", "text"]);
+        assert_eq!(keys(line), ["event", "id", "text", "reasoning"]);
         assert_eq!(line["event"], "token");
     }
     assert_eq!(
@@ -51,6 +51,7 @@ fn events_have_exactly_the_promised_shape_and_the_reference_ids() {
             "prompt_tokens",
             "tokens",
             "text",
+            "reasoning",
             "finish_reason",
             "timings",
             "adapter"

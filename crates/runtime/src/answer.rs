@@ -1,18 +1,18 @@
 //! An answer as it grows: tokens into events, each with the text that became certain with it.
 
-use crate::session::{Event, Logprobs};
-use chord_text::{StopStrings, StreamDecoder, Tokenizer};
+use crate::session::{Event, GenerateRequest, Logprobs};
+use chord_text::{Parts, Reasoning, StopStrings, StreamDecoder, Tokenizer};
 use web_time::Instant;
 
 /// What the loop carries from token to token.
 pub(crate) struct Answer {
     /// A token some of whose text is held back: its event waits for the next token or the end.
-    waiting: Option<(u32, String, Option<Logprobs>)>,
-    /// Bytes of text decoded so far.
-    decoded: usize,
+    waiting: Option<(u32, Parts, Option<Logprobs>)>,
     pub tokens: Vec<u32>,
-    pub text: String,
+    /// All text so far.
+    pub text: Parts,
     decoder: StreamDecoder,
+    reasoning: Option<Reasoning>,
     stops: StopStrings,
     pub first: Option<Instant>,
     pub last: Instant,
@@ -20,39 +20,72 @@ pub(crate) struct Answer {
 
 impl Answer {
     /// `asked` is when the request came.
-    pub(crate) fn new(tokenizer: &Tokenizer, stop: &[String], asked: Instant) -> Self {
+    pub(crate) fn new(tokenizer: &Tokenizer, req: &GenerateRequest, asked: Instant) -> Self {
+        let marks = req.reasoning.as_ref().map(|r| r.format().marks());
         Self {
             waiting: None,
-            decoded: 0,
             tokens: Vec::new(),
-            text: String::new(),
-            decoder: StreamDecoder::new(tokenizer),
-            stops: StopStrings::new(stop.iter().cloned()),
+            text: Parts::default(),
+            decoder: StreamDecoder::new(tokenizer).showing(&marks.unwrap_or_default()),
+            reasoning: req.reasoning.clone(),
+            stops: StopStrings::new(req.stop.iter().cloned()),
             first: None,
             last: asked,
         }
     }
 
     fn send_waiting(&mut self, on_event: &mut dyn FnMut(Event)) {
-        if let Some((id, text, logprobs)) = self.waiting.take() {
-            on_event(Event::Token { id, text, logprobs });
+        if let Some((id, parts, logprobs)) = self.waiting.take() {
+            on_event(Event::Token {
+                id,
+                text: parts.answer,
+                reasoning: parts.reasoning,
+                logprobs,
+            });
         }
+    }
+
+    /// Whole characters into parts.
+    fn parts(&mut self, text: String) -> Parts {
+        match &mut self.reasoning {
+            Some(reasoning) => reasoning.push(&text),
+            None => Parts {
+                answer: text,
+                ..Parts::default()
+            },
+        }
+    }
+
+    /// Passes the answer through the stop strings, which know nothing of reasoning; true if one is complete.
+    fn take(&mut self, mut parts: Parts) -> (Parts, bool) {
+        let event = self.stops.push(&parts.answer);
+        parts.answer = event.emit;
+        self.text.answer.push_str(&parts.answer);
+        self.text.reasoning.push_str(&parts.reasoning);
+        (parts, event.stopped)
     }
 
     /// Lets go of what was held back; true if it completes a stop string.
     pub(crate) fn finish(&mut self, stopped: bool, on_event: &mut dyn FnMut(Event)) -> bool {
         let rest = self.decoder.finish();
-        let tail = self.stops.push(&rest);
-        let mut text = tail.emit;
-        if !stopped && !tail.stopped {
-            text.push_str(&self.stops.finish());
+        let mut parts = self.parts(rest);
+        if let Some(reasoning) = &mut self.reasoning {
+            let tail = reasoning.finish();
+            parts.answer.push_str(&tail.answer);
+            parts.reasoning.push_str(&tail.reasoning);
         }
-        self.text.push_str(&text);
+        let (mut parts, stops_now) = self.take(parts);
+        if !stopped && !stops_now {
+            let held = self.stops.finish();
+            self.text.answer.push_str(&held);
+            parts.answer.push_str(&held);
+        }
         if let Some((_, waiting, _)) = &mut self.waiting {
-            waiting.push_str(&text);
+            waiting.answer.push_str(&parts.answer);
+            waiting.reasoning.push_str(&parts.reasoning);
         }
         self.send_waiting(on_event);
-        tail.stopped
+        stops_now
     }
 
     /// Takes one token; true if a stop string is complete.
@@ -68,14 +101,13 @@ impl Answer {
         self.send_waiting(on_event);
         let text = self.decoder.push(id);
         let whole = text.is_some();
-        let text = text.unwrap_or_default();
-        self.decoded += text.len();
-        let event = self.stops.push(&text);
-        self.text.push_str(&event.emit);
-        self.waiting = Some((id, event.emit, logprobs));
-        if event.stopped || (whole && self.decoded == self.text.len()) {
+        let parts = self.parts(text.unwrap_or_default());
+        let (parts, stopped) = self.take(parts);
+        self.waiting = Some((id, parts, logprobs));
+        let parted = self.reasoning.as_ref().is_none_or(Reasoning::is_settled);
+        if stopped || (whole && parted && self.stops.is_settled()) {
             self.send_waiting(on_event);
         }
-        event.stopped
+        stopped
     }
 }

@@ -141,6 +141,7 @@ impl Error {
         match self {
             Self::Model(chord_model::Error::Fit { .. }) => ExitClass::Device,
             Self::Model(chord_model::Error::ContextTooLong { .. }) => ExitClass::Usage,
+            Self::Text(chord_text::Error::Chat(_)) => ExitClass::Usage,
             Self::Model(_) | Self::Text(_) | Self::Read { .. } | Self::NonFinite { .. } => {
                 ExitClass::Model
             }

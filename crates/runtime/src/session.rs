@@ -6,6 +6,7 @@ use crate::sampler::{self, Sampling};
 use crate::{Error, options::CHUNK};
 use chord_kernels::sample::ctl;
 use chord_model::SeqId;
+use chord_text::Reasoning;
 use std::sync::atomic::{AtomicBool, Ordering};
 use web_time::{Duration, Instant};
 
@@ -18,8 +19,10 @@ pub struct GenerateRequest {
     pub max_tokens: Option<u32>,
     /// How tokens are chosen.
     pub sampling: Sampling,
-    /// Texts that end the answer; they are not part of it.
+    /// Texts that end the answer; they are not part of it. Reasoning may say them.
     pub stop: Vec<String>,
+    /// Parts reasoning from the answer ([`crate::prompt::chat_prompt`] knows it); without it, all text is the answer.
+    pub reasoning: Option<Reasoning>,
     /// Go on past end-of-generation tokens.
     pub ignore_eog: bool,
     /// Tokens of this answer that an earlier, broken attempt has already given: it goes on behind them, and reports them as
@@ -53,8 +56,10 @@ pub enum Event {
     Token {
         /// The token.
         id: u32,
-        /// Text.
+        /// Text of the answer.
         text: String,
+        /// Text of the reasoning before it.
+        reasoning: String,
         /// Where the request asks for them.
         logprobs: Option<Logprobs>,
     },
@@ -103,6 +108,8 @@ pub struct Done {
     pub tokens: Vec<u32>,
     /// The answer.
     pub text: String,
+    /// The reasoning before it; empty where there is none.
+    pub reasoning: String,
     /// Why it ended.
     pub finish_reason: FinishReason,
     /// Where the time went.
@@ -200,7 +207,7 @@ impl Session {
             reused_tokens: reused,
             ..Timings::default()
         };
-        let mut answer = Answer::new(engine.tokenizer(), &req.stop, started);
+        let mut answer = Answer::new(engine.tokenizer(), req, started);
 
         let mut finish = None;
         for id in &req.resume {
@@ -250,7 +257,8 @@ impl Session {
         Ok(Done {
             prompt_tokens: prompt,
             tokens: answer.tokens,
-            text: answer.text,
+            text: answer.text.answer,
+            reasoning: answer.text.reasoning,
             finish_reason: finish,
             timings,
         })

@@ -60,6 +60,24 @@ pub enum Error {
     /// The chat template cannot be used; the kind says why.
     #[error("chat template: {0}")]
     Template(#[from] TemplateError),
+    /// A request's messages, tools or template variables are not of the shape they must have.
+    #[error(transparent)]
+    Chat(#[from] ChatError),
+}
+
+/// What is wrong with a request for a chat.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum ChatError {
+    /// A message; the text names the field.
+    #[error("a message {0}")]
+    Message(String),
+    /// The tool definitions.
+    #[error("tools: {0}")]
+    Tools(String),
+    /// The template's keyword arguments.
+    #[error("chat template arguments: {0}")]
+    Kwargs(String),
 }
 
 /// What went wrong in a chat template.
@@ -157,6 +175,11 @@ impl Error {
                 TemplateError::Raised(_) => "E_TEMPLATE_RAISED",
                 TemplateError::Render { .. } => "E_TEMPLATE_RENDER",
             },
+            Self::Chat(c) => match c {
+                ChatError::Message(_) => "E_MESSAGE",
+                ChatError::Tools(_) => "E_TOOLS",
+                ChatError::Kwargs(_) => "E_TEMPLATE_KWARGS",
+            },
         }
     }
 
@@ -173,6 +196,11 @@ impl Error {
                 TemplateError::Raised(_) => "The model's chat template refuses this conversation: change the messages (roles, order, system prompt) as it says.".into(),
                 TemplateError::Fuel { .. } | TemplateError::Output { .. } => "Shorten the conversation; if it is short, the model's chat template is broken: use --raw to prompt without it.".into(),
                 _ => "The model's chat template cannot be used: use --raw to prompt without it, or another conversion of the model.".into(),
+            },
+            Self::Chat(c) => match c {
+                ChatError::Message(_) => "A message is an object with a text role, and content that is a text, a list of text parts, or null.".into(),
+                ChatError::Tools(_) => r#"Tools are a JSON list such as [{"type": "function", "function": {"name": "add", "parameters": {"type": "object"}}}]."#.into(),
+                ChatError::Kwargs(_) => r#"They are names with JSON values, such as {"enable_thinking": false}; messages, tools and the special tokens come from the request and the model."#.into(),
             },
         }
     }

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod bpe;
+mod chat;
 mod classes;
 mod error;
 mod known_tokens;
@@ -13,6 +14,7 @@ mod merges;
 mod merging;
 mod pretokenize;
 mod raw_bpe;
+mod reasoning;
 mod spec;
 mod special;
 mod spm;
@@ -24,9 +26,11 @@ mod tokenizer;
 mod unicode;
 mod vocab;
 
-pub use error::{Error, TemplateError};
+pub use chat::{ChatVariables, Message};
+pub use error::{ChatError, Error, TemplateError};
+pub use reasoning::{Parts, Reasoning, ReasoningFormat};
 pub use spec::{SpecialIds, VocabSpec};
 pub use stop::{StopEvent, StopStrings};
 pub use stream::StreamDecoder;
-pub use template::{ChatTemplate, CivilTime, Message, RenderOptions, Rendered, RenderedSpan};
+pub use template::{ChatTemplate, CivilTime, RenderOptions, Rendered, RenderedSpan};
 pub use tokenizer::{EncodeOptions, Span, Tokenizer};

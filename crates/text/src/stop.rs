@@ -68,6 +68,12 @@ impl StopStrings {
         }
     }
 
+    /// Whether no text is held back.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.held.is_empty()
+    }
+
     /// Ends the stream: the text held back, if no stop string came.
     pub fn finish(&mut self) -> String {
         std::mem::take(&mut self.held)
@@ -75,7 +81,7 @@ impl StopStrings {
 }
 
 /// Bytes of the longest suffix of `text` that is a proper prefix of `stop`. Always on a character border.
-fn overlap(text: &str, stop: &str) -> usize {
+pub(crate) fn overlap(text: &str, stop: &str) -> usize {
     stop.char_indices()
         .map(|(n, _)| n)
         .rev()

@@ -1,6 +1,6 @@
 //! Token ids to text as they come: only whole characters leave.
 
-use crate::tokenizer::Tokenizer;
+use crate::tokenizer::{EncodeOptions, Tokenizer};
 
 /// Turns a stream of ids into text. A character whose bytes lie in several tokens is held until it is whole.
 #[derive(Debug, Clone)]
@@ -8,6 +8,8 @@ pub struct StreamDecoder {
     tokenizer: Tokenizer,
     /// At most three bytes: the beginning of a character.
     held: Vec<u8>,
+    /// Control tokens that give their text.
+    shown: Vec<u32>,
 }
 
 impl StreamDecoder {
@@ -17,13 +19,29 @@ impl StreamDecoder {
         Self {
             tokenizer: tokenizer.clone(),
             held: Vec::new(),
+            shown: Vec::new(),
         }
+    }
+
+    /// Shows the control tokens of these texts, where the vocabulary has such.
+    #[must_use]
+    pub fn showing(mut self, texts: &[&str]) -> Self {
+        let options = EncodeOptions {
+            add_special: false,
+            parse_special: true,
+        };
+        for text in texts {
+            if let [id] = self.tokenizer.encode(text, options)[..] {
+                self.shown.push(id);
+            }
+        }
+        self
     }
 
     /// The text that became whole with this id, if any. Control tokens and ids outside the vocabulary give nothing.
     /// Bytes that can begin no character leave as U+FFFD.
     pub fn push(&mut self, id: u32) -> Option<String> {
-        if !self.tokenizer.is_control(id) {
+        if !self.tokenizer.is_control(id) || self.shown.contains(&id) {
             self.held
                 .extend_from_slice(self.tokenizer.piece(id).unwrap_or_default());
         }

@@ -2,7 +2,7 @@
 
 mod common;
 
-use chord_text::{ChatTemplate, Message, RenderOptions};
+use chord_text::{ChatTemplate, ChatVariables, Message, RenderOptions};
 use common::json;
 
 #[test]
@@ -21,7 +21,7 @@ fn smollm2_template_text() {
         );
         assert_eq!(Some(rendered.text.as_str()), case["hf"].as_str(), "{case}");
         for (span, message) in rendered.spans.iter().filter(|s| s.from_user).zip(&messages) {
-            assert_eq!(&rendered.text[span.range.clone()], message.content.trim());
+            assert_eq!(&rendered.text[span.range.clone()], message.content().trim());
         }
         assert_eq!(
             rendered.spans.iter().filter(|s| s.from_user).count(),
@@ -31,10 +31,7 @@ fn smollm2_template_text() {
 }
 
 fn message(role: &str, content: &str) -> Message {
-    Message {
-        role: role.into(),
-        content: content.into(),
-    }
+    Message::new(role, content)
 }
 
 fn render(source: &str, messages: &[Message]) -> String {
@@ -150,5 +147,81 @@ fn functions_that_templates_expect() {
         ("{ a {% if true %} b{% endif %} {c}", "{ a  b {c}"),
     ] {
         assert_eq!(render(source, &user), want, "{source}");
+    }
+}
+
+#[test]
+fn messages_from_json() {
+    let read = |s: &str| Message::from_json(serde_json::from_str(s).unwrap());
+    let m = read(r#"{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}], "x": 1}"#)
+        .unwrap();
+    assert_eq!((m.role(), m.content()), ("user", "a\nb"));
+    assert_eq!(m.fields().get("x"), Some(&1.into()));
+    let m = read(
+        r#"{"role": "assistant", "content": null, "tool_calls": [{}], "reasoning_content": "r"}"#,
+    )
+    .unwrap();
+    assert_eq!((m.content(), m.text("reasoning_content")), ("", Some("r")));
+    for bad in [
+        "1",
+        "{}",
+        r#"{"role": 1}"#,
+        r#"{"role": "user", "content": 1}"#,
+        r#"{"role": "user", "content": {"text": "a"}}"#,
+        r#"{"role": "user", "content": [{"type": "image_url"}]}"#,
+        r#"{"role": "user", "content": [{"type": "text"}]}"#,
+        r#"{"role": "user", "name": 1}"#,
+        r#"{"role": "tool", "tool_call_id": []}"#,
+        r#"{"role": "assistant", "reasoning_content": {}}"#,
+        r#"{"role": "assistant", "tool_calls": {}}"#,
+        r#"{"role": "assistant", "tool_calls": [1]}"#,
+    ] {
+        let error = read(bad).unwrap_err();
+        assert_eq!(error.code(), "E_MESSAGE", "{bad}: {error}");
+        assert!(!error.help().is_empty());
+    }
+}
+
+#[test]
+fn tools_and_template_arguments_are_checked() {
+    let value = |s: &str| serde_json::from_str::<serde_json::Value>(s).unwrap();
+    let mut v = ChatVariables::default();
+    v.set_tools(value(
+        r#"[{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]"#,
+    ))
+    .unwrap();
+    assert_eq!(v.tools.len(), 1);
+    for bad in [
+        "{}",
+        "[1]",
+        r#"[{"type": "web"}]"#,
+        r#"[{"type": "function"}]"#,
+        r#"[{"type": "function", "function": {"name": ""}}]"#,
+        r#"[{"type": "function", "function": {"name": "f", "parameters": []}}]"#,
+    ] {
+        let error = v.set_tools(value(bad)).unwrap_err();
+        assert_eq!(error.code(), "E_TOOLS", "{bad}");
+        assert!(!error.help().is_empty());
+    }
+    assert_eq!(v.tools.len(), 1);
+    v.add_kwargs(value(
+        r#"{"enable_thinking": false, "add_generation_prompt": true, "_x1": null}"#,
+    ))
+    .unwrap();
+    assert_eq!(v.kwargs.len(), 3);
+    for bad in [
+        "[]",
+        r#"{"": 1}"#,
+        r#"{"1a": 1}"#,
+        r#"{"a-b": 1}"#,
+        r#"{"messages": []}"#,
+        r#"{"tools": []}"#,
+        r#"{"bos_token": ""}"#,
+        r#"{"eos_token": ""}"#,
+        r#"{"__t": 1}"#,
+        r#"{"add_generation_prompt": "no"}"#,
+    ] {
+        let error = v.add_kwargs(value(bad)).unwrap_err();
+        assert_eq!(error.code(), "E_TEMPLATE_KWARGS", "{bad}");
     }
 }

@@ -7,10 +7,7 @@ use chord_gguf::write::{WriteValue, tiny_llama};
 use chord_text::{ChatTemplate, Error, Message, RenderOptions, TemplateError};
 
 fn run(source: &str) -> Result<String, Error> {
-    let messages = [Message {
-        role: "user".into(),
-        content: "hi".into(),
-    }];
+    let messages = [Message::new("user", "hi")];
     Ok(ChatTemplate::new(source)?
         .render(&messages, &RenderOptions::default())?
         .text)
@@ -172,12 +169,50 @@ fn every_attack_has_its_code() {
             "{% set s = range(99999) %}{% for i in range(99999) %}{% set t = s | sort %}{% endfor %}".into(),
             "E_TEMPLATE_OUTPUT",
         ),
+        (
+            "own_guard",
+            format!("{{% macro __text(n) %}}{{% endmacro %}}{{% set t %}}{{% for i in range(99999) %}}{}{{% endfor %}}{{% endset %}}", "text ".repeat(9999)),
+            "E_TEMPLATE_OUTPUT",
+        ),
+        (
+            "text_of_list_in_loop",
+            "{% set s = range(9999) | list %}{% for i in range(99999) %}{% set t = 'x' ~ s %}{% endfor %}".into(),
+            "E_TEMPLATE_OUTPUT",
+        ),
+        (
+            "escaped_in_loop",
+            "{% set s = '<' * 999999 %}{% for i in range(99999) %}{% set t = 'x'|safe + s %}{% endfor %}".into(),
+            "E_TEMPLATE_OUTPUT",
+        ),
+        (
+            "strip_in_loop",
+            "{% set s = ' ' * 999999 %}{% for i in range(99999) %}{% set t = s.strip() ~ s | trim %}{% endfor %}".into(),
+            "E_TEMPLATE_OUTPUT",
+        ),
+        (
+            "lines_in_loop",
+            "{% set s = 'a\n' * 99999 %}{% for i in range(99999) %}{% set t = s.splitlines() %}{% endfor %}".into(),
+            "E_TEMPLATE_OUTPUT",
+        ),
+        ("text_of_deep", doubled("[]", "[n.x]").replace("range(40)", "range(90)").replace("{{ n.x }}", "{{ 'x' ~ n.x }}"), "E_TEMPLATE_DEPTH"),
+        ("slice_of_none", "{{ none[::-1] }}".into(), "E_TEMPLATE_RENDER"),
+        ("slice_step_0", "{{ 'abc'[::0] }}".into(), "E_TEMPLATE_RENDER"),
+        ("slice_bound", "{{ 'abc'['a':] }}".into(), "E_TEMPLATE_RENDER"),
         ("raise", "{{ raise_exception('x') }}".into(), "E_TEMPLATE_RAISED"),
         ("raise_in_macro", "{% macro m() %}{{ raise_exception('x') }}{% endmacro %}{{ m() }}".into(), "E_TEMPLATE_RAISED"),
         ("undefined", "{{ a.b.c }}".into(), "E_TEMPLATE_RENDER"),
         ("unknown_filter", "{{ 1 | frob }}".into(), "E_TEMPLATE_RENDER"),
         ("divide_by_zero", "{{ 1 // 0 }}".into(), "E_TEMPLATE_RENDER"),
     ];
+    // Of those stopped by a limit, not of those that only fail.
+    let stopped = |end: &str| {
+        table
+            .iter()
+            .filter(|(_, _, code)| code.ends_with(end))
+            .count()
+    };
+    assert!(stopped("_DEPTH") >= 20 && stopped("_OUTPUT") >= 20);
+    assert!(stopped("_FUEL") + stopped("_RANGE") >= 3);
     let mut failures = Vec::new();
     for (name, source, want) in &table {
         let started = Instant::now();
@@ -193,6 +228,29 @@ fn every_attack_has_its_code() {
         }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+/// Bounds that the engine's own slices overflow on.
+#[test]
+fn extreme_slices_end() {
+    for (source, want) in [
+        ("{{ [][::-1] }}{{ []|list|reverse|list }}", "[][]"),
+        ("{{ 'ab'[::-9223372036854775808] }}", "b"),
+        (
+            "{{ [1, 2][9223372036854775807:-9223372036854775808:-9223372036854775808] }}",
+            "[2]",
+        ),
+        (
+            "{{ 'ab'[-9223372036854775808:9223372036854775807:9223372036854775807] }}",
+            "a",
+        ),
+        (
+            "{{ range(3)[5::-1] }}{{ {'a': 1}.items()[::-1] }}",
+            "[2, 1, 0][('a', 1)]",
+        ),
+    ] {
+        assert_eq!(run(source).unwrap(), want, "{source}");
+    }
 }
 
 #[test]
@@ -231,14 +289,13 @@ fn nothing_of_the_host_is_reachable() {
 fn large_but_honest_work_passes() {
     let long = "long text. ".repeat(100_000);
     let messages: Vec<Message> = (0..1000)
-        .map(|i| Message {
-            role: ["user", "assistant"][i % 2].into(),
-            content: format!("{i} {}", "word ".repeat(200)),
+        .map(|i| {
+            Message::new(
+                ["user", "assistant"][i % 2],
+                format!("{i} {}", "word ".repeat(200)),
+            )
         })
-        .chain([Message {
-            role: "user".into(),
-            content: long.clone(),
-        }])
+        .chain([Message::new("user", long.as_str())])
         .collect();
     let template = ChatTemplate::new(
         "{%- for m in messages %}{%- if m['role'] == 'user' and '</think>' not in m.content %}<|{{ m.role | upper }}|>{{ m.content \

@@ -46,9 +46,8 @@ fn precision(name: Option<&str>) -> Result<Precision, JsValue> {
 }
 
 /// A callback's own errors are nobody's here.
-fn call(f: &Function, arguments: [JsValue; 3]) {
-    let [a, b, c] = arguments;
-    let _ = f.call3(&JsValue::NULL, &a, &b, &c);
+fn call<const N: usize>(f: &Function, arguments: [JsValue; N]) {
+    let _ = f.apply(&JsValue::NULL, &js_sys::Array::from_iter(arguments));
 }
 
 #[wasm_bindgen]
@@ -89,8 +88,8 @@ impl Model {
         Ok(Model { engine, session })
     }
 
-    /// Answers a `GenerateRequest` (JSON): `on_prefill(done, total)` and `on_token(id, text, logprobs)`
-    /// (JSON or undefined) as it goes, then `GenerateDone` (JSON).
+    /// Answers a `GenerateRequest` (JSON): `on_prefill(done, total)` and `on_token(id, text, reasoning, logprobs)`
+    /// (the last JSON or undefined) as it goes, then `GenerateDone` (JSON).
     ///
     /// # Errors
     /// An `Error` with `code` and `help`.
@@ -108,11 +107,17 @@ impl Model {
         let tokenizer = self.engine.tokenizer().clone();
         let mut on_event = |event: Event| match event {
             Event::Prefill { done, total } => {
-                call(&on_prefill, [done.into(), total.into(), JsValue::NULL]);
+                call(&on_prefill, [done.into(), total.into()]);
             }
-            Event::Token { id, text, logprobs } => {
+            Event::Token {
+                id,
+                text,
+                reasoning,
+                logprobs,
+            } => {
                 let logprobs = logprobs.map(|l| request::logprobs(&tokenizer, id, &l).to_string());
-                call(&on_token, [id.into(), text.into(), logprobs.into()]);
+                let arguments = [id.into(), text.into(), reasoning.into(), logprobs.into()];
+                call(&on_token, arguments);
             }
         };
         let done = self

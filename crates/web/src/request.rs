@@ -1,15 +1,19 @@
 //! Requests and answers as the worker sends and gets them: `pkg/src/protocol.ts` in Rust.
 
-use chord_runtime::prompt::{chat_ids, text_ids};
+use chord_runtime::prompt::{chat_prompt, text_ids};
 use chord_runtime::{Done, Engine, Error, FinishReason, GenerateRequest, Logprobs, Overrides};
-use chord_text::{Message, Tokenizer};
+use chord_text::{ChatVariables, Message, Tokenizer};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Request {
-    messages: Option<Vec<Message>>,
+    messages: Option<Vec<Value>>,
+    /// Tool definitions.
+    tools: Option<Value>,
+    /// Variables of the chat template.
+    chat_template_kwargs: Option<Value>,
     prompt: Option<String>,
     tokens: Option<Vec<u32>>,
     max_tokens: Option<u32>,
@@ -38,11 +42,28 @@ impl Request {
     /// The engine's request. Messages go through the model's template; without one their texts are joined.
     pub(crate) fn for_engine(self, engine: &Engine) -> Result<GenerateRequest, Error> {
         let tokenizer = engine.tokenizer();
-        let prompt = match (self.tokens, self.messages, engine.template()) {
+        let mut variables = ChatVariables::default();
+        if let Some(tools) = self.tools {
+            variables.set_tools(tools)?;
+        }
+        if let Some(kwargs) = self.chat_template_kwargs {
+            variables.add_kwargs(kwargs)?;
+        }
+        let messages = self
+            .messages
+            .map(|all| all.into_iter().map(Message::from_json).collect())
+            .transpose()?;
+        let messages: Option<Vec<Message>> = messages;
+        let mut reasoning = None;
+        let prompt = match (self.tokens, messages, engine.template()) {
             (Some(tokens), _, _) => tokens,
-            (None, Some(messages), Some(template)) => chat_ids(tokenizer, template, &messages)?,
+            (None, Some(messages), Some(template)) => {
+                let chat = chat_prompt(tokenizer, template, &messages, &variables)?;
+                reasoning = chat.reasoning;
+                chat.ids
+            }
             (None, Some(messages), None) => {
-                let text: String = messages.into_iter().map(|m| m.content).collect();
+                let text: String = messages.iter().map(Message::content).collect();
                 text_ids(tokenizer, &text)?
             }
             (None, None, _) => text_ids(tokenizer, &self.prompt.unwrap_or_default())?,
@@ -64,6 +85,7 @@ impl Request {
             max_tokens: self.max_tokens,
             sampling: sampling.over(&engine.config().sampling),
             stop: self.stop,
+            reasoning,
             ignore_eog: false,
             resume: self.resume,
             logprobs: self.logprobs,
@@ -89,6 +111,7 @@ pub(crate) fn done(done: &Done) -> Value {
         "promptTokens": done.prompt_tokens,
         "tokens": done.tokens,
         "text": done.text,
+        "reasoning": done.reasoning,
         "finishReason": match done.finish_reason {
             FinishReason::Stop => "stop",
             FinishReason::Length => "length",

@@ -44,6 +44,22 @@ test("drop a file, ask, stop, edit, regenerate, reload, ask again", async ({ cha
   await expect(again).toContainText("You said: and now. Messages: 3");
 });
 
+test("reasoning stands apart, closed, and is kept with its answer", async ({ chat }) => {
+  await withModel(chat);
+  const answer = await ask(chat, "ponder");
+  const reasoning = answer.locator("details.reasoning");
+  await expect(reasoning).toHaveCount(1);
+  await expect(reasoning.getByText("First, <b>the colours</b>.")).toBeHidden();
+  await expect(answer).toContainText("You said: ponder");
+  await reasoning.getByText("Reasoning").click();
+  await expect(reasoning.locator(".thoughts")).toHaveText("First, <b>the colours</b>.\n\n**Then** their order.", { useInnerText: true });
+  const plain = await ask(chat, "hello");
+  await expect(plain.locator("details.reasoning")).toHaveCount(0);
+  await chat.reload();
+  await answers(chat).first().getByText("Reasoning").click();
+  await expect(answers(chat).first().locator(".thoughts")).toContainText("their order");
+});
+
 test("several conversations are kept, renamed, reopened and deleted", async ({ chat }) => {
   await withModel(chat);
   await ask(chat, "about cats");

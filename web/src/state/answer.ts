@@ -28,6 +28,8 @@ export interface Running {
 export const running = signal<Running | null>(null);
 /** Text of the running answer. Apart from the conversation, so that a token redraws one message only. */
 export const growing = signal("");
+/** Its reasoning. */
+export const pondering = signal("");
 /** What went wrong with the last answer, and in which conversation. */
 export const failure = signal<{ conversation: string; problem: Problem } | null>(null);
 
@@ -85,16 +87,16 @@ export function stop(): void {
 
 /** Messages as the model gets them. Neighbours of one role become one: chat templates want them to take turns. */
 export function messagesOf(conversation: Conversation): ChatMessage[] {
-  const out: { role: "system" | "user" | "assistant"; content: string }[] = [];
+  const out: { role: "system" | "user" | "assistant"; content: string; reasoning_content?: string }[] = [];
   if (conversation.system.trim() !== "") {
     out.push({ role: "system", content: conversation.system.trim() });
   }
-  for (const { role, text } of conversation.messages) {
+  for (const { role, text, reasoning } of conversation.messages) {
     const before = out.at(-1);
     if (before?.role === role) {
       before.content += `\n\n${text}`;
     } else {
-      out.push({ role, content: text });
+      out.push({ role, content: text, ...(reasoning && { reasoning_content: reasoning }) });
     }
   }
   return out;
@@ -112,6 +114,7 @@ async function answer(id: string): Promise<void> {
   controller = new AbortController();
   failure.value = null;
   growing.value = "";
+  pondering.value = "";
   running.value = { conversation: id, message: message.id, started: performance.now(), firstToken: null, tokens: 0, prefill: null };
   announce("Answering.");
   const result = await stream(model, id, message.id, messages, controller);
@@ -122,17 +125,20 @@ async function answer(id: string): Promise<void> {
 
 interface Result {
   text: string;
+  reasoning: string;
   part: Partial<Message>;
   problem: Problem | null;
 }
 
 async function stream(model: Loaded, id: string, messageId: string, messages: ChatMessage[], own: AbortController): Promise<Result> {
   let text = "";
+  let reasoning = "";
   let keptAt = performance.now();
   const seen = running.peek();
   const state = seen === null ? null : { ...seen };
   const show = new PerFrame(() => {
     growing.value = text;
+    pondering.value = reasoning;
     running.value = state === null ? null : { ...state };
   });
   const end = () => own.abort();
@@ -154,9 +160,10 @@ async function stream(model: Loaded, id: string, messageId: string, messages: Ch
       },
     });
     for await (const chunk of chunks) {
-      const piece = chunk.choices[0]?.delta.content ?? "";
-      if (piece !== "" && state !== null) {
+      const { content: piece = "", reasoning_content: thought = "" } = chunk.choices[0]?.delta ?? {};
+      if (piece + thought !== "" && state !== null) {
         text += piece;
+        reasoning += thought;
         state.firstToken ??= performance.now();
         state.tokens += 1;
         show.ask();
@@ -164,7 +171,7 @@ async function stream(model: Loaded, id: string, messageId: string, messages: Ch
       take(chunk, part);
       if (performance.now() - keptAt > KEEP_EVERY_MS) {
         keptAt = performance.now();
-        updateMessage(id, messageId, { text });
+        updateMessage(id, messageId, { text, ...(reasoning && { reasoning }) });
       }
     }
   } catch (error) {
@@ -178,7 +185,7 @@ async function stream(model: Loaded, id: string, messageId: string, messages: Ch
     model.life.signal.removeEventListener("abort", end);
     show.cancel();
   }
-  return { text, part, problem };
+  return { text, reasoning, part, problem };
 }
 
 /** What a piece says beyond its text: why the answer ended, how long it took, how full the context is. */
@@ -208,12 +215,13 @@ function take(chunk: ChatCompletionChunk, part: Partial<Message>): void {
 }
 
 /** The answer into its conversation. One that never began leaves nothing but the question. */
-function finish(id: string, messageId: string, { text, part, problem }: Result): void {
+function finish(id: string, messageId: string, { text, reasoning, part, problem }: Result): void {
   growing.value = "";
-  if (text === "" && part.ended !== undefined && part.ended !== "length") {
+  pondering.value = "";
+  if (text === "" && reasoning === "" && part.ended !== undefined && part.ended !== "length") {
     update(id, ({ messages }) => ({ messages: messages.filter((message) => message.id !== messageId) }));
   } else {
-    updateMessage(id, messageId, { text, ...part });
+    updateMessage(id, messageId, { text, ...(reasoning && { reasoning }), ...part });
   }
   if (problem !== null) {
     // Its box is an alert: it speaks for itself.

@@ -1,7 +1,7 @@
 import { memo } from "preact/compat";
 import { useRef, useState } from "preact/hooks";
 import { count, milliseconds, rate } from "../format.js";
-import { edit, growing, regenerate, running, type Running } from "../state/answer.js";
+import { edit, growing, pondering, regenerate, running, type Running } from "../state/answer.js";
 import { loaded } from "../state/model.js";
 import type { Message as Said, Reading } from "../store.js";
 import { Icon } from "./Icon.js";
@@ -107,9 +107,11 @@ function focusFirst(area: HTMLTextAreaElement | null): void {
 function Answer({ conversation, message }: Props) {
   const now = running.value?.message === message.id ? running.value : null;
   const text = now === null ? message.text : growing.value;
+  const reasoning = now === null ? (message.reasoning ?? "") : pondering.value;
   return (
     <li class="message answer" aria-label="Answer" aria-busy={now !== null}>
-      {now !== null && text === "" ? <Waiting now={now} /> : <Markdown text={text} growing={now !== null} />}
+      {reasoning !== "" && <Reasoning text={reasoning} growing={now !== null && text === ""} />}
+      {now !== null && text === "" && reasoning === "" ? <Waiting now={now} /> : <Markdown text={text} growing={now !== null} />}
       {now === null && message.ended === "length" && <p class="quiet">It ends here: the longest answer or the context's end was reached.</p>}
       {now === null && message.ended === "stopped" && <p class="quiet">Stopped.</p>}
       <div class="actions">
@@ -134,6 +136,18 @@ function Answer({ conversation, message }: Props) {
         )}
       </div>
     </li>
+  );
+}
+
+/** What the model thought, out of the way until it is asked for. As text: it is no part of the answer. */
+function Reasoning({ text, growing: now }: { text: string; growing: boolean }) {
+  return (
+    <details class="reasoning">
+      <summary>
+        {now && <span class="pulse" aria-hidden="true" />} {now ? "Reasoning…" : "Reasoning"}
+      </summary>
+      <div class="thoughts">{text}</div>
+    </details>
   );
 }
 

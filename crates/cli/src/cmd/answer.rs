@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use chord_text::{ChatTemplate, Message, Tokenizer};
+use chord_text::{ChatTemplate, ChatVariables, Message, Tokenizer};
 use serde_json::{Value, json};
 
 use super::adapters;
@@ -10,10 +10,11 @@ use crate::args::SamplingArgs;
 use crate::error::Error;
 use crate::interrupt;
 use crate::out::Out;
+use crate::thinking::Thinking;
 use chord_runtime::{
     AdapterInfo, Done, Engine, Event, FinishReason, GenerateRequest, Overrides, Sampling, Session,
     Timings,
-    prompt::{chat_ids, text_ids},
+    prompt::{ChatPrompt, chat_prompt, text_ids},
 };
 
 /// How answers are made.
@@ -21,6 +22,8 @@ use chord_runtime::{
 pub struct Style {
     /// Continue the text without a chat template.
     pub raw: bool,
+    /// What the template is told.
+    pub variables: ChatVariables,
     pub sampling: Sampling,
     pub stop: Vec<String>,
     pub max_tokens: Option<u32>,
@@ -64,7 +67,9 @@ impl Chat {
         } else {
             self.engine.template()
         };
-        let prompt = prompt_ids(self.engine.tokenizer(), template, messages)?;
+        let tokenizer = self.engine.tokenizer();
+        let chat = prompt(tokenizer, template, messages, &self.style.variables)?;
+        let prompt = chat.ids;
         let context = self.engine.context_length();
         if u32::try_from(prompt.len()).map_or(true, |n| n > context) {
             return Err(Error::Context {
@@ -77,19 +82,34 @@ impl Chat {
             max_tokens: self.style.max_tokens,
             sampling: self.style.sampling,
             stop: self.style.stop.clone(),
+            reasoning: chat.reasoning,
             ..GenerateRequest::default()
         };
         let json = self.style.json;
+        let mut thinking = Thinking::stderr();
         let mut failed = None;
         let (engine, session) = (&mut self.engine, &mut self.session);
         let done = interrupt::answering(|cancel: &AtomicBool| {
             let mut on_event = |event: Event| {
                 let sent = match event {
                     Event::Prefill { .. } => Ok(()),
-                    Event::Token { id, text, .. } if json => {
-                        out.json(&json!({"event": "token", "id": id, "text": text}))
+                    Event::Token {
+                        id,
+                        text,
+                        reasoning,
+                        ..
+                    } if json => out.json(
+                        &json!({"event": "token", "id": id, "text": text, "reasoning": reasoning}),
+                    ),
+                    Event::Token {
+                        text, reasoning, ..
+                    } => {
+                        thinking.show(&reasoning);
+                        if !text.is_empty() {
+                            thinking.end();
+                        }
+                        out.model_text(&text)
                     }
-                    Event::Token { text, .. } => out.model_text(&text),
                 };
                 if let Err(e) = sent {
                     // Nobody reads on: no use in computing on.
@@ -99,6 +119,7 @@ impl Chat {
             };
             pollster::block_on(session.generate(engine, &request, cancel, &mut on_event))
         });
+        thinking.end();
         if let Some(e) = failed {
             return Err(e);
         }
@@ -108,19 +129,23 @@ impl Chat {
     }
 }
 
-/// Ids of a whole conversation. Without a template the texts are joined as they stand.
-pub fn prompt_ids(
+/// A whole conversation in ids. Without a template the texts are joined as they stand.
+pub fn prompt(
     tokenizer: &Tokenizer,
     template: Option<&ChatTemplate>,
     messages: &[Message],
-) -> Result<Vec<u32>, Error> {
+    variables: &ChatVariables,
+) -> Result<ChatPrompt, Error> {
     Ok(match template {
-        Some(template) => chat_ids(tokenizer, template, messages),
+        Some(template) => chat_prompt(tokenizer, template, messages, variables)?,
         None => {
-            let text: String = messages.iter().map(|m| m.content.as_str()).collect();
-            text_ids(tokenizer, &text)
+            let text: String = messages.iter().map(Message::content).collect();
+            ChatPrompt {
+                ids: text_ids(tokenizer, &text)?,
+                reasoning: None,
+            }
         }
-    }?)
+    })
 }
 
 /// Flags before the model's own values before the defaults. Without `--seed` every run differs.
@@ -147,6 +172,7 @@ pub fn done_json(done: &Done, adapter: &AdapterInfo) -> Value {
         "prompt_tokens": done.prompt_tokens,
         "tokens": done.tokens,
         "text": done.text,
+        "reasoning": done.reasoning,
         "finish_reason": finish_reason(done.finish_reason),
         "timings": {
             "load_ms": t.load_ms,
@@ -253,6 +279,7 @@ mod tests {
             prompt_tokens: vec![1],
             tokens: vec![2, 3],
             text: "x".into(),
+            reasoning: "r".into(),
             finish_reason: FinishReason::StopString,
             timings: Timings::default(),
         };
@@ -275,6 +302,7 @@ mod tests {
                 "prompt_tokens",
                 "tokens",
                 "text",
+                "reasoning",
                 "finish_reason",
                 "timings",
                 "adapter"

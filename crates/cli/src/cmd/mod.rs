@@ -12,6 +12,7 @@ mod inspect;
 mod perplexity;
 mod repl;
 mod run;
+mod template;
 mod terminal;
 mod tokenize;
 mod tokens_file;

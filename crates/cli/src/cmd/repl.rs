@@ -27,6 +27,8 @@ pub trait Lines {
 #[derive(Debug, Clone, Default)]
 pub struct Answer {
     pub text: String,
+    /// The reasoning before it; the template decides what the model sees of it later.
+    pub reasoning: String,
     /// Why it ended early.
     pub why: Option<String>,
     /// Its speed, for people.
@@ -130,7 +132,8 @@ pub fn chat(
                 }
                 dim(&answer.figures);
                 figures = Some(answer.figures);
-                messages.push(message("assistant", answer.text));
+                let answered = message("assistant", answer.text);
+                messages.push(answered.with_text("reasoning_content", &answer.reasoning));
             }
             // What the message itself causes leaves the conversation as it was; a lost device ends it.
             Err(e) if e.exit_code() == exit::USAGE || matches!(e, Error::Text(_)) => {

@@ -36,13 +36,13 @@ impl Model for Echo {
         self.asked.push(
             messages
                 .iter()
-                .map(|m| format!("{}:{}", m.role, m.content))
+                .map(|m| format!("{}:{}", m.role(), m.content()))
                 .collect(),
         );
         if let Some(fail) = self.fail.take() {
             return Err(fail());
         }
-        let text = format!("re {}", messages.last().map_or("", |m| m.content.as_str()));
+        let text = format!("re {}", messages.last().map_or("", |m| m.content()));
         out.model_text(&text)?;
         Ok(Answer {
             text,

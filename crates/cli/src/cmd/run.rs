@@ -2,11 +2,12 @@
 
 use std::io::{IsTerminal as _, Read as _};
 
-use chord_text::Message;
+use chord_text::{ChatVariables, Message};
 
 use super::answer::{self, Chat, Style};
 use super::engine::{self, Needs};
 use super::repl::{self, Answer, Model};
+use super::template;
 use super::terminal::Terminal;
 use crate::args::RunArgs;
 use crate::error::{Error, exit};
@@ -25,6 +26,7 @@ enum Input {
 pub fn run(args: &RunArgs) -> Result<u8, Error> {
     // Before the model: reading a prompt takes no time, loading may take minutes.
     let input = input(args)?;
+    let variables = template::variables(&args.template)?;
     let engine = engine::load(&args.model, &args.engine, Needs::default())?;
     let mut raw = args.raw;
     if !raw && engine.template().is_none() {
@@ -36,11 +38,18 @@ pub fn run(args: &RunArgs) -> Result<u8, Error> {
                 "put the instructions into the prompt",
             ));
         }
+        if variables != ChatVariables::default() {
+            return Err(Error::usage(
+                "--think, --no-think, --tools and --chat-template-kwarg need a chat template, and this model has none",
+                "leave them out",
+            ));
+        }
     }
     let sampling = answer::sampling(&args.sampling, &engine.config().sampling);
     tracing::info!("sampling: {sampling:?}");
     let style = Style {
         raw,
+        variables,
         sampling,
         stop: args.stop.clone(),
         max_tokens: args.max_tokens,
@@ -104,10 +113,7 @@ fn stdin_text() -> Result<String, Error> {
 
 /// One message as the template wants it.
 pub fn message(role: &str, content: impl Into<String>) -> Message {
-    Message {
-        role: role.into(),
-        content: content.into(),
-    }
+    Message::new(role, content)
 }
 
 fn once(mut chat: Chat, system: Option<String>, text: String, out: &mut Out) -> Result<u8, Error> {
@@ -155,6 +161,7 @@ impl Model for LoadedModel {
         Ok(Answer {
             figures: answer::timings_line(&done.timings, done.tokens.len()),
             text: done.text,
+            reasoning: done.reasoning,
             why,
         })
     }

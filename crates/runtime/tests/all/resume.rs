@@ -1,7 +1,8 @@
 //! An answer that broke off goes on as if it had not: same ids, same text, same events. And what log probabilities say.
 
 use crate::common::*;
-use chord_runtime::{Engine, Event, FinishReason, GenerateRequest, Logprobs, Sampling};
+use chord_runtime::{Done, Engine, Event, FinishReason, GenerateRequest, Logprobs, Sampling};
+use chord_text::{EncodeOptions, ReasoningFormat};
 
 type Token = (u32, String);
 
@@ -117,4 +118,74 @@ fn logprobs_are_those_of_the_logits() {
             assert!((f64::from(*p) - of(*id)).abs() < 1e-3);
         }
     }
+}
+
+/// Tokens of a broken attempt come back with their parts, and the parts are the same wherever it broke.
+#[test]
+fn reasoning_is_parted_wherever_an_answer_is_resumed() {
+    let mut engine = load(TINY, &exact());
+    let prompt = reference(TINY, "deq").prompts[1].prompt_ids.clone();
+    let plain = EncodeOptions::default();
+    let said = engine
+        .tokenizer()
+        .encode("<think>\nHm, so.\n</think>\n\nBlue", plain);
+    let format = ReasoningFormat::of_template("</think>").unwrap();
+    let request = |resume: &[u32], stop: &str| GenerateRequest {
+        prompt: prompt.clone(),
+        max_tokens: Some(said.len() as u32 + 6),
+        sampling: Sampling::greedy(),
+        reasoning: Some(format.behind("assistant\n")),
+        stop: vec![stop.into()],
+        resume: resume.to_vec(),
+        ..GenerateRequest::default()
+    };
+    let mut run = |request: &GenerateRequest| {
+        let mut session = engine.new_session().unwrap();
+        let (mut reasoning, mut text) = (String::new(), String::new());
+        let done = pollster::block_on(session.generate(&mut engine, request, &NEVER, &mut |e| {
+            if let Event::Token {
+                text: t,
+                reasoning: r,
+                ..
+            } = e
+            {
+                text.push_str(&t);
+                reasoning.push_str(&r);
+            }
+        }))
+        .unwrap();
+        session.close(&mut engine);
+        assert_eq!((&done.text, &done.reasoning), (&text, &reasoning));
+        done
+    };
+    let whole = run(&request(&said, "never in it, surely"));
+    assert_eq!(whole.reasoning, "Hm, so.");
+    assert!(whole.text.starts_with("Blue"), "{:?}", whole.text);
+    assert_eq!(whole.tokens.len(), said.len() + 6);
+    for broken in said.len()..whole.tokens.len() {
+        let again = run(&request(&whole.tokens[..broken], "never in it, surely"));
+        let parts = |done: &Done| {
+            (
+                done.tokens.clone(),
+                done.text.clone(),
+                done.reasoning.clone(),
+            )
+        };
+        assert_eq!(parts(&again), parts(&whole));
+    }
+    // A stop string ends the answer, not the reasoning.
+    let done = run(&request(&said, "so."));
+    assert_eq!((done.tokens, done.text), (whole.tokens, whole.text));
+    let done = run(&request(&said, "lue"));
+    assert_eq!(done.finish_reason, FinishReason::StopString);
+    assert_eq!(
+        (done.reasoning.as_str(), done.text.as_str()),
+        ("Hm, so.", "B")
+    );
+    // Without a format it is all text.
+    let all = GenerateRequest {
+        reasoning: None,
+        ..request(&said, "lue")
+    };
+    assert_eq!(run(&all).text, "<think>\nHm, so.\n</think>\n\nB");
 }

@@ -30,18 +30,25 @@ pub(super) struct Frame {
     pub(super) term: Option<usize>,
     /// The current operand is the right side of an operator: it gets a guard when it ends.
     pub(super) right: Option<&'static str>,
-    /// The current chain is a product or remainder: its result gets a guard when the operand ends.
+    /// The current chain is the right side of `~`: its value becomes text when the chain ends.
+    pub(super) text: bool,
+    /// The current chain is a product, quotient, power or remainder: its result gets a guard when the operand ends.
     pub(super) product: bool,
     /// The operand continues one begun before `**`.
     pub(super) powered: bool,
     /// Before `=` of `set` and `in` of `for`: names, not values.
     pub(super) target: bool,
     pub(super) comma: bool,
-    pub(super) colon: bool,
     /// Where the value before `|` ends.
     pub(super) pipe: Option<usize>,
     /// Guards of the operands of the current chain of `~` and `+`, as places among the edits.
     pub(super) chain: Vec<usize>,
+    /// An operand of the current chain passes `safe`.
+    pub(super) safe: bool,
+    /// Where this bracket stands.
+    pub(super) open: usize,
+    /// The colons of a slice, each with the end of what stands before it.
+    pub(super) colons: Vec<(usize, usize)>,
     /// Operators and attachments since the last comma: each nests the expression one deeper.
     pub(super) ops: usize,
 }
@@ -54,13 +61,16 @@ impl Frame {
             primary: None,
             term: None,
             right: None,
+            text: false,
             product: false,
             powered: false,
             target: false,
             comma: false,
-            colon: false,
             pipe: None,
             chain: Vec::new(),
+            safe: false,
+            open: 0,
+            colons: Vec::new(),
             ops: 0,
         }
     }
@@ -71,6 +81,12 @@ impl Frame {
         }
         self.term.get_or_insert(at);
         self.expect = false;
+    }
+
+    /// A sign before an operand: it binds closer than a product.
+    pub(super) fn sign(&mut self, at: usize) {
+        self.term.get_or_insert(at);
+        self.ops += 1;
     }
 
     /// The operand that ended at `end` is complete.
@@ -95,6 +111,16 @@ impl Frame {
             insert(start, "(");
             insert(end, ")|__c");
         }
+        if std::mem::take(&mut self.text) {
+            insert(end, "|__t");
+        }
+    }
+
+    /// As [`Frame::finish`], where the chain goes on: it becomes text only as a whole.
+    pub(super) fn finish_factor(&mut self, end: usize, edits: &mut Vec<Edit>) {
+        let text = std::mem::take(&mut self.text);
+        self.finish(end, edits);
+        self.text = text;
     }
 
     /// The expression that ended at `end` is complete.
@@ -102,10 +128,25 @@ impl Frame {
         self.finish(end, edits);
         // `a ~ b ~ c` copies `a` twice: an operand weighs as often as it is copied.
         let n = self.chain.len();
-        for (i, edit) in self.chain.drain(..).enumerate().filter(|(i, _)| i + 1 < n) {
+        // `+` beside safe HTML escapes; `~` does not.
+        let adds = |edit: &usize| edits.get(*edit).is_some_and(|e| e.insert == "|__c");
+        let safe = std::mem::take(&mut self.safe) && n > 0 && self.chain.iter().all(adds);
+        for (i, edit) in self.chain.drain(..).enumerate() {
             if let Some(edit) = edits.get_mut(edit) {
-                edit.insert = format!("|__c({})", n - i);
+                if i + 1 < n {
+                    edit.insert = format!("{}({})", edit.insert, n - i);
+                }
+                if safe {
+                    edit.insert.push_str("|__e");
+                }
             }
+        }
+        if safe {
+            edits.push(Edit {
+                at: end,
+                remove: 0,
+                insert: "|__e".into(),
+            });
         }
     }
 
@@ -114,6 +155,25 @@ impl Frame {
         self.expect = true;
         self.term = None;
         self.ops += 1;
+    }
+
+    /// `x[a:b:c]` becomes `(x|__slice(a, b, c))`, where a missing part is none.
+    pub(super) fn slice(&self, primary: usize, close: usize, end: usize, edits: &mut Vec<Edit>) {
+        let mut edit = |at, remove, insert: &str| {
+            edits.push(Edit {
+                at,
+                remove,
+                insert: insert.into(),
+            });
+        };
+        edit(primary, 0, "(");
+        edit(self.open, 1, "|__slice(");
+        let mut from = self.open + 1;
+        for (colon, before) in &self.colons {
+            edit(*colon, 1, if *before <= from { "none, " } else { ", " });
+            from = colon + 1;
+        }
+        edit(close, 1, if end <= from { "none))" } else { "))" });
     }
 
     pub(super) fn target_ends(&mut self) {
@@ -137,30 +197,34 @@ impl Frame {
     }
 
     /// `~` or `+`: a guard on both sides, which knows how often the operand will be copied.
-    pub(super) fn concatenate(&mut self, end: usize, edits: &mut Vec<Edit>) {
+    /// `~` writes both sides as Python does; `+` takes them as they are.
+    pub(super) fn concatenate(&mut self, as_text: bool, end: usize, edits: &mut Vec<Edit>) {
         if self.expect {
             return;
         }
+        let guard = if as_text { "|__t" } else { "|__c" };
         // Between two such operators one guard is enough.
         if !self.product {
             self.right.take_if(|guard| *guard == "|__c");
+            self.text = self.text && !as_text;
         }
         self.finish(end, edits);
         self.chain.push(edits.len());
         edits.push(Edit {
             at: end,
             remove: 0,
-            insert: "|__c".into(),
+            insert: guard.into(),
         });
         self.expect = true;
         self.term = None;
         self.ops += 1;
-        self.right = Some("|__c");
+        self.text = as_text;
+        self.right = (!as_text).then_some(guard);
     }
 
     /// `*` or `%`: as above, and a guard on the result.
     pub(super) fn times(&mut self, guard: &'static str, end: usize, edits: &mut Vec<Edit>) {
-        self.finish(end, edits);
+        self.finish_factor(end, edits);
         edits.push(Edit {
             at: end,
             remove: 0,
@@ -174,12 +238,14 @@ impl Frame {
     }
 
     pub(super) fn divided(&mut self, end: usize, edits: &mut Vec<Edit>) {
-        self.finish(end, edits);
+        self.finish_factor(end, edits);
+        self.product = true;
         self.expect = true;
         self.ops += 1;
     }
 
     pub(super) fn power(&mut self) {
+        self.product = true;
         self.expect = true;
         self.powered = true;
         self.ops += 1;

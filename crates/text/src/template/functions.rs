@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::TemplateError;
 use crate::template::guard::stop;
-use crate::template::limits;
+use crate::template::{limits, python};
 
 /// A moment in civil time. This crate reads no clock: whoever renders says what `strftime_now` is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -128,7 +128,15 @@ impl JsonStyle {
                 out.push('{');
                 for (i, key) in keys.iter().enumerate() {
                     self.begin_item(i, depth, out);
-                    self.string(&key.to_string(), out);
+                    match key.kind() {
+                        ValueKind::String => self.write(key, depth, out)?,
+                        // Any other key is written as a value and put into quotes.
+                        _ => {
+                            out.push('"');
+                            self.write(key, depth, out)?;
+                            out.push('"');
+                        }
+                    }
                     out.push_str(&self.key_separator);
                     self.write(&value.get_item(key)?, depth + 1, out)?;
                 }
@@ -149,7 +157,11 @@ impl JsonStyle {
             ValueKind::Number if value.is_integer() => out.push_str(&value.to_string()),
             ValueKind::Number => {
                 let number = f64::try_from(value.clone())?;
-                out.push_str(&serde_json::Value::from(number).to_string());
+                out.push_str(&match number {
+                    n if n.is_nan() => "NaN".into(),
+                    n if n.is_infinite() => if n > 0.0 { "Infinity" } else { "-Infinity" }.into(),
+                    n => python::float(n),
+                });
             }
             other => {
                 return Err(Error::new(

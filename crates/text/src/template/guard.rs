@@ -7,7 +7,7 @@ use minijinja::value::{Rest, Value, ValueKind, ValueOrKwargs};
 use minijinja::{Environment, Error, ErrorKind, State, filters};
 
 use crate::error::TemplateError;
-use crate::template::limits;
+use crate::template::{limits, python, slice, text};
 
 /// A limit was reached: an engine error that carries ours.
 pub(super) fn stop(error: TemplateError) -> Error {
@@ -90,7 +90,7 @@ impl Budget {
 const NODE: u64 = 256;
 /// What an item of a list made from a string, or a replacement in it, costs.
 const ITEM: u64 = 48;
-/// What a character costs in a slice, which counts characters from the front.
+/// What a character costs where a text is gone through one by one.
 const CHARACTER: u64 = 16;
 
 /// Puts the guards into an environment: those that the source has been given (`__c` and its kin), and those around the
@@ -105,10 +105,44 @@ pub(super) fn install(env: &mut Environment<'_>, budget: &Arc<Budget>) {
     });
 
     let b = Arc::clone(budget);
-    env.add_filter("__slice", move |value: Value| {
+    env.add_filter("__t", move |value: Value, copies: Option<u64>| {
+        b.value(&value)?;
+        let text = if python::differs(&value) {
+            Value::from(python::text(&value)?)
+        } else {
+            value
+        };
+        let bytes = text.as_str().map_or(0, |s| s.len() as u64);
+        b.charge(bytes.saturating_mul(copies.unwrap_or(1)))?;
+        Ok::<_, Error>(text)
+    });
+
+    let b = Arc::clone(budget);
+    env.add_filter("__e", move |value: Value| {
+        let Some(text) = value.as_str().filter(|_| !value.is_safe()) else {
+            return Ok(value);
+        };
+        b.charge((text.len() as u64).saturating_mul(CHARACTER))?;
+        Ok::<_, Error>(text::escaped(text).into())
+    });
+
+    let b = Arc::clone(budget);
+    env.add_filter("__slice", move |value: Value, bounds: Rest<Value>| {
         let characters = value.as_str().map_or(0, |s| s.len() as u64);
         b.charge(characters.saturating_mul(CHARACTER))?;
-        b.value(&value).map(|()| value)
+        b.value(&value)?;
+        slice::slice(&value, &bounds)
+    });
+
+    // The engine goes through none as through an empty list; Python does not.
+    env.add_filter("__iter", |value: Value| {
+        if value.is_none() {
+            return Err(Error::new(
+                ErrorKind::InvalidOperation,
+                "'NoneType' object is not iterable",
+            ));
+        }
+        Ok(value)
     });
 
     let b = Arc::clone(budget);
@@ -132,7 +166,8 @@ pub(super) fn install(env: &mut Environment<'_>, budget: &Arc<Budget>) {
     });
 
     let b = Arc::clone(budget);
-    env.add_function("__text", move |bytes: u64| b.charge(bytes).map(|()| ""));
+    // A filter, because a template can put a macro of its own in a function's place.
+    env.add_filter("__text", move |bytes: u64| b.charge(bytes).map(|()| ""));
 
     let b = Arc::clone(budget);
     env.add_filter("__input", move |value: Value, filter: &str| {
@@ -172,7 +207,7 @@ pub(super) fn install(env: &mut Environment<'_>, budget: &Arc<Budget>) {
             Value::from_function(filters::replace),
             |b, args| b.replace(str_at(args, 0), str_at(args, 1), str_at(args, 2)),
         ),
-        ("join", Value::from_function(filters::join), |b, args| {
+        ("join", Value::from_function(text::join), |b, args| {
             b.join(args.first(), str_at(args, 1))
         }),
         (
@@ -186,17 +221,11 @@ pub(super) fn install(env: &mut Environment<'_>, budget: &Arc<Budget>) {
                 )
             },
         ),
-        (
-            "format",
-            Value::from_function(filters::format),
-            |b, args| {
-                args.first().map_or(Ok(()), check_format)?;
-                args.iter().try_for_each(|a| b.value(a))
-            },
-        ),
-        ("string", Value::from_function(filters::string), |_, _| {
-            Ok(())
+        ("format", Value::from_function(text::printf), |b, args| {
+            args.first().map_or(Ok(()), check_format)?;
+            args.iter().try_for_each(|a| b.value(a))
         }),
+        ("string", Value::from_function(text::string), |_, _| Ok(())),
         ("batch", Value::from_function(filters::batch), |b, args| {
             b.product(number(args.get(1)), ITEM)
         }),
@@ -222,12 +251,18 @@ pub(super) fn install(env: &mut Environment<'_>, budget: &Arc<Budget>) {
     let b = Arc::clone(budget);
     env.set_unknown_method_callback(move |state, value, method, args| {
         b.method(value, method, args)?;
+        if let Some(done) = value.as_str().and_then(|t| text::method(t, method, args)) {
+            return Ok(done);
+        }
         minijinja_contrib::pycompat::unknown_method_callback(state, value, method, args)
     });
 
     let b = Arc::clone(budget);
     env.set_formatter(move |out, state, value| {
         b.value(value)?;
+        if python::differs(value) {
+            return out.write_str(&python::text(value)?).map_err(Error::from);
+        }
         minijinja::escape_formatter(out, state, value)
     });
 }

@@ -8,21 +8,27 @@ mod frame;
 mod functions;
 mod guard;
 mod limits;
+mod marks;
+mod python;
 mod scanner;
+mod slice;
 mod source;
 mod spans;
+mod text;
+mod words;
 
 use std::sync::Arc;
 
 use chord_gguf::{Directory, Value as MetaValue};
 use minijinja::{Environment, ErrorKind, Value};
-use serde::{Deserialize, Serialize};
 
 pub use functions::CivilTime;
 pub use spans::{Rendered, RenderedSpan};
 
+use crate::chat::Message;
 use crate::error::{Error, TemplateError};
 use guard::Budget;
+use marks::Conversation;
 use source::{Prepared, column_of, line_of, prepare};
 
 /// The name under which the engine reports a template.
@@ -35,15 +41,6 @@ pub struct ChatTemplate {
     prepared: Prepared,
 }
 
-/// One message of a conversation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Message {
-    /// `system`, `user`, `assistant` or what else the template knows.
-    pub role: String,
-    /// The text.
-    pub content: String,
-}
-
 /// What a template sees besides the messages.
 #[derive(Debug, Clone, Default)]
 pub struct RenderOptions {
@@ -53,7 +50,9 @@ pub struct RenderOptions {
     pub bos: String,
     /// `eos_token`.
     pub eos: String,
-    /// Further variables (`enable_thinking`, `tools`, …). They cannot replace the ones above or the messages.
+    /// Tool definitions; `None` where the request has no such list.
+    pub tools: Option<Vec<serde_json::Value>>,
+    /// Further variables (`enable_thinking`, …). They cannot replace the ones above or the messages.
     pub kwargs: serde_json::Map<String, serde_json::Value>,
     /// The time `strftime_now` formats. Without it, templates use the date they were written with.
     pub now: Option<CivilTime>,
@@ -111,16 +110,19 @@ impl ChatTemplate {
     /// `E_TEMPLATE_RAISED` when the template refuses the messages, `E_TEMPLATE_RENDER` when it fails, the other
     /// `E_TEMPLATE_*` when it reaches a limit.
     pub fn render(&self, messages: &[Message], opts: &RenderOptions) -> Result<Rendered, Error> {
-        let text = self.text(messages, opts)?;
-        Ok(spans::trace(text, messages, |marked| {
+        let conversation = Conversation {
+            messages: messages.to_vec(),
+            tools: opts.tools.clone(),
+        };
+        let text = self.text(&conversation, opts)?;
+        Ok(spans::trace(text, &conversation, &opts.kwargs, |marked| {
             self.text(marked, opts).ok()
         }))
     }
 
-    fn text(&self, messages: &[Message], opts: &RenderOptions) -> Result<String, Error> {
+    fn text(&self, conversation: &Conversation, opts: &RenderOptions) -> Result<String, Error> {
         let mut context = serde_json::Map::new();
-        // Hugging Face's renderer defines these two always.
-        context.insert("tools".into(), serde_json::Value::Null);
+        // Hugging Face's renderer defines this always.
         context.insert("documents".into(), serde_json::Value::Null);
         context.extend(opts.kwargs.clone());
         context.insert("bos_token".into(), opts.bos.clone().into());
@@ -129,10 +131,12 @@ impl ChatTemplate {
             "add_generation_prompt".into(),
             opts.add_generation_prompt.into(),
         );
-        let messages = messages
-            .iter()
-            .map(|m| serde_json::json!({ "role": m.role, "content": m.content }));
-        context.insert("messages".into(), messages.collect());
+        context.insert("tools".into(), conversation.tools.clone().into());
+        let messages = conversation.messages.iter().cloned();
+        context.insert(
+            "messages".into(),
+            messages.map(serde_json::Value::from).collect(),
+        );
 
         let env = environment(&Arc::default(), opts.now);
         let template = env
@@ -236,6 +240,7 @@ fn environment(budget: &Arc<Budget>, now: Option<CivilTime>) -> Environment<'sta
     env.set_debug(false);
     guard::install(&mut env, budget);
     functions::install(&mut env, now);
+    text::install(&mut env);
     env
 }
 

@@ -4,6 +4,7 @@ use crate::error::TemplateError;
 use crate::template::frame::{Edit, Frame, Kind};
 use crate::template::limits;
 use crate::template::source::line_of;
+use crate::template::words::{Previous, ident, string_length};
 
 /// Walks a template's tags.
 pub(super) struct Scanner<'a> {
@@ -94,7 +95,7 @@ impl<'a> Scanner<'a> {
         {
             Some((n, c)) => self.insert(
                 start + n + c.len_utf8(),
-                format!("{{{{ __text({}) }}}}", text.len()),
+                format!("{{{{ {}|__text }}}}", text.len()),
             ),
             None if text.len() > limits::BLANK_TEXT => {
                 return Err(TemplateError::Size {
@@ -159,6 +160,14 @@ impl<'a> Scanner<'a> {
         Ok(end)
     }
 
+    /// The value between `in` and `end` passes a guard of its own.
+    fn iterated(&mut self, from: Option<usize>, end: usize) {
+        if let Some(from) = from.filter(|from| *from < end) {
+            self.insert(from, "(");
+            self.insert(end, ")|__iter");
+        }
+    }
+
     fn next_endraw(&self, from: usize) -> usize {
         let mut at = from;
         while let Some(n) = self.rest(at).find("{%") {
@@ -193,6 +202,8 @@ impl<'a> Scanner<'a> {
         let mut at = from;
         let mut end = from;
         let mut previous = Previous::Other;
+        // Where the value begins that a `for` goes through.
+        let mut looped = None;
         loop {
             let rest = self.rest(at);
             let trimmed = rest.trim_start();
@@ -215,6 +226,7 @@ impl<'a> Scanner<'a> {
             let dashed = trimmed.strip_prefix(['-', '+']).is_some_and(closes);
             if depth == 1 && (closes(trimmed) || dashed) {
                 frame.close(end, &mut self.edits);
+                self.iterated(looped, end);
                 return Ok(at + 2 + usize::from(dashed));
             }
             let mut length = 1;
@@ -242,6 +254,7 @@ impl<'a> Scanner<'a> {
                     match previous {
                         Previous::Dot => {}
                         Previous::Pipe => {
+                            frame.safe |= name == "safe";
                             if let Some(pipe) = frame.pipe.take() {
                                 self.edits.push(Edit {
                                     at: pipe,
@@ -259,7 +272,14 @@ impl<'a> Scanner<'a> {
                         }
                         Previous::Not if name == "in" => {}
                         Previous::Not | Previous::Other => match name {
-                            "in" if frame.target => frame.target_ends(),
+                            "in" if frame.target => {
+                                frame.target_ends();
+                                looped = Some(at + length);
+                            }
+                            "if" | "recursive" if depth == 1 && looped.is_some() => {
+                                frame.separator(end, &mut self.edits);
+                                self.iterated(looped.take(), end);
+                            }
                             "in" => frame.operator("|__c", end, &mut self.edits),
                             "and" | "or" | "if" | "else" => frame.separator(end, &mut self.edits),
                             // The first half of `not in`; elsewhere an operand is expected.
@@ -269,7 +289,7 @@ impl<'a> Scanner<'a> {
                             }
                             "not" => frame.ops += 1,
                             "is" => {
-                                frame.finish(end, &mut self.edits);
+                                frame.finish_factor(end, &mut self.edits);
                                 frame.ops += 1;
                                 now = Previous::Is;
                             }
@@ -289,25 +309,31 @@ impl<'a> Scanner<'a> {
                         frame.begin(at);
                     }
                     frame.ops += usize::from(matches!(kind, Kind::Call | Kind::Subscript));
-                    frames.push(Frame::new(kind));
+                    frames.push(Frame {
+                        open: at,
+                        ..Frame::new(kind)
+                    });
                 }
                 b')' | b']' | b'}' => {
                     frame.close(end, &mut self.edits);
                     let guarded = match frame.kind {
                         Kind::Literal => true,
                         Kind::Group => frame.comma,
-                        Kind::Subscript => frame.colon,
-                        Kind::Call | Kind::Top => false,
+                        Kind::Subscript | Kind::Call | Kind::Top => false,
                     };
-                    let slice = frame.kind == Kind::Subscript;
-                    if depth > 1 {
-                        frames.pop();
-                    }
+                    let slice = frame.kind == Kind::Subscript && !frame.colons.is_empty();
+                    let inner = if depth > 1 { frames.pop() } else { None };
                     if let Some(outer) = frames.last_mut() {
                         outer.expect = false;
-                        if let Some(start) = outer.primary.filter(|_| guarded && !outer.target) {
-                            self.insert(start, "(");
-                            self.insert(at + 1, if slice { "|__slice)" } else { "|__c)" });
+                        match (outer.primary.filter(|_| !outer.target), inner) {
+                            (Some(start), Some(inner)) if slice => {
+                                inner.slice(start, at, end, &mut self.edits);
+                            }
+                            (Some(start), _) if guarded => {
+                                self.insert(start, "(");
+                                self.insert(at + 1, "|__c)");
+                            }
+                            _ => {}
                         }
                     }
                 }
@@ -327,7 +353,7 @@ impl<'a> Scanner<'a> {
                 }
                 b':' => {
                     frame.separator(end, &mut self.edits);
-                    frame.colon = true;
+                    frame.colons.push((at, end));
                 }
                 b'=' | b'!' | b'<' | b'>' if second == Some(b'=') => {
                     length = 2;
@@ -339,8 +365,8 @@ impl<'a> Scanner<'a> {
                 }
                 b'<' | b'>' => frame.operator("|__c", end, &mut self.edits),
                 // A sign, where an operand is expected.
-                b'+' if frame.expect => frame.ops += 1,
-                b'~' | b'+' => frame.concatenate(end, &mut self.edits),
+                b'+' | b'-' if frame.expect => frame.sign(at),
+                b'~' | b'+' => frame.concatenate(first == b'~', end, &mut self.edits),
                 b'*' if second == Some(b'*') => {
                     length = 2;
                     frame.power();
@@ -351,7 +377,6 @@ impl<'a> Scanner<'a> {
                     length = 1 + usize::from(second == Some(b'/'));
                     frame.divided(end, &mut self.edits);
                 }
-                b'-' if frame.expect => frame.ops += 1,
                 b'-' => frame.separator(end, &mut self.edits),
                 _ => {}
             }
@@ -360,38 +385,4 @@ impl<'a> Scanner<'a> {
             end = at;
         }
     }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Previous {
-    Dot,
-    Pipe,
-    Is,
-    /// `not` behind an operand.
-    Not,
-    Other,
-}
-
-/// The word at the front of `s`, if it begins with one.
-fn ident(s: &str) -> &str {
-    let end = s
-        .char_indices()
-        .find(|(i, c)| !(*c == '_' || c.is_alphabetic() || *i > 0 && c.is_alphanumeric()))
-        .map_or(s.len(), |(i, _)| i);
-    s.get(..end).unwrap_or_default()
-}
-
-/// Bytes of the quoted string at the front of `s`, quotes included.
-fn string_length(s: &str) -> usize {
-    let quote = s.bytes().next();
-    let mut escaped = false;
-    for (i, b) in s.bytes().enumerate().skip(1) {
-        match b {
-            _ if escaped => escaped = false,
-            b'\\' => escaped = true,
-            _ if Some(b) == quote => return i + 1,
-            _ => {}
-        }
-    }
-    s.len()
 }

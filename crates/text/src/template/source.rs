@@ -76,22 +76,41 @@ mod tests {
     fn guards_stand_where_values_can_grow() {
         for (source, want) in [
             ("{{ a }}", "{{ a }}"),
-            ("{{ a ~ b.c[0] }}", "{{ a|__c ~ b.c[0]|__c }}"),
+            ("{{ a ~ b.c[0] }}", "{{ a|__t ~ b.c[0]|__t }}"),
             (
                 "{% set a = 'x' * 9 %}",
                 "{% set a = ('x'|__factor * 9|__factor)|__c %}",
             ),
             (
                 "{{ -a * b - c }}",
-                "{{ -(a|__factor * b|__factor)|__c - c }}",
+                "{{ (-a|__factor * b|__factor)|__c - c }}",
             ),
             ("{{ a not in b }}", "{{ a|__c not in b|__c }}"),
-            ("{{ x[1:].y }}", "{{ (x[1:]|__slice).y }}"),
+            ("{{ x[1:].y }}", "{{ (x|__slice(1, none)).y }}"),
+            (
+                "{{ -x[:a + 1][::-1] }}",
+                "{{ -((x|__slice(none, a|__c + 1|__c))|__slice(none, none, -1)) }}",
+            ),
+            (
+                "{{ 'x' ~ a * b - 1 ~ c }}",
+                "{{ 'x'|__t ~ (a|__factor * b|__factor)|__c|__t - 1|__t ~ c|__t }}",
+            ),
+            (
+                "{{ 'a'|safe + b }}",
+                "{{ 'a'|__input('safe')|safe|__c|__e + b|__c|__e }}",
+            ),
+            (
+                "{% for a in b or c if a %}{% for d in e recursive %}",
+                "{% for a in( b or c)|__iter if a %}{% for d in( e)|__iter recursive %}",
+            ),
             (
                 "{{ a ~ b ~ c == d ~ e }}",
-                "{{ a|__c(2) ~ b|__c ~ c|__c == d|__c ~ e|__c }}",
+                "{{ a|__t(2) ~ b|__t ~ c|__c|__t == d|__t ~ e|__t }}",
             ),
-            ("{% for a, b in [1] %}", "{% for a, b in ([1]|__c) %}"),
+            (
+                "{% for a, b in [1] %}",
+                "{% for a, b in( ([1]|__c))|__iter %}",
+            ),
             ("{{ a | upper }}", "{{ a|__input('upper') | upper }}"),
             (
                 "{%- generation %}a{% endgeneration -%}",
@@ -109,7 +128,7 @@ mod tests {
 
     #[test]
     fn places_map_back() {
-        let source = "{{ a ~ b }} {{ c + d }}";
+        let source = "{{ a + b }} {{ c + d }}";
         let prepared = prepare(source).unwrap();
         for name in ["a", "b", "c", "d"] {
             let rewritten = prepared.text.find(&format!("{name}|__c")).unwrap();

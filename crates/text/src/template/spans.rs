@@ -1,15 +1,17 @@
-//! Which parts of a rendered text the messages wrote, so that control tokens are not recognised there.
+//! Which parts of a rendered text the request wrote, so that control tokens are not recognised there.
 //!
-//! The conversation is rendered a second time with a mark at each end of every message's content. Where that text
-//! without its marks is the first text, the marks say exactly what the messages wrote. The marks stand inside leading
-//! and trailing white space, so that templates may trim. A template that looks at the content's first words, or cuts
-//! it, can come out differently: then the rule is that no control token whose text occurs in any message is recognised
-//! anywhere. That can only lose a token the template wrote, never let one of a message's through. The same rule guards
-//! against a role, which no mark surrounds.
+//! The conversation is rendered a second time with a mark at each end of every text in its messages and tool definitions
+//! ([`super::marks`]). Where that rendering without its marks is the first text, the marks say exactly what the request
+//! wrote. The marks stand inside leading and trailing white space, so that templates may trim. A template that compares
+//! a text or cuts it can come out differently: then fewer texts are marked. For texts that no mark surrounds (names of
+//! fields and roles never have one) the rule is that no control token that occurs in any of them is recognised anywhere.
+//! That can only lose a token the template wrote, never let one of the request's through.
 
 use std::ops::Range;
 
-use crate::template::Message;
+use serde_json::{Map, Value};
+
+use crate::template::marks::{self, Conversation};
 use crate::tokenizer::{Span, Tokenizer};
 
 /// A rendered conversation.
@@ -102,39 +104,24 @@ fn merged(mut ranges: Vec<Range<usize>>) -> Vec<Range<usize>> {
     out
 }
 
-/// Finds the messages' parts of `text`; `again` renders changed messages.
+/// Finds the request's parts of `text`; `again` renders a changed conversation.
 pub(super) fn trace(
     text: String,
-    messages: &[Message],
-    again: impl Fn(&[Message]) -> Option<String>,
+    conversation: &Conversation,
+    kwargs: &Map<String, Value>,
+    again: impl Fn(&Conversation) -> Option<String>,
 ) -> Rendered {
-    // Templates cut the reasoning out of earlier answers more than anything else: then only the answers are suspect.
-    let everyone = |_: &Message| true;
-    let not_answers = |m: &Message| m.role != "assistant";
-    for wanted in [&everyone as &dyn Fn(&Message) -> bool, &not_answers] {
-        let found = marks(&text, messages).and_then(|(open, close)| {
-            let mark_wanted = |m: &Message| {
-                if wanted(m) {
-                    mark(m, open, close)
-                } else {
-                    m.clone()
-                }
-            };
-            let marked: Vec<Message> = messages.iter().map(mark_wanted).collect();
-            unmark(&again(&marked)?, open, close)
-        });
+    let mut fixed = Vec::new();
+    marks::strings(kwargs, &mut fixed);
+    for choice in marks::CHOICES {
+        let Some(marked) = conversation.marked(&text, &fixed, *choice) else {
+            break;
+        };
+        let found = again(&marked.conversation).and_then(|rendered| marked.unmark(&rendered));
         if let Some((_, ranges)) = found.filter(|(plain, _)| *plain == text) {
-            let suspects = messages
-                .iter()
-                .flat_map(|m| {
-                    [
-                        (!wanted(m)).then(|| m.content.clone()),
-                        Some(m.role.clone()),
-                    ]
-                })
-                .flatten()
-                .collect();
             let spans = cover(text.len(), ranges);
+            let mut suspects = marked.unmarked;
+            suspects.append(&mut fixed);
             return Rendered {
                 text,
                 spans,
@@ -143,59 +130,11 @@ pub(super) fn trace(
         }
     }
     let spans = cover(text.len(), []);
-    let suspects = messages
-        .iter()
-        .flat_map(|m| [m.content.clone(), m.role.clone()])
-        .collect();
+    let mut suspects = conversation.strings();
+    suspects.append(&mut fixed);
     Rendered {
         text,
         spans,
         suspects,
     }
-}
-
-/// Two private-use characters that occur nowhere else.
-fn marks(text: &str, messages: &[Message]) -> Option<(char, char)> {
-    let free = |c: &char| {
-        !text.contains(*c)
-            && messages
-                .iter()
-                .all(|m| !m.content.contains(*c) && !m.role.contains(*c))
-    };
-    let mut found = ('\u{E000}'..='\u{F8FF}').filter(free);
-    Some((found.next()?, found.next()?))
-}
-
-fn mark(message: &Message, open: char, close: char) -> Message {
-    let text = message.content.as_str();
-    let inner = text.trim();
-    if inner.is_empty() {
-        return message.clone();
-    }
-    let start = text.len() - text.trim_start().len();
-    let (before, rest) = text.split_at(start);
-    let (inner, after) = rest.split_at(inner.len());
-    Message {
-        role: message.role.clone(),
-        content: format!("{before}{open}{inner}{close}{after}"),
-    }
-}
-
-/// The text without marks and the ranges they enclosed; `None` if they do not alternate.
-fn unmark(marked: &str, open: char, close: char) -> Option<(String, Vec<Range<usize>>)> {
-    let mut text = String::with_capacity(marked.len());
-    let mut ranges = Vec::new();
-    let mut start = None;
-    for c in marked.chars() {
-        if c == open {
-            if start.replace(text.len()).is_some() {
-                return None;
-            }
-        } else if c == close {
-            ranges.push(start.take()?..text.len());
-        } else {
-            text.push(c);
-        }
-    }
-    start.is_none().then_some((text, ranges))
 }

@@ -1,6 +1,8 @@
 //! What the golden tests share: where the data is, and the comparison with llama.cpp's ids.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
+pub mod templates;
+
 use std::path::{Path, PathBuf};
 
 use chord_gguf::Directory;

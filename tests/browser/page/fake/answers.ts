@@ -52,6 +52,9 @@ After.`;
 /** Many blocks: long enough that drawing it all anew for every piece would show. */
 export const HUGE = Array.from({ length: 120 }, (_, index) => `## Part ${index}\n\nSome *text* with \`code\` and **weight**, number ${index}.\n\n- one\n- two\n\n\`\`\`js\nconst n = ${index};\n\`\`\`\n`).join("\n");
 
+/** What it thinks before an answer to a question with "ponder" in it. */
+export const PONDERED = "First, <b>the colours</b>.\n\n**Then** their order.";
+
 export function answerTo(question: string, about: string): string {
   if (question.includes("rainbow")) {
     return LONG;

@@ -4,7 +4,7 @@
  */
 import { aborted, chordError } from "../../../../pkg/src/errors.js";
 import type { ChatCompletionChunk, ChatCompletionParams, ChordInfo, LoadOptions, ModelSource, Plan, PlanOptions, Stats } from "../../../../pkg/src/types.js";
-import { answerTo } from "./answers.ts";
+import { answerTo, PONDERED } from "./answers.ts";
 
 export { ChordError } from "../../../../pkg/src/errors.js";
 
@@ -159,6 +159,10 @@ export class Chord {
       await wait(30, params.signal);
     }
     yield { ...base, choices: [{ index: 0, delta: { role: "assistant", content: "" }, finish_reason: null }] };
+    for (const reasoning_content of question.includes("ponder") ? (PONDERED.match(/[\s\S]{1,6}/g) ?? []) : []) {
+      await wait(4, params.signal);
+      yield { ...base, choices: [{ index: 0, delta: { reasoning_content }, finish_reason: null }] };
+    }
     let sent = 0;
     for (const content of pieces) {
       if (sent === (params.max_tokens ?? Infinity)) {
