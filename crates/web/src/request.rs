@@ -2,7 +2,7 @@
 
 use chord_runtime::prompt::{chat_prompt, text_ids};
 use chord_runtime::{Done, Engine, Error, FinishReason, GenerateRequest, Logprobs, Overrides};
-use chord_text::{ChatVariables, Message, Tokenizer};
+use chord_text::{ChatError, ChatVariables, Message, Tokenizer};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -44,6 +44,10 @@ impl Request {
         let tokenizer = engine.tokenizer();
         let mut variables = ChatVariables::default();
         if let Some(tools) = self.tools {
+            if engine.template().is_none() {
+                let what = "this model has no chat template that could tell it of them";
+                return Err(chord_text::Error::from(ChatError::Tools(what.into())).into());
+            }
             variables.set_tools(tools)?;
         }
         if let Some(kwargs) = self.chat_template_kwargs {
