@@ -2,6 +2,7 @@
 //! header reader accepts and the configuration must refuse by its own code, before any weight is read.
 
 mod accept;
+mod rope_rows;
 mod rows;
 mod tensor_rows;
 
@@ -110,7 +111,7 @@ fn each_bad_model_gives_its_code_and_advice() {
     let mut faults = Vec::new();
     let cases: Vec<Case> = [
         rows::keys(),
-        rows::rope(),
+        rope_rows::rope(),
         tensor_rows::tensors(),
         tensor_rows::split(),
     ]

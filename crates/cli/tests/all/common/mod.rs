@@ -205,3 +205,6 @@ pub fn npy(bytes: &[u8]) -> (String, Vec<f32>) {
             .collect(),
     )
 }
+
+/// Hides every Vulkan driver.
+pub const NO_GPU: (&str, &str) = ("VK_DRIVER_FILES", "/nonexistent.json");

@@ -1,8 +1,6 @@
 //! `eval` on a GPU, with the tiny model: logits and perplexity.
 
-mod common;
-
-use common::{Scratch, data, npy, read_json, run, tiny_arg};
+use crate::common::{Scratch, data, npy, read_json, run, tiny_arg};
 use serde_json::json;
 
 #[test]

@@ -1,12 +1,10 @@
 //! Split models: found from any part, as files and as addresses.
 
-mod common;
-
 use std::path::PathBuf;
 
-use common::fetch::finished;
-use common::server::{Response, Server};
-use common::{Ended, Scratch, command, data, run};
+use crate::common::fetch::finished;
+use crate::common::server::{Response, Server};
+use crate::common::{Ended, Scratch, command, data, run};
 use serde_json::Value;
 
 fn part(number: u32) -> PathBuf {

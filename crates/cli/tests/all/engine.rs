@@ -1,10 +1,8 @@
 //! Answers of the command on a GPU, with the tiny model: events, templates, stop strings, full contexts, interruption.
 
-mod common;
-
 use std::io::{BufRead as _, BufReader};
 
-use common::{Ended, command, read_json, run, run_with_input, tiny_arg};
+use crate::common::{Ended, command, read_json, run, run_with_input, tiny_arg};
 use serde_json::{Value, json};
 
 /// `run MODEL PROMPT --raw --temperature 0 --precision exact --json` and more.

@@ -1,12 +1,10 @@
 //! The chat on a terminal, which util-linux's `script` provides.
 #![cfg(target_os = "linux")]
 
-mod common;
-
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-use common::{Scratch, tiny_arg};
+use crate::common::{Scratch, tiny_arg};
 
 #[test]
 fn a_chat_on_a_terminal() {

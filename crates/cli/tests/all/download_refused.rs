@@ -1,10 +1,8 @@
 //! Downloads that must fail: each with its own code, and nothing kept that could pass for a model.
 
-mod common;
-
-use common::fetch::{finished, ids, model, sha256, tokenize};
-use common::server::{Response, Server};
-use common::{Ended, Scratch, command, tiny};
+use crate::common::fetch::{finished, ids, model, sha256, tokenize};
+use crate::common::server::{Response, Server};
+use crate::common::{Ended, Scratch, command, tiny};
 
 #[test]
 fn a_wrong_hash_is_refused_and_nothing_is_kept() {

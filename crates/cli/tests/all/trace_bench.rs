@@ -1,8 +1,6 @@
 //! `trace` and `bench` on a GPU, with the tiny model.
 
-mod common;
-
-use common::{Scratch, npy, run, tiny_arg};
+use crate::common::{Scratch, npy, run, tiny_arg};
 use serde_json::{Value, json};
 
 #[test]

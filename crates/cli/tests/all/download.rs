@@ -1,12 +1,10 @@
 //! Downloads that end well, against a server that cuts, changes, redirects and compresses.
 
-mod common;
-
 use std::io::Write as _;
 
-use common::fetch::{assert_exact, ids, model, sha256, tokenize};
-use common::server::{Request, Response, Server};
-use common::{Ended, Scratch, command, tiny};
+use crate::common::fetch::{assert_exact, ids, model, sha256, tokenize};
+use crate::common::server::{Request, Response, Server};
+use crate::common::{Ended, Scratch, command, tiny};
 
 #[test]
 fn a_model_is_fetched_once_and_then_used_without_the_network() {
@@ -14,7 +12,7 @@ fn a_model_is_fetched_once_and_then_used_without_the_network() {
     let server = Server::start(move |r| Response::file(r, &file, "v1"));
     let cache = Scratch::new();
     let url = format!("{}/dir/m.gguf", server.address);
-    let local = ids(common::run([
+    let local = ids(crate::common::run([
         "tokenize",
         &tiny().to_string_lossy(),
         "Hello",

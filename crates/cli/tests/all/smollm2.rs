@@ -1,10 +1,8 @@
 //! The trace of SmolLM2 against llama.cpp's. The model is fetched by `just setup`.
 
-mod common;
-
 use std::path::PathBuf;
 
-use common::{data, run};
+use crate::common::{data, run};
 use serde_json::json;
 
 fn smollm2() -> String {

@@ -1,0 +1,13 @@
+//! The command as it is built: what it prints, its exit codes, its files.
+
+mod command;
+mod common;
+mod download;
+mod download_refused;
+mod engine;
+mod inspect;
+mod logits;
+mod smollm2;
+mod split;
+mod terminal;
+mod trace_bench;
