@@ -221,8 +221,11 @@ def compare(llama, ids_program, path, name, seed, count):
 
 HEAD = f"""# Tokenizers against llama.cpp
 
-wasm-chord beside {LLAMA}, by `tools/tokenizer-compare.py`; its header says what is compared, the strings are described
-beside its `strings`. A string is tokenized with and without `parse_special` and counts once.
+wasm-chord beside {LLAMA}, by `tools/tokenizer-compare.py`: its header says what is compared,
+`strings` in it what the strings are. Each is tokenized with and without `parse_special` and counts once.
+
+One difference is meant: where the texts of two special tokens overlap, as in `>>ANSWER<<|endoftext|>`, llama.cpp takes the
+longer and this project the first, in time linear in the text (`crates/text/src/special.rs`).
 
 | vocabulary | pre-tokenizer | strings | of them differ | tokens | of their bytes differ | seed | wasm-chord | date |
 |---|---|---:|---:|---:|---:|---:|---|---|

@@ -32,7 +32,20 @@ enum Token {
     Bytes(Vec<u8>),
 }
 
-const PRE: [&str; 5] = ["smollm", "llama-bpe", "gpt-2", "qwen2", "no such thing"];
+const PRE: [&str; 12] = [
+    "smollm",
+    "llama-bpe",
+    "gpt-2",
+    "qwen2",
+    "falcon",
+    "gpt-4o",
+    "tiny_aya",
+    "kimi-k2",
+    "deepseek-llm",
+    "deepseek-v3",
+    "viking",
+    "no such thing",
+];
 const IDS: [&str; 5] = ["bos", "eos", "eot", "unknown", "padding"];
 const FLAGS: [&str; 3] = ["add_bos_token", "add_eos_token", "add_space_prefix"];
 
