@@ -166,7 +166,9 @@ fn forms(product: &MatMul) -> Vec<MatMul> {
                     for tap in [None, Some(64)] {
                         let known = act_in == ActKind::F32 || integer;
                         let tapped = tap.is_none() || product.epilogue == Epilogue::Residual;
-                        let single = cols == 1 || product.experts.is_none();
+                        // Routes and taps are apart in the text: together they are tried with a few types.
+                        let single = product.experts.is_none()
+                            || cols == 1 && (tap.is_none() || SAMPLES.contains(&product.a));
                         if known && tapped && single {
                             out.push(MatMul {
                                 act_in,
@@ -185,15 +187,12 @@ fn forms(product: &MatMul) -> Vec<MatMul> {
     out
 }
 
-/// What attention may find in a model besides its counts: forms of families, and the plain one in both pairings.
-fn attention_forms(plain: KvShape) -> Vec<KvShape> {
+/// What attention may find in a model besides its counts. With `all`, what only some families have as well: windows, caps and sinks
+/// change nothing that depends on a head's shape.
+fn attention_forms(plain: KvShape, all: bool) -> Vec<KvShape> {
     let neox = KvShape {
         neox: true,
         ..plain
-    };
-    let windowed = |shape: KvShape| KvShape {
-        window: Some(64),
-        ..shape
     };
     let biased = KvShape {
         bias_at: Some(0),
@@ -203,25 +202,29 @@ fn attention_forms(plain: KvShape) -> Vec<KvShape> {
         qk_norm: Some((1e-6, 0)),
         ..neox
     };
-    let capped = KvShape {
-        soft_cap: Some(50.0),
-        ..neox
-    };
-    let sinks = KvShape {
-        sinks_at: Some(0),
-        ..biased
-    };
-    vec![
-        plain,
-        neox,
-        biased,
-        normed,
-        windowed(normed),
-        capped,
-        windowed(capped),
-        sinks,
-        windowed(sinks),
-    ]
+    let mut forms = vec![plain, neox, biased, normed];
+    if all {
+        let windowed = |shape: KvShape| KvShape {
+            window: Some(64),
+            ..shape
+        };
+        let capped = KvShape {
+            soft_cap: Some(50.0),
+            ..neox
+        };
+        let sinks = KvShape {
+            sinks_at: Some(0),
+            ..biased
+        };
+        forms.extend([
+            windowed(normed),
+            capped,
+            windowed(capped),
+            sinks,
+            windowed(sinks),
+        ]);
+    }
+    forms
 }
 
 /// All permutations, sorted, without repetition. Head shapes of attention stand for their kind: counts and lengths are
@@ -255,7 +258,8 @@ pub fn all() -> BTreeSet<Shader> {
         (64, 2, 128),
     ] {
         for kv in [KvType::F16, KvType::F32] {
-            for shape in attention_forms(shape(n_heads, n_kv_heads, head_dim, kv)) {
+            let plain = shape(n_heads, n_kv_heads, head_dim, kv);
+            for shape in attention_forms(plain, n_heads == 32) {
                 for wg in [32, 64] {
                     shaders.insert(KvWrite { shape, wg }.shader());
                     for act_out in [Some(ActKind::F32), Some(ActKind::Q8), None] {
