@@ -10,7 +10,7 @@ test("by keyboard alone: skip link, model, lines, sending, stopping, editing, pa
     await chat.keyboard.press("Tab");
     order.push(await chat.evaluate(() => document.activeElement?.getAttribute("aria-label") ?? document.activeElement?.textContent?.trim() ?? ""));
   }
-  expect(order.map((name) => name.slice(0, 12))).toEqual(["New chat", "", "No model", "Settings and", "SmolLM2 135M", "SmolLM2 360M"]);
+  expect(order.map((name) => name.slice(0, 12))).toEqual(["New chat", "", "No model", "Settings and", "SmolLM2 135M", "Gemma 3 270M"]);
   await chat.keyboard.press("Shift+Tab");
   await chat.keyboard.press("Enter");
   await expect(chat.getByRole("button", { name: /^Download/ })).toBeFocused();
