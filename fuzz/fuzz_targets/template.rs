@@ -40,7 +40,7 @@ fuzz_target!(|input: Input| {
                 .with_text("reasoning_content", input.reasoning)
         })
         .collect();
-    let tool = |(name, description)| {
+    let tool = |(name, description): (&str, &str)| {
         serde_json::json!({"type": "function", "function": {
             "name": name, "description": description, "parameters": {"type": "object", "properties": {name: [1.5, null]}},
         }})
