@@ -28,23 +28,44 @@ async function attached(context: BrowserContext, page: Page): Promise<{ session:
   return known;
 }
 
-/** A command to the worker, through its page's session. */
+/** A command to the worker, through its page's session. A worker that ends meanwhile will never answer. */
 async function send(session: CDPSession, worker: string, method: string): Promise<unknown> {
   const id = ++next;
-  const answer = new Promise<unknown>((resolve, reject) => {
-    const listen = ({ sessionId, message }: { sessionId: string; message: string }): void => {
-      const parsed = JSON.parse(message) as { id?: number; result?: unknown; error?: { message: string } };
-      if (sessionId === worker && parsed.id === id) {
-        session.off("Target.receivedMessageFromTarget", listen);
-        if (parsed.error) {
-          reject(new Error(parsed.error.message));
-        } else {
-          resolve(parsed.result);
-        }
-      }
-    };
-    session.on("Target.receivedMessageFromTarget", listen);
+  const { promise, resolve, reject } = withResolvers<unknown>();
+  const listen = ({ sessionId, message }: { sessionId: string; message: string }): void => {
+    const parsed = JSON.parse(message) as { id?: number; result?: unknown; error?: { message: string } };
+    if (sessionId !== worker || parsed.id !== id) {
+      return;
+    }
+    if (parsed.error) {
+      reject(new Error(parsed.error.message));
+    } else {
+      resolve(parsed.result);
+    }
+  };
+  const ended = ({ sessionId }: { sessionId: string }): void => {
+    if (sessionId === worker) {
+      reject(new Error("the worker has ended"));
+    }
+  };
+  session.on("Target.receivedMessageFromTarget", listen);
+  session.on("Target.detachedFromTarget", ended);
+  try {
+    await Promise.race([session.send("Target.sendMessageToTarget", { sessionId: worker, message: JSON.stringify({ id, method }) }), promise]);
+    return await promise;
+  } finally {
+    session.off("Target.receivedMessageFromTarget", listen);
+    session.off("Target.detachedFromTarget", ended);
+  }
+}
+
+/** Promise.withResolvers, which Node 20 lacks. */
+function withResolvers<T>(): { promise: Promise<T>; resolve: (value: T) => void; reject: (reason: Error) => void } {
+  let resolve!: (value: T) => void;
+  let reject!: (reason: Error) => void;
+  const promise = new Promise<T>((ok, bad) => {
+    resolve = ok;
+    reject = bad;
   });
-  await session.send("Target.sendMessageToTarget", { sessionId: worker, message: JSON.stringify({ id, method }) });
-  return answer;
+  return { promise, resolve, reject };
 }
