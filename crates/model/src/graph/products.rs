@@ -66,12 +66,11 @@ impl Wiring<'_> {
     pub(super) fn plain(
         &self,
         name: String,
-        [a, b]: [Option<usize>; 2],
+        (a, b): (usize, Option<usize>),
         act_in: (BufId, ActKind),
         out: (BufId, (u32, u32)),
         batch: bool,
-    ) -> Option<Step> {
-        let a = a?;
+    ) -> Step {
         let second = b.map(|b| &self.segments[b]);
         let plain = product(
             &self.segments[a],
@@ -90,7 +89,7 @@ impl Wiring<'_> {
         let mut bind = self.streams(a, [1, 2]).to_vec();
         bind.extend(b.iter().flat_map(|b| self.streams(*b, [3, 4])));
         bind.extend([(5, act_in.0), (6, out.0)]);
-        Some(Step::new(name, kernel, bind))
+        Step::new(name, kernel, bind)
     }
 
     /// The experts of a segment: a whole number of them.
@@ -127,12 +126,12 @@ impl Wiring<'_> {
                 let place = (self.segments[*segment].row0 as u32, stride);
                 let step = self.plain(
                     r.name.clone(),
-                    [Some(*segment), None],
+                    (*segment, None),
                     r.act_in,
                     (added, place),
                     batch,
                 );
-                steps.extend(step);
+                steps.push(step);
             }
             let kernel = PostNorm {
                 n_values: c.d_model,

@@ -95,8 +95,8 @@ impl Wiring<'_> {
                 i => format!("layer{n}.qkv{}", i + 1),
             };
             let out = (ids.qkv, (projection.first, shape.qkv_stride));
-            let matrices = [Some(projection.a), projection.b];
-            steps.extend(self.plain(name, matrices, (ids.act, qkv_kind), out, batch));
+            let matrices = (projection.a, projection.b);
+            steps.push(self.plain(name, matrices, (ids.act, qkv_kind), out, batch));
         }
         let (k, v) = ids.kv[n];
         let mut bind = vec![
@@ -160,13 +160,7 @@ impl Wiring<'_> {
                 let place = (self.segments[*router].row0 as u32, stride);
                 let name = format!("layer{n}.router");
                 let act_in = (ids.act, ffn_kind);
-                steps.extend(self.plain(
-                    name,
-                    [Some(*router), None],
-                    act_in,
-                    (logits, place),
-                    batch,
-                ));
+                steps.push(self.plain(name, (*router, None), act_in, (logits, place), batch));
             }
             let kernel = Route {
                 n_experts: experts.count,

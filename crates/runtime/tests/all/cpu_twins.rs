@@ -5,9 +5,8 @@ use crate::kv_dense::{Dense, directory};
 use chord_kernels::cpu::CpuMemory;
 use chord_kernels::rope_table;
 use chord_kernels::sample::ctl;
-use chord_kernels::variants::PREFILL_COLS;
 use chord_model::{Config, GraphOptions, Plan, plan};
-use chord_runtime::{EngineOptions, GenerateRequest, KvType, Layout, Sampling};
+use chord_runtime::{EngineOptions, GenerateRequest, KvType, Sampling};
 
 const EQUAL: f32 = 1e-4;
 const CONTEXT: u32 = 128;
@@ -33,19 +32,11 @@ impl Twins {
         let pages = CONTEXT / 32;
         let options = GraphOptions {
             kv,
-            exact: true,
             seq_pages: pages,
-            sink_pages: 0,
             pages,
-            sequences: 1,
-            chunk: 32,
-            cols: PREFILL_COLS,
-            layout: Layout::RowPerThread,
-            attention_threads: 32,
             eog: 0,
             positions: CONTEXT,
-            taps: false,
-            max_binding: u64::MAX,
+            ..graph_options()
         };
         let plan = plan(&d, &config, &options).unwrap();
         let memory = CpuMemory::new(&plan.buffers);

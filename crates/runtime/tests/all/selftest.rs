@@ -1,10 +1,8 @@
 //! The self-test at load: what it covers, and what follows when a variant of the kernels is wrong.
 
 use crate::common::*;
-use chord_gguf::{Limits, Parser, Progress};
-use chord_kernels::variants::PREFILL_COLS;
-use chord_model::{Config, GraphOptions, plan};
-use chord_runtime::{Engine, EngineOptions, Error, ExitClass, KvType, Layout, Precision};
+use chord_model::GraphOptions;
+use chord_runtime::{Engine, EngineOptions, Error, ExitClass, Layout, Precision};
 use std::collections::BTreeSet;
 
 const LAYOUTS: [Layout; 2] = [Layout::RowPerThread, Layout::Lanes];
@@ -35,30 +33,12 @@ fn ids(engine: &mut Engine) -> (Vec<u32>, Vec<u32>) {
 
 /// Distinct pipelines of products, KV writes and attention in a plan.
 fn pipelines(name: &str, taps: bool, exact: bool) -> usize {
-    let source = model(name);
-    let mut parser = Parser::new(Limits::default()).with_file_len(source.0.len() as u64);
-    let directory = match parser.feed(&source.0).unwrap() {
-        Progress::Ready(directory) => directory,
-        _ => parser.finish().unwrap(),
-    };
-    let config = Config::from_directory(&directory).unwrap();
     let options = GraphOptions {
-        kv: KvType::F32,
         exact,
-        seq_pages: 4,
-        sink_pages: 0,
-        pages: 4,
-        sequences: 1,
-        chunk: 32,
-        cols: PREFILL_COLS,
-        layout: Layout::RowPerThread,
-        attention_threads: 32,
-        eog: 1,
-        positions: 128,
         taps,
-        max_binding: u64::MAX,
+        ..graph_options()
     };
-    let plan = plan(&directory, &config, &options).unwrap();
+    let (plan, _) = plan_of(name, &options);
     let steps = plan.prefill.iter().chain(&plan.decode).chain(&plan.head);
     let shaders: BTreeSet<_> = steps.map(|s| s.kernel.shader()).collect();
     let tested = ["matmul", "kv_write", "attention", "post_norm", "route"];

@@ -1,10 +1,8 @@
 //! Models whose matrices pass a device's binding limit are cut by rows (experts between experts), and answer the same.
 
 use crate::common::*;
-use chord_gguf::Directory;
-use chord_kernels::variants::PREFILL_COLS;
-use chord_model::{Config, GraphOptions, plan};
-use chord_runtime::{EngineOptions, KvType, Layout};
+use chord_model::GraphOptions;
+use chord_runtime::EngineOptions;
 
 /// Bytes of a binding: below the larger matrices of most tiny models, above their scratch.
 const LIMIT: u64 = 96 << 10;
@@ -13,25 +11,14 @@ const CONTEXT: u32 = 64;
 
 /// Parts of the matrix of each segment, and bytes of the largest weight buffer.
 fn parts(name: &str, limit: u64) -> (usize, u64) {
-    let directory = Directory::parse(&model(name).0).unwrap();
-    let config = Config::from_directory(&directory).unwrap();
     let options = GraphOptions {
-        kv: KvType::F32,
-        exact: true,
         seq_pages: 2,
-        sink_pages: 0,
         pages: 2,
-        sequences: 1,
-        chunk: 32,
-        cols: PREFILL_COLS,
-        layout: Layout::RowPerThread,
-        attention_threads: 32,
-        eog: 1,
         positions: CONTEXT,
-        taps: false,
         max_binding: limit,
+        ..graph_options()
     };
-    let plan = plan(&directory, &config, &options).unwrap();
+    let (plan, _) = plan_of(name, &options);
     let cut = plan.segments.iter().filter(|s| s.row0 > 0).count();
     let streams = plan.segments.iter().flat_map(|s| [s.quants, s.scales]);
     let largest = streams.map(|id| 4 * plan.buffers[id].words).max();

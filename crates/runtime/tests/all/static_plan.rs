@@ -1,10 +1,7 @@
 //! After loading nothing is created, and what a token costs is known: counted, so the same on every machine.
 
 use crate::common::*;
-use chord_gguf::{Limits, Parser, Progress};
-use chord_kernels::variants::PREFILL_COLS;
-use chord_model::{Config, GraphOptions, Plan, plan};
-use chord_runtime::{Counters, Engine, EngineOptions, KvType, Layout, Session};
+use chord_runtime::{Counters, Engine, EngineOptions, Session};
 
 fn prompt(name: &str) -> Vec<u32> {
     reference(name, "deq")
@@ -90,35 +87,8 @@ fn cost(engine: &mut Engine, session: &mut Session, prompt: &[u32], n: u32) -> C
     }
 }
 
-fn static_plan(name: &str) -> (Plan, Config) {
-    let source = model(name);
-    let mut parser = Parser::new(Limits::default()).with_file_len(source.0.len() as u64);
-    let directory = match parser.feed(&source.0).unwrap() {
-        Progress::Ready(directory) => directory,
-        _ => parser.finish().unwrap(),
-    };
-    let config = Config::from_directory(&directory).unwrap();
-    let options = GraphOptions {
-        kv: KvType::F32,
-        exact: true,
-        seq_pages: 4,
-        sink_pages: 0,
-        pages: 4,
-        sequences: 1,
-        chunk: 32,
-        cols: PREFILL_COLS,
-        layout: Layout::RowPerThread,
-        attention_threads: 32,
-        eog: 1,
-        positions: 128,
-        taps: false,
-        max_binding: u64::MAX,
-    };
-    (plan(&directory, &config, &options).unwrap(), config)
-}
-
 fn a_token_costs(name: &str, n: u32) {
-    let (plan, config) = static_plan(name);
+    let (plan, config) = plan_of(name, &graph_options());
     // Every matrix once, less the embedding where the head has its own; of the embedding one row.
     let bytes = |s: &chord_model::Segment| {
         4 * (plan.buffers[s.quants].words + plan.buffers[s.scales].words)
@@ -184,7 +154,7 @@ fn families_cost_at_most_seven_dispatches_a_layer() {
         ("v2k-mixtral-Q4_K_M", 7, None),
         ("v2k-gpt-oss-MXFP4", 7, Some(128)),
     ] {
-        let (_, config) = static_plan(name);
+        let (_, config) = plan_of(name, &graph_options());
         let options = EngineOptions {
             context: Some(256),
             ..exact()

@@ -1,8 +1,12 @@
 //! Loading the reference models and data.
 #![allow(dead_code, reason = "each test binary uses a part")]
 
+use chord_gguf::Directory;
+use chord_kernels::variants::PREFILL_COLS;
+use chord_model::{Config, GraphOptions, Plan, plan};
 use chord_runtime::{
-    Engine, EngineOptions, GenerateRequest, KvType, ModelSource, Precision, Sampling, Session,
+    Engine, EngineOptions, GenerateRequest, KvType, Layout, ModelSource, Precision, Sampling,
+    Session,
 };
 use serde::Deserialize;
 use std::path::PathBuf;
@@ -283,4 +287,31 @@ pub fn logits_equal_reference(name: &str, context: u32) {
         println!("{name} exact: largest logit difference {worst:.2e}");
         assert!(worst < 2e-3, "largest difference {worst}");
     }
+}
+
+/// What a plan is made for where no device has a say: one short conversation, every operand f32.
+pub fn graph_options() -> GraphOptions {
+    GraphOptions {
+        kv: KvType::F32,
+        exact: true,
+        seq_pages: 4,
+        sink_pages: 0,
+        pages: 4,
+        sequences: 1,
+        chunk: 32,
+        cols: PREFILL_COLS,
+        layout: Layout::RowPerThread,
+        attention_threads: 32,
+        eog: 1,
+        positions: 128,
+        taps: false,
+        max_binding: u64::MAX,
+    }
+}
+
+/// The plan of a reference model.
+pub fn plan_of(name: &str, options: &GraphOptions) -> (Plan, Config) {
+    let directory = Directory::parse(&model(name).0).unwrap();
+    let config = Config::from_directory(&directory).unwrap();
+    (plan(&directory, &config, options).unwrap(), config)
 }
