@@ -48,6 +48,9 @@ pub enum Error {
         /// Deadline that passed.
         seconds: u64,
     },
+    /// The system gives no threads.
+    #[error("no threads to compute with: {0}")]
+    Threads(String),
     /// A shader text could not be expanded: a mistake in this program.
     #[error("shader: {0}")]
     Shader(#[from] preprocess::Error),
@@ -72,6 +75,7 @@ impl Error {
             Self::Lost(_) => "E_DEVICE_LOST",
             Self::OutOfMemory { .. } => "E_GPU_OOM",
             Self::Timeout { .. } => "E_GPU_TIMEOUT",
+            Self::Threads(_) => "E_THREADS",
             Self::Shader(_) => "E_SHADER",
             Self::Refused { .. } => "E_GPU_REFUSED",
         }
@@ -87,6 +91,7 @@ impl Error {
             Self::Lost(_) => "try again; if it happens again, update the driver or choose another adapter".into(),
             Self::OutOfMemory { .. } => "use a shorter context or a smaller model, or close other programs that use the GPU".into(),
             Self::Timeout { .. } => "the device may be hung: try again, or choose another adapter".into(),
+            Self::Threads(_) => "ask for fewer threads, or raise the limit of processes (ulimit -u)".into(),
             Self::Shader(_) | Self::Refused { .. } => "this is a bug: please report it with the name of your GPU and its driver".into(),
         }
     }

@@ -1,12 +1,13 @@
 //! WGSL kernels, their CPU twins, and the device layer that runs them.
 //!
 //! One module per kernel: its parameters, its shader permutation, its grid and its twin, a scalar CPU function that is the
-//! truth the GPU is tested against. [`op::Kernel`] joins the two; [`gpu`] and [`cpu`] execute the same steps.
+//! truth that GPU and CPU are tested against. [`op::Kernel`] joins them; [`device`] runs the same steps on either.
 
 pub mod act;
 pub mod activate;
 pub mod attention;
 pub mod cpu;
+pub mod device;
 pub mod embed;
 mod error;
 pub mod gpu;

@@ -1,9 +1,10 @@
 //! A step of the static plan: a kernel and the buffers it is bound to. Steps know nothing of who executes them.
 
-use crate::cpu::CpuBindings;
+use crate::cpu::{Cores, CpuBindings};
 use crate::shaders::Shader;
 use std::any::Any;
 use std::fmt::Debug;
+use std::sync::Arc;
 
 /// Index of a buffer in a plan.
 pub type BufId = usize;
@@ -57,6 +58,12 @@ pub trait Kernel: Any + Debug + Send + Sync {
     fn grid(&self) -> Grid;
     /// The CPU twin: the same result for the first `rows` rows of the batch, scalar and in f64 where that is simpler.
     fn cpu(&self, rows: u32, mem: &CpuBindings<'_>);
+    /// The same result at speed, over buffers as the CPU device holds them: weights ([`Role::Weights`]) lie in panels, so a kernel
+    /// that reads any must have a form of its own.
+    fn fast(&self, rows: u32, mem: &CpuBindings<'_>, cores: &Cores) {
+        let _ = cores;
+        self.cpu(rows, mem);
+    }
     /// Bytes of weights one workgroup row reads; every row group reads them again.
     fn weight_bytes(&self) -> u64 {
         0
@@ -64,12 +71,12 @@ pub trait Kernel: Any + Debug + Send + Sync {
 }
 
 /// A kernel bound to buffers.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Step {
     /// Unique name, e.g. `layer12.attention`.
     pub name: String,
     /// What to run.
-    pub kernel: Box<dyn Kernel>,
+    pub kernel: Arc<dyn Kernel>,
     /// Binding → buffer, without the uniform of the kernel's own parameters.
     pub bind: Vec<(u32, BufId)>,
 }
@@ -83,7 +90,7 @@ impl Step {
     ) -> Self {
         Self {
             name: name.into(),
-            kernel: Box::new(kernel),
+            kernel: Arc::new(kernel),
             bind,
         }
     }
@@ -96,6 +103,13 @@ pub enum Role {
     Storage,
     /// Uniform, rewritten by the host between submits.
     Uniform,
+    /// Storage of weight matrices, one behind the other: `rows` rows of `row_words` words each.
+    Weights {
+        /// Words of a row; 0 where there are none to read.
+        row_words: u32,
+        /// Rows of a matrix.
+        rows: u32,
+    },
 }
 
 /// A buffer of a plan.

@@ -154,6 +154,7 @@ impl Segment {
         let mut parts = Vec::new();
         let mut shape = None;
         let mut rows = 0;
+        let mut matrix_rows = None;
         let mut names = Vec::new();
         for Rows { name, first, count } in Rows::slice(all, row0, most) {
             let info = tensor(d, &name)?;
@@ -162,6 +163,8 @@ impl Segment {
                 what: format!("{name}: {e}"),
             })?;
             shape = Some((ty, k));
+            let [_, of_one, experts, ..] = info.dims;
+            matrix_rows = (experts > 1).then(|| usize::try_from(of_one).unwrap_or(usize::MAX));
             names.push(name.clone());
             parts.push(Part {
                 name,
@@ -184,12 +187,18 @@ impl Segment {
             format!(" from row {row0}")
         };
         let quants = buffers.len();
-        for (stream, words) in [("quants", l.quant_words), ("scales", l.scale_words)] {
-            let label = format!("{names}{part} {stream}");
+        let streams = [
+            ("quants", l.quant_words, l.quant_words_per_row),
+            ("scales", l.scale_words, l.scale_words_per_row),
+        ];
+        for (stream, words, row_words) in streams {
             buffers.push(BufDesc {
-                label,
+                label: format!("{names}{part} {stream}"),
                 words: words as u64,
-                role: Role::Storage,
+                role: Role::Weights {
+                    row_words: row_words as u32,
+                    rows: matrix_rows.unwrap_or(rows) as u32,
+                },
             });
         }
         Ok(Self {

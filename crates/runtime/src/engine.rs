@@ -4,7 +4,8 @@ use crate::eval::EveryRow;
 use crate::options::{EngineOptions, Overflow, Precision, RING_POSITIONS};
 use crate::selftest::SelfTest;
 use chord_kernels::KvType;
-use chord_kernels::gpu::{AdapterInfo, BoundStep, Buffer, Gpu, GpuPlan, Staging};
+use chord_kernels::device::{BoundStep, Buffer, Buffers, Device, Staging};
+use chord_kernels::gpu::AdapterInfo;
 use chord_model::{Config, FitPlan, KvPages, Plan, SeqId};
 use chord_text::{ChatTemplate, Tokenizer};
 use std::collections::HashMap;
@@ -51,8 +52,10 @@ pub(crate) struct Steps {
 }
 
 pub(crate) struct Parts {
-    pub gpu: Gpu,
-    pub buffers: GpuPlan,
+    pub device: Device,
+    /// Why this device.
+    pub device_reason: String,
+    pub buffers: Buffers,
     pub plan: Plan,
     pub steps: Steps,
     pub staging: Staging,
@@ -80,7 +83,7 @@ pub struct Engine {
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Engine")
-            .field("gpu", &self.p.gpu)
+            .field("device", &self.p.device)
             .field("fit", &self.p.fit)
             .finish_non_exhaustive()
     }
@@ -114,10 +117,16 @@ impl Engine {
         self.p.template.as_ref()
     }
 
-    /// The adapter in use.
+    /// Why the model runs where it does.
+    #[must_use]
+    pub fn device_reason(&self) -> &str {
+        &self.p.device_reason
+    }
+
+    /// The adapter in use; on the CPU, the processor.
     #[must_use]
     pub fn adapter(&self) -> &AdapterInfo {
-        self.p.gpu.info()
+        self.p.device.info()
     }
 
     /// Context in tokens.
@@ -134,8 +143,8 @@ impl Engine {
 
     /// What destroys the device under the engine, even while it works, as a driver reset would: every later call fails with
     /// `E_DEVICE_LOST`.
-    pub fn device_destroyer(&self) -> impl Fn() + use<> {
-        self.p.gpu.destroyer()
+    pub fn device_destroyer(&self) -> Box<dyn Fn() + Send + Sync> {
+        self.p.device.destroyer()
     }
 
     /// Milliseconds [`Engine::load`] took.
@@ -157,14 +166,14 @@ impl Engine {
             .steps
             .decode
             .iter()
-            .filter(|s| s.name.starts_with("layer0."))
+            .filter(|s| s.name().starts_with("layer0."))
             .count()
     }
 
     /// Counter readings.
     #[must_use]
     pub fn counters(&self) -> Counters {
-        let c = self.p.gpu.counters();
+        let c = self.p.device.counters();
         let read = |n: &std::sync::atomic::AtomicU64| n.load(Ordering::Relaxed);
         Counters {
             dispatches: read(&c.dispatches),
@@ -197,6 +206,7 @@ impl Engine {
             ),
         );
         push("driver", self.adapter().driver.clone());
+        push("device", self.p.device_reason.clone());
         push(
             "precision",
             if o.precision == Precision::Exact {

@@ -3,7 +3,7 @@
 use crate::Error;
 use crate::engine::Engine;
 use crate::options::CHUNK;
-use chord_kernels::gpu::{BoundStep, Staging};
+use chord_kernels::device::{BoundStep, Copy, Staging};
 use chord_kernels::matmul::MatMul;
 use chord_kernels::op::{BufDesc, BufId, Role, Step};
 
@@ -75,12 +75,15 @@ impl Engine {
                 .append(session.id(), &tokens[done..], chunk.clamp(1, CHUNK))
                 .await?;
             let words = u64::from(n) * head.stride;
-            let copy = [self
-                .p
-                .gpu
-                .stage(&head.staging, self.buffer(head.logits), 0, words)];
-            self.p.gpu.run(head.steps.iter(), n, &copy);
-            let rows = self.p.gpu.map(&head.staging, words).await?;
+            let copy = [Copy::stage(
+                &head.staging,
+                0,
+                self.buffer(head.logits),
+                0,
+                words,
+            )];
+            self.p.device.run(head.steps.iter(), n, &copy);
+            let rows = self.p.device.map(&head.staging, words).await?;
             for row in rows.chunks_exact(usize::try_from(head.stride).unwrap_or(usize::MAX)) {
                 on_row(done, bytemuck::cast_slice(&row[..n_vocab]));
                 done += 1;
@@ -96,7 +99,7 @@ impl Engine {
             words: u64::from(CHUNK) * stride,
             role: Role::Storage,
         };
-        let logits = self.p.buffers.extend(&self.p.gpu, &description).await?;
+        let logits = self.p.buffers.extend(&self.p.device, &description).await?;
         let plan = &self.p.plan;
         let mut steps = Vec::new();
         for (kernel, segment) in &plan.head_parts {
@@ -112,13 +115,13 @@ impl Engine {
                 (6, logits),
             ];
             let step = Step::new("head of every row", kernel, bind);
-            steps.push(self.p.buffers.bind(&self.p.gpu, &step).await?);
+            steps.push(self.p.buffers.bind(&self.p.device, &step).await?);
         }
         Ok(EveryRow {
             steps,
             logits,
             stride,
-            staging: self.p.gpu.staging(u64::from(CHUNK) * stride).await?,
+            staging: self.p.device.staging(u64::from(CHUNK) * stride).await?,
         })
     }
 }

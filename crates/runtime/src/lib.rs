@@ -6,6 +6,7 @@
 
 mod answer;
 mod clock;
+mod device;
 mod engine;
 mod error;
 mod eval;
@@ -26,7 +27,7 @@ pub use chord_model::FitPlan;
 pub use engine::{Counters, Engine};
 pub use error::{Error, ExitClass};
 pub use load::LoadProgress;
-pub use options::{EngineOptions, KvType, Overflow, Precision};
+pub use options::{DeviceChoice, EngineOptions, KvType, Overflow, Precision};
 pub use sampler::{Overrides, Sampling};
 pub use selftest::SelfTest;
 pub use session::{Done, Event, FinishReason, GenerateRequest, Logprobs, Session, Timings};

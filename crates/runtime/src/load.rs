@@ -1,12 +1,13 @@
 //! From a file to a running engine: header, checks, device, weights in bounded slices, pipelines.
 
+use crate::device;
 use crate::engine::{Engine, Parts, Steps};
 use crate::options::{EngineOptions, Overflow, Precision};
 use crate::selftest;
 use crate::source::{ModelSource, read_header};
 use crate::upload::upload;
 use crate::{Error, options};
-use chord_kernels::gpu::{BoundStep, Gpu, GpuPlan};
+use chord_kernels::device::{BoundStep, Buffers, Device};
 use chord_kernels::op::{BufId, Step};
 use chord_kernels::{PAGE, rope_table};
 use chord_model::{Config, DeviceLimits, FitPlan, Ids, KvPages, Plan, plan};
@@ -84,11 +85,7 @@ impl Engine {
             return Err(Error::SinkPages { sink_pages, pages });
         }
         progress(LoadProgress::Device);
-        let gpu = Gpu::open(opts.adapter.as_deref()).await?;
-        let limits = DeviceLimits {
-            max_binding: gpu.caps().max_binding.min(opts.max_binding),
-            max_buffer: gpu.caps().max_buffer,
-        };
+        let (mut device, mut device_reason) = device::open(opts).await?;
         let watch = Watch {
             cancel,
             progress: RefCell::new(progress),
@@ -96,6 +93,10 @@ impl Engine {
         let mut wanted = opts.context;
         let mut tested = None;
         let (fit, plan, buffers, choice) = loop {
+            let limits = DeviceLimits {
+                max_binding: device.caps().max_binding.min(opts.max_binding),
+                max_buffer: device.caps().max_buffer,
+            };
             let fit = FitPlan::from_header(&directory, &config, opts.kv, wanted, Some(&limits))?;
             if !fit.verdict.fits {
                 return Err(chord_model::Error::Fit {
@@ -103,17 +104,25 @@ impl Engine {
                 }
                 .into());
             }
-            let mut graph = opts.graph(gpu.caps(), &fit, tokenizer.eog().len());
+            let mut graph = opts.graph(device.caps(), &fit, tokenizer.eog().len());
             let choice = match tested.take() {
                 Some(choice) => choice,
                 None => {
                     let faults = &opts.self_test_faults;
-                    selftest::choose(&gpu, &directory, &config, &graph, faults, &watch).await?
+                    match selftest::choose(&device, &directory, &config, &graph, faults, &watch)
+                        .await
+                    {
+                        Err(e @ Error::SelfTest { .. }) => {
+                            (device, device_reason) = device::instead(opts, &device, e)?;
+                            continue;
+                        }
+                        choice => choice?,
+                    }
                 }
             };
             (graph.layout, graph.exact) = (choice.layout, choice.exact);
             let plan = plan(&directory, &config, &graph)?;
-            match GpuPlan::allocate(&gpu, &plan.buffers).await {
+            match Buffers::allocate(&device, &plan.buffers).await {
                 Ok(buffers) => break (fit, plan, buffers, choice),
                 // Nobody asked for this much context: take less rather than nothing. The figure is reported.
                 Err(chord_kernels::Error::OutOfMemory { .. })
@@ -128,24 +137,25 @@ impl Engine {
         // The other kernels compile while the weights arrive.
         let factors = config.rope.factors_tensor(fit.context);
         let file = (&*directory, factors);
-        let uploading = upload(source, file, &gpu, &plan, &buffers, &watch);
-        let (uploaded, steps) = try_zip(uploading, bind_all(&gpu, &plan, &buffers, &watch)).await?;
+        let uploading = upload(source, file, &device, &plan, &buffers, &watch);
+        let (uploaded, steps) =
+            try_zip(uploading, bind_all(&device, &plan, &buffers, &watch)).await?;
         write_tables(
             &config,
             opts,
             &fit,
             uploaded.rope_factors.as_deref(),
-            |id, words| gpu.write(buffers.buffer(id), 0, words),
+            |id, words| device.write(buffers.buffer(id), 0, words),
             &plan.ids,
             tokenizer.eog(),
         );
-        gpu.flush().await?;
-        gpu.check()?;
+        device.flush().await?;
+        device.check()?;
         let staging_words = plan
             .ids
             .logits_words
             .max(chord_kernels::sample::ctl::WORDS as u64);
-        let staging = gpu.staging(staging_words).await?;
+        let staging = device.staging(staging_words).await?;
         watch.say(LoadProgress::Ready)?;
         let ring = matches!(opts.overflow, Overflow::Ring { .. });
         let kv = KvPages::new(
@@ -160,7 +170,8 @@ impl Engine {
             options.precision = Precision::Exact;
         }
         Ok(Self::new(Parts {
-            gpu,
+            device,
+            device_reason,
             buffers,
             plan,
             steps,
@@ -180,15 +191,15 @@ impl Engine {
 
 /// Compiles and binds every step of a plan.
 async fn bind_all(
-    gpu: &Gpu,
+    device: &Device,
     plan: &Plan,
-    buffers: &GpuPlan,
+    buffers: &Buffers,
     watch: &Watch<'_>,
 ) -> Result<Steps, Error> {
     let total = (plan.prefill.len() + plan.decode.len() + plan.head.len() + 1) as u32;
     let mut done = 0;
     let mut bind = async |step: &Step| -> Result<BoundStep, Error> {
-        let bound = buffers.bind(gpu, step).await?;
+        let bound = buffers.bind(device, step).await?;
         done += 1;
         watch.say(LoadProgress::Pipelines { done, total })?;
         Ok(bound)

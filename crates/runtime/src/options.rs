@@ -29,11 +29,27 @@ pub enum Overflow {
     },
 }
 
+/// Where the model runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum DeviceChoice {
+    /// On a hardware GPU; where there is none that works, on the CPU.
+    #[default]
+    Auto,
+    /// On a GPU, even one in software.
+    Gpu,
+    /// On the CPU.
+    Cpu,
+}
+
 /// Engine set-up.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EngineOptions {
-    /// Adapter by name or number; None: the best.
+    /// Where the model runs.
+    pub device: DeviceChoice,
+    /// GPU adapter by name or number; None: the best.
     pub adapter: Option<String>,
+    /// Threads of the CPU; None: as many as it runs at once.
+    pub threads: Option<usize>,
     /// Context in tokens; None: the most that model and device allow.
     pub context: Option<u32>,
     /// KV storage.
@@ -61,7 +77,9 @@ pub struct EngineOptions {
 impl Default for EngineOptions {
     fn default() -> Self {
         Self {
+            device: DeviceChoice::Auto,
             adapter: None,
+            threads: None,
             context: None,
             kv: KvType::F16,
             precision: Precision::Fast,

@@ -14,7 +14,7 @@ use cases::Cases;
 use chord_gguf::Directory;
 use chord_kernels::act::{self, ActKind};
 use chord_kernels::cpu::CpuMemory;
-use chord_kernels::gpu::{Copy, Gpu, GpuPlan};
+use chord_kernels::device::{Buffers, Copy, Device};
 use chord_kernels::matmul::Layout;
 use chord_kernels::op::{BufId, Step};
 use chord_kernels::{KvShape, KvType};
@@ -76,7 +76,7 @@ enum Form {
 /// # Errors
 /// `E_SELF_TEST` when every variant is wrong, `E_ABORTED`, and the device's.
 pub(crate) async fn choose(
-    gpu: &Gpu,
+    device: &Device,
     directory: &Directory,
     config: &Config,
     options: &GraphOptions,
@@ -104,7 +104,7 @@ pub(crate) async fn choose(
         let cases = Cases::of(&plan, &options).map_err(|e| chord_model::Error::ModelData {
             what: format!("the self-test's matrices: {e}"),
         })?;
-        match run(gpu, cases, faults.contains(&(layout, precision)), watch).await? {
+        match run(device, cases, faults.contains(&(layout, precision)), watch).await? {
             Ok(checks) => {
                 tracing::debug!(checks, elapsed = ?started.elapsed(), "self-test");
                 let report = SelfTest { checks, fallbacks };
@@ -122,7 +122,7 @@ pub(crate) async fn choose(
         }
     }
     Err(Error::SelfTest {
-        adapter: gpu.info().name.clone(),
+        adapter: device.info().name.clone(),
         what: wrong.join("; "),
     })
 }
@@ -150,21 +150,21 @@ fn name(layout: Layout, exact: bool) -> String {
 /// Runs every check in one submit with one readback: how many were right, or what was wrong with the first that was not.
 /// `fault` spoils what the products gave.
 async fn run(
-    gpu: &Gpu,
+    device: &Device,
     cases: Cases,
     fault: bool,
     watch: &Watch<'_>,
 ) -> Result<Result<u32, String>, Error> {
-    let buffers = GpuPlan::allocate(gpu, &cases.buffers).await?;
+    let buffers = Buffers::allocate(device, &cases.buffers).await?;
     let memory = CpuMemory::new(&cases.buffers);
     for (id, words) in cases.contents.into_iter().enumerate() {
-        gpu.write(buffers.buffer(id), 0, &words);
+        device.write(buffers.buffer(id), 0, &words);
         *memory.words_mut(id) = words;
     }
     let mut bound = Vec::new();
     for check in &cases.checks {
         watch.say(LoadProgress::Device)?;
-        match buffers.bind(gpu, &check.step).await {
+        match buffers.bind(device, &check.step).await {
             Ok(step) => bound.push(step),
             Err(chord_kernels::Error::Refused { why, .. }) => {
                 return Ok(Err(format!("refused for {}: {why}", check.step.name)));
@@ -184,24 +184,21 @@ async fn run(
         .collect();
     let words = |id: BufId| cases.buffers.get(id).map_or(0, |b| b.words);
     let total = results.iter().map(|(_, id, _)| words(*id)).sum();
-    let staging = gpu.staging(total).await?;
+    let staging = device.staging(total).await?;
     let mut at = 0;
     let copies: Vec<Copy<'_>> = results
         .iter()
         .map(|(_, id, _)| {
-            let copy = Copy {
-                to_word: at,
-                ..gpu.stage(&staging, buffers.buffer(*id), 0, words(*id))
-            };
+            let copy = Copy::stage(&staging, at, buffers.buffer(*id), 0, words(*id));
             at += words(*id);
             copy
         })
         .collect();
-    gpu.run(bound.iter(), cases.tokens, &copies);
+    device.run(bound.iter(), cases.tokens, &copies);
     for check in &cases.checks {
         memory.run(&check.step, cases.tokens);
     }
-    let read = gpu.map(&staging, total).await?;
+    let read = device.map(&staging, total).await?;
     let mut rest = read.as_slice();
     for (check, id, form) in results {
         let want = memory.words(id);

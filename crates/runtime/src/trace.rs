@@ -5,7 +5,7 @@ use crate::engine::Engine;
 use crate::options::CHUNK;
 use chord_kernels::PAGE;
 use chord_kernels::act::{self, ActKind, BLOCK};
-use chord_kernels::gpu::Staging;
+use chord_kernels::device::Staging;
 use chord_kernels::op::BufId;
 use chord_model::SeqId;
 
@@ -83,7 +83,7 @@ impl Engine {
 
     async fn trace_batches(&mut self, id: SeqId, tokens: &[u32]) -> Result<TraceDump, Error> {
         let mut dump = TraceDump::default();
-        let staging = self.p.gpu.staging(self.widest_tap()).await?;
+        let staging = self.p.device.staging(self.widest_tap()).await?;
         let mut done = 0;
         while done < tokens.len() {
             let first = self.p.kv.length(id);
@@ -123,7 +123,7 @@ impl Tracer<'_> {
         Ok(self
             .engine
             .p
-            .gpu
+            .device
             .read(self.staging, self.engine.buffer(id), 0, n as u64)
             .await?)
     }
@@ -192,7 +192,7 @@ impl Tracer<'_> {
                     page,
                     self.engine
                         .p
-                        .gpu
+                        .device
                         .read(self.staging, store, u64::from(page) * words, words)
                         .await?,
                 ));
@@ -211,12 +211,12 @@ impl Tracer<'_> {
     async fn step(&mut self, at: usize) -> Result<(), Error> {
         let p = &self.engine.p;
         let step = &p.steps.prefill[at];
-        p.gpu.run(std::iter::once(step), self.rows, &[]);
+        p.device.run(std::iter::once(step), self.rows, &[]);
         // Of a product in parts, the last completes what is read.
         if p.steps
             .prefill
             .get(at + 1)
-            .is_some_and(|next| next.name == step.name)
+            .is_some_and(|next| next.name() == step.name())
         {
             return Ok(());
         }
@@ -231,12 +231,12 @@ impl Tracer<'_> {
         let padded = model.next_multiple_of(BLOCK);
         let [t_attn, t_proj, t_ffn] = ids.taps.unwrap_or_default();
         let (layer, part) = match step
-            .name
+            .name()
             .strip_prefix("layer")
             .and_then(|r| r.split_once('.'))
         {
             Some((n, part)) => (n.parse().unwrap_or(0), part),
-            None => (0, step.name.as_str()),
+            None => (0, step.name()),
         };
         let kinds = p.plan.act_kinds[layer];
         let name = |tap: &str| format!("{tap}-{layer}");

@@ -4,7 +4,7 @@ use crate::Error;
 use crate::load::{LoadProgress, Watch};
 use crate::source::{ModelSource, read};
 use chord_gguf::Directory;
-use chord_kernels::gpu::{Gpu, GpuPlan};
+use chord_kernels::device::{Buffers, Device};
 use chord_model::{Plan, Slice};
 
 /// Bytes of the file read and repacked at once.
@@ -70,9 +70,9 @@ fn reads(d: &Directory, plan: &Plan, factors: &str) -> Result<Vec<Read>, Error> 
 pub(crate) async fn upload(
     source: &impl ModelSource,
     (d, factors): (&Directory, &str),
-    gpu: &Gpu,
+    device: &Device,
     plan: &Plan,
-    buffers: &GpuPlan,
+    buffers: &Buffers,
     watch: &Watch<'_>,
 ) -> Result<Uploaded, Error> {
     let reads = reads(d, plan, factors)?;
@@ -97,27 +97,27 @@ pub(crate) async fn upload(
                 quants.resize(slice.quants.1, 0);
                 scales.resize(slice.scales.1, 0);
                 segment.repack(&bytes, &mut quants, &mut scales)?;
-                gpu.write(buffers.buffer(segment.quants), slice.quants.0, &quants);
-                gpu.write(buffers.buffer(segment.scales), slice.scales.0, &scales);
+                device.write(buffers.buffer(segment.quants), slice.quants.0, &quants);
+                device.write(buffers.buffer(segment.scales), slice.scales.0, &scales);
                 pending += 4 * (quants.len() + scales.len());
             }
             Target::Vector(i) => {
                 let words: Vec<u32> = floats().map(u32::from_le_bytes).collect();
                 let vector = &plan.vectors[i];
-                gpu.write(buffers.buffer(vector.buffer), vector.at, &words);
+                device.write(buffers.buffer(vector.buffer), vector.at, &words);
                 pending += 4 * words.len();
             }
             Target::RopeFactors => rope_factors = Some(floats().map(f32::from_le_bytes).collect()),
         }
         peak = peak.max(bytes.len() + 4 * (quants.len() + scales.len()) + pending);
         if pending >= FLUSH_BYTES {
-            gpu.flush().await?;
+            device.flush().await?;
             pending = 0;
         }
         done += length as u64;
         say(done)?;
     }
-    gpu.flush().await?;
+    device.flush().await?;
     Ok(Uploaded {
         rope_factors,
         peak_host_bytes: peak as u64,

@@ -3,7 +3,7 @@
 use super::pipeline::Pipeline;
 use super::{Buffer, Counters, Gpu};
 use crate::Error;
-use crate::op::{Access, BufDesc, BufId, Grid, Role, Step};
+use crate::op::{Access, Grid, Role, Step};
 use std::sync::Arc;
 
 /// A step ready to dispatch.
@@ -27,80 +27,44 @@ impl BoundStep {
     }
 }
 
-/// The buffers of a plan on a device.
-#[derive(Debug)]
-pub struct GpuPlan {
-    buffers: Vec<Buffer>,
-}
-
-impl GpuPlan {
-    /// Allocates every buffer.
-    ///
-    /// # Errors
-    /// `E_GPU_OOM`, `E_GPU_REFUSED`.
-    pub async fn allocate(gpu: &Gpu, descriptions: &[BufDesc]) -> Result<Self, Error> {
-        let mut buffers = Vec::with_capacity(descriptions.len());
-        for d in descriptions {
-            buffers.push(gpu.buffer(&d.label, d.words, d.role).await?);
-        }
-        Ok(Self { buffers })
-    }
-
-    /// A buffer.
-    #[must_use]
-    pub fn buffer(&self, id: BufId) -> &Buffer {
-        &self.buffers[id]
-    }
-
-    /// Adds a buffer after the fact, for work outside the static plan (evaluation of every row).
-    ///
-    /// # Errors
-    /// `E_GPU_OOM`, `E_GPU_REFUSED`.
-    pub async fn extend(&mut self, gpu: &Gpu, description: &BufDesc) -> Result<BufId, Error> {
-        self.buffers.push(
-            gpu.buffer(&description.label, description.words, description.role)
-                .await?,
-        );
-        Ok(self.buffers.len() - 1)
-    }
-
+impl Gpu {
     /// Compiles and binds a step.
     ///
     /// # Errors
     /// `E_SHADER`, `E_GPU_REFUSED`, `E_GPU_OOM`.
-    pub async fn bind(&self, gpu: &Gpu, step: &Step) -> Result<BoundStep, Error> {
+    pub(crate) async fn bind(
+        &self,
+        step: &Step,
+        bound: &[(u32, &Buffer)],
+    ) -> Result<BoundStep, Error> {
         let mut slots = step.kernel.slots();
         let params = step.kernel.params();
         let uniform = if params.is_empty() {
             None
         } else {
             slots.push((0, Access::Uniform));
-            let buffer = gpu
+            let buffer = self
                 .buffer(&step.name, (params.len() / 4) as u64, Role::Uniform)
                 .await?;
-            gpu.queue.write_buffer(&buffer.raw, 0, &params);
+            self.queue.write_buffer(&buffer.raw, 0, &params);
             Some(buffer)
         };
-        let pipeline = gpu.pipeline(&step.kernel.shader(), &slots).await?;
+        let pipeline = self.pipeline(&step.kernel.shader(), &slots).await?;
         let own = uniform.iter().map(|b| (0, b));
         let entries: Vec<_> = own
-            .chain(
-                step.bind
-                    .iter()
-                    .map(|(slot, id)| (*slot, &self.buffers[*id])),
-            )
+            .chain(bound.iter().copied())
             .map(|(binding, buffer)| wgpu::BindGroupEntry {
                 binding,
                 resource: buffer.raw.as_entire_binding(),
             })
             .collect();
-        let scope = gpu.device.push_error_scope(wgpu::ErrorFilter::Validation);
-        let group = gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
+        let scope = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let group = self.device.create_bind_group(&wgpu::BindGroupDescriptor {
             label: Some(&step.name),
             layout: &pipeline.layout,
             entries: &entries,
         });
-        Counters::add(&gpu.counters().bind_groups, 1);
+        Counters::add(&self.counters().bind_groups, 1);
         if let Some(error) = scope.pop().await {
             return Err(Error::Refused {
                 what: format!("bindings of {}", step.name),
@@ -117,11 +81,9 @@ impl GpuPlan {
             _params: uniform,
         })
     }
-}
 
-impl Gpu {
     /// Encodes and submits the steps in order, in one compute pass, then the copies `after` it.
-    pub fn run<'a>(
+    pub(crate) fn run<'a>(
         &self,
         steps: impl Iterator<Item = &'a BoundStep>,
         rows: u32,
@@ -155,23 +117,9 @@ impl Gpu {
     }
 }
 
-impl<'a> Copy<'a> {
-    /// Between two plan buffers.
-    #[must_use]
-    pub fn new(from: &'a Buffer, from_word: u64, to: &'a Buffer, to_word: u64, words: u64) -> Self {
-        Self {
-            from,
-            from_word,
-            to: &to.raw,
-            to_word,
-            words,
-        }
-    }
-}
-
 /// A copy after a pass.
 #[derive(Debug)]
-pub struct Copy<'a> {
+pub(crate) struct Copy<'a> {
     /// Source.
     pub from: &'a Buffer,
     /// First word.

@@ -7,7 +7,8 @@ mod pipeline;
 mod readback;
 
 pub use adapter::{AdapterInfo, Caps, list_adapters};
-pub use execute::{BoundStep, Copy, GpuPlan};
+pub use execute::BoundStep;
+pub(crate) use execute::Copy;
 pub use readback::Staging;
 
 use crate::Error;
@@ -183,7 +184,7 @@ impl Gpu {
     /// `E_GPU_OOM`, `E_GPU_REFUSED`.
     pub async fn buffer(&self, label: &str, words: u64, role: Role) -> Result<Buffer, Error> {
         let kind = match role {
-            Role::Storage => wgpu::BufferUsages::STORAGE,
+            Role::Storage | Role::Weights { .. } => wgpu::BufferUsages::STORAGE,
             Role::Uniform => wgpu::BufferUsages::UNIFORM,
         };
         // Bindings are 16-byte vectors at most: whole vectors, and never empty.

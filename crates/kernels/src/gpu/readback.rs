@@ -1,7 +1,6 @@
 //! Waiting for the device and reading from it.
 
 use super::arrival::Arrival;
-use super::execute::Copy;
 use super::{Buffer, Counters, Gpu};
 use crate::Error;
 
@@ -12,6 +11,12 @@ const DEADLINE_SECONDS: u64 = 300;
 #[derive(Debug)]
 pub struct Staging {
     buffer: Buffer,
+}
+
+impl Staging {
+    pub(crate) fn raw(&self) -> &wgpu::Buffer {
+        &self.buffer.raw
+    }
 }
 
 impl Gpu {
@@ -71,24 +76,6 @@ impl Gpu {
         }
     }
 
-    /// The copy of `words` words from a buffer into staging, to append to a submit; [`Gpu::map`] reads it.
-    #[must_use]
-    pub fn stage<'a>(
-        &self,
-        staging: &'a Staging,
-        from: &'a Buffer,
-        from_word: u64,
-        words: u64,
-    ) -> Copy<'a> {
-        Copy {
-            from,
-            from_word,
-            to: &staging.buffer.raw,
-            to_word: 0,
-            words,
-        }
-    }
-
     /// Reads `words` words staged by the last submit.
     ///
     /// # Errors
@@ -113,24 +100,5 @@ impl Gpu {
         staging.buffer.raw.unmap();
         Counters::add(&self.counters().readback_bytes, words * 4);
         Ok(out)
-    }
-
-    /// Reads words from a buffer now. Creates nothing: `staging` must be large enough.
-    ///
-    /// # Errors
-    /// `E_DEVICE_LOST`, `E_GPU_TIMEOUT`.
-    pub async fn read(
-        &self,
-        staging: &Staging,
-        from: &Buffer,
-        from_word: u64,
-        words: u64,
-    ) -> Result<Vec<u32>, Error> {
-        self.run(
-            std::iter::empty(),
-            0,
-            &[self.stage(staging, from, from_word, words)],
-        );
-        self.map(staging, words).await
     }
 }

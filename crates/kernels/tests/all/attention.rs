@@ -178,7 +178,7 @@ fn check_attention(
     tap: bool,
 ) {
     let (gpu, mut rng) = (
-        gpu(),
+        device(),
         Rng::new(u64::from(heads.0 * 1000 + heads.2 + positions[0])),
     );
     let s = setup(&mut rng, heads, form, kv, heads.2);
@@ -218,7 +218,7 @@ fn check_attention(
         &gpu,
         Case {
             name: name.clone(),
-            kernel: Box::new(kernel),
+            kernel: std::sync::Arc::new(kernel),
             buffers,
             rows: 2,
         },
@@ -361,7 +361,7 @@ fn kv_writer_matches_its_twin_and_skips_invalid_rows() {
             // A layer that does not rotate.
             (NORM, KvType::F16, 0),
         ] {
-            let (gpu, mut rng) = (gpu(), Rng::new(u64::from(heads.2)));
+            let (gpu, mut rng) = (device(), Rng::new(u64::from(heads.2)));
             let s = setup(&mut rng, heads, form, kv, rope_dim);
             let rows = vec![0, 30, 0, 1, 0, 31, 0, 1, 0, 32, 0, 1, 0, 5, 4, 0];
             let (k, v) = (store(&mut rng, &s, [0, 0]), store(&mut rng, &s, [0, 0]));
@@ -382,7 +382,7 @@ fn kv_writer_matches_its_twin_and_skips_invalid_rows() {
                 &gpu,
                 Case {
                     name: name.clone(),
-                    kernel: Box::new(kernel),
+                    kernel: std::sync::Arc::new(kernel),
                     buffers,
                     rows: 4,
                 },
@@ -402,7 +402,7 @@ fn kv_writer_matches_its_twin_and_skips_invalid_rows() {
 
 #[test]
 fn plain_rows_become_activation_blocks_as_in_the_twin() {
-    let (gpu, mut rng) = (gpu(), Rng::new(9));
+    let (gpu, mut rng) = (device(), Rng::new(9));
     for act_out in [ActKind::F32, ActKind::Q8] {
         let kernel = Activate {
             n_values: 80,
@@ -417,7 +417,7 @@ fn plain_rows_become_activation_blocks_as_in_the_twin() {
         let buffers = vec![(1, x), (2, vec![NAN; 3 * 3 * act_out.words()])];
         let case = Case {
             name: "activate".into(),
-            kernel: Box::new(kernel),
+            kernel: std::sync::Arc::new(kernel),
             buffers,
             rows: 3,
         };

@@ -3,8 +3,8 @@
 
 use crate::common::*;
 use chord_kernels::act::ActKind;
+use chord_kernels::device::Device;
 use chord_kernels::embed::Embed;
-use chord_kernels::gpu::Gpu;
 use chord_kernels::matmul::{Epilogue, Experts, Glu, Layout, MatMul};
 use chord_kernels::op::Kernel;
 use chord_kernels::post_norm::PostNorm;
@@ -19,7 +19,7 @@ const ROWS: u32 = 80;
 const K: usize = 256;
 const TILES: usize = 3;
 
-fn layouts(gpu: &Gpu) -> Vec<Layout> {
+fn layouts(gpu: &Device) -> Vec<Layout> {
     let subgroup = gpu
         .caps()
         .subgroups
@@ -39,7 +39,7 @@ enum Form {
 }
 
 fn compare(
-    gpu: &Gpu,
+    gpu: &Device,
     name: &str,
     kernel: impl Kernel + 'static,
     rows: u32,
@@ -52,7 +52,7 @@ fn compare(
         .collect();
     let case = Case {
         name: name.into(),
-        kernel: Box::new(kernel),
+        kernel: std::sync::Arc::new(kernel),
         buffers,
         rows,
     };
@@ -104,7 +104,7 @@ fn residual(rng: &mut Rng, tokens: usize, tiles: usize, rows: usize) -> Vec<u32>
 
 #[test]
 fn gates_match_their_twins() {
-    let (gpu, mut rng) = (gpu(), Rng::new(11));
+    let (gpu, mut rng) = (device(), Rng::new(11));
     for glu in Glu::ALL {
         for (ty, act_in, act_out) in [
             (WeightType::Q4K, ActKind::Q8, ActKind::Q8),
@@ -146,7 +146,7 @@ fn gates_match_their_twins() {
 
 #[test]
 fn capped_logits_match_their_twin() {
-    let (gpu, mut rng) = (gpu(), Rng::new(12));
+    let (gpu, mut rng) = (device(), Rng::new(12));
     for layout in layouts(&gpu) {
         for scale in [0.01, 100.0] {
             let mut buffers = matrix(&mut rng, WeightType::Q8_0, 1, [1, 2]);
@@ -177,7 +177,7 @@ fn capped_logits_match_their_twin() {
 
 #[test]
 fn biases_of_the_residual_and_products_in_parts_match_their_twin() {
-    let (gpu, mut rng) = (gpu(), Rng::new(13));
+    let (gpu, mut rng) = (device(), Rng::new(13));
     for layout in layouts(&gpu) {
         for (bias, part) in [(true, None), (false, Some((1, 5))), (true, Some((2, 5)))] {
             let stride = part.map_or(TILES, |(_, tiles)| tiles as usize);
@@ -225,7 +225,7 @@ fn routes(rng: &mut Rng) -> Vec<u32> {
 
 #[test]
 fn experts_match_their_twin_whole_and_in_parts() {
-    let (gpu, mut rng) = (gpu(), Rng::new(14));
+    let (gpu, mut rng) = (device(), Rng::new(14));
     let biases = Some([12, 12 + 5 * ROWS]);
     for (ty, kind) in [
         (WeightType::Mxfp4, ActKind::F32),
@@ -280,7 +280,7 @@ fn experts_match_their_twin_whole_and_in_parts() {
 
 #[test]
 fn routes_are_the_best_experts_and_the_softmax_over_them() {
-    let (gpu, mut rng) = (gpu(), Rng::new(15));
+    let (gpu, mut rng) = (device(), Rng::new(15));
     for (n_experts, used, biased) in [(8, 2, false), (128, 8, false), (32, 4, true), (5, 5, true)] {
         let mut logits = rng.floats(3 * 160);
         // Equal logits: the lower id is first.
@@ -296,7 +296,7 @@ fn routes_are_the_best_experts_and_the_softmax_over_them() {
         };
         let case = Case {
             name: "route".into(),
-            kernel: Box::new(kernel),
+            kernel: std::sync::Arc::new(kernel),
             buffers: vec![(1, logits), (2, routes)],
             rows: 3,
         };
@@ -318,7 +318,7 @@ fn routes_are_the_best_experts_and_the_softmax_over_them() {
 
 #[test]
 fn norms_of_what_is_added_match_their_twin() {
-    let (gpu, mut rng) = (gpu(), Rng::new(16));
+    let (gpu, mut rng) = (device(), Rng::new(16));
     for (n_values, act_out) in [(80, ActKind::F32), (640, ActKind::Q8), (1152, ActKind::F32)] {
         let blocks = (n_values as usize).div_ceil(32);
         let stride = blocks * 32 + 32;
@@ -355,7 +355,7 @@ fn norms_of_what_is_added_match_their_twin() {
 
 #[test]
 fn an_embedding_in_parts_leaves_other_tokens_alone() {
-    let (gpu, mut rng) = (gpu(), Rng::new(17));
+    let (gpu, mut rng) = (device(), Rng::new(17));
     let (quants, scales) = weights(&mut rng, WeightType::Q8_0, 20, 64);
     let tokens = [5u32, 12, 31, 32, 50];
     let rows = tokens.iter().flat_map(|t| [*t, 0, 0, 1]).collect();
@@ -370,7 +370,7 @@ fn an_embedding_in_parts_leaves_other_tokens_alone() {
     let before = rng.floats(5 * 64);
     let case = Case {
         name: "embed".into(),
-        kernel: Box::new(kernel),
+        kernel: std::sync::Arc::new(kernel),
         buffers: vec![
             (1, quants),
             (2, scales),

@@ -55,7 +55,7 @@ fn products_and_residuals_pass_the_largest_half() {
             };
             let case = Case {
                 name: "residual".into(),
-                kernel: Box::new(kernel),
+                kernel: std::sync::Arc::new(kernel),
                 buffers: vec![
                     (1, quants),
                     (2, scales),
@@ -66,7 +66,7 @@ fn products_and_residuals_pass_the_largest_half() {
                 ],
                 rows: 1,
             };
-            for (binding, got, want) in run_both(&gpu(), case) {
+            for (binding, got, want) in run_both(&device(), case) {
                 if binding == 6 {
                     assert!(largest(&as_floats(&got)) > 20.0 * HALF);
                     assert_close("residual", &as_floats(&got), &as_floats(&want), 1e-9);
@@ -101,7 +101,7 @@ fn inputs_of_the_down_projection_pass_the_largest_half() {
             };
             let case = Case {
                 name: "glu".into(),
-                kernel: Box::new(kernel),
+                kernel: std::sync::Arc::new(kernel),
                 buffers: vec![
                     (1, qa),
                     (2, sa),
@@ -112,7 +112,10 @@ fn inputs_of_the_down_projection_pass_the_largest_half() {
                 ],
                 rows: 1,
             };
-            for (_, got, want) in run_both(&gpu(), case).into_iter().filter(|(b, ..)| *b == 8) {
+            for (_, got, want) in run_both(&device(), case)
+                .into_iter()
+                .filter(|(b, ..)| *b == 8)
+            {
                 assert!(largest(&act_values(kind, &got)) > 10.0 * HALF);
                 assert_close(
                     "glu",
@@ -138,7 +141,7 @@ fn scaled_embeddings_pass_the_largest_half() {
     };
     let case = Case {
         name: "embed".into(),
-        kernel: Box::new(kernel),
+        kernel: std::sync::Arc::new(kernel),
         buffers: vec![
             (1, quants),
             (2, scales),
@@ -149,7 +152,10 @@ fn scaled_embeddings_pass_the_largest_half() {
         ],
         rows: 1,
     };
-    for (_, got, want) in run_both(&gpu(), case).into_iter().filter(|(b, ..)| *b == 5) {
+    for (_, got, want) in run_both(&device(), case)
+        .into_iter()
+        .filter(|(b, ..)| *b == 5)
+    {
         assert!(largest(&as_floats(&got)) > HALF);
         assert_close("embed", &as_floats(&got), &as_floats(&want), 1e-12);
     }
@@ -203,7 +209,7 @@ fn scores_and_weighted_sums_over_a_long_context_pass_the_largest_half() {
         };
         let case = Case {
             name: "attention".into(),
-            kernel: Box::new(kernel),
+            kernel: std::sync::Arc::new(kernel),
             buffers: vec![
                 (1, vec![300f32.to_bits(); 256]),
                 (2, store(kv, pages, 60.0)),
@@ -215,7 +221,10 @@ fn scores_and_weighted_sums_over_a_long_context_pass_the_largest_half() {
             ],
             rows: 1,
         };
-        for (_, got, want) in run_both(&gpu(), case).into_iter().filter(|(b, ..)| *b == 7) {
+        for (_, got, want) in run_both(&device(), case)
+            .into_iter()
+            .filter(|(b, ..)| *b == 7)
+        {
             let got = act_values(ActKind::F32, &got);
             assert!(
                 (largest(&got) / value - 1.0).abs() < 1e-3,
@@ -237,7 +246,7 @@ fn keys_and_values_beyond_the_halves_are_stored_as_the_largest() {
     (qkv[128], qkv[129], qkv[192]) = (1e6f32.to_bits(), (-1e30f32).to_bits(), 7e4f32.to_bits());
     let case = Case {
         name: "kv_write".into(),
-        kernel: Box::new(kernel),
+        kernel: std::sync::Arc::new(kernel),
         buffers: vec![
             (1, qkv),
             (2, store(KvType::F16, 1, 0.0)),
@@ -249,7 +258,7 @@ fn keys_and_values_beyond_the_halves_are_stored_as_the_largest() {
         rows: 1,
     };
     let s = shape(KvType::F16);
-    for (binding, got, want) in run_both(&gpu(), case) {
+    for (binding, got, want) in run_both(&device(), case) {
         if binding == 2 {
             assert_eq!(
                 (s.load(&got, 0), s.load(&got, 1), s.load(&got, 2)),

@@ -2,8 +2,8 @@
 
 use crate::common::*;
 use chord_kernels::act::ActKind;
+use chord_kernels::device::Device;
 use chord_kernels::embed::Embed;
-use chord_kernels::gpu::Gpu;
 use chord_kernels::matmul::{Epilogue, Layout, MatMul};
 use chord_kernels::variants::PREFILL_COLS;
 use chord_quant::WeightType;
@@ -14,7 +14,7 @@ const F32_BUDGET: f64 = 1e-9;
 /// A value on a rounding boundary may fall to the other int8 step on one side.
 const Q8_BUDGET: f64 = 1e-6;
 
-fn layouts(gpu: &Gpu) -> Vec<Layout> {
+fn layouts(gpu: &Device) -> Vec<Layout> {
     let mut out = vec![Layout::RowPerThread, Layout::Lanes];
     if let Some((min, _)) = gpu.caps().subgroups {
         out.push(Layout::LanesSubgroup { split: min.min(8) });
@@ -31,7 +31,7 @@ struct Shape {
 
 #[expect(clippy::too_many_arguments, reason = "a test's table row")]
 fn check(
-    gpu: &Gpu,
+    gpu: &Device,
     rng: &mut Rng,
     a: WeightType,
     b: Option<WeightType>,
@@ -97,7 +97,7 @@ fn check(
         gpu,
         Case {
             name: name.clone(),
-            kernel: Box::new(kernel),
+            kernel: std::sync::Arc::new(kernel),
             buffers,
             rows: shape.tokens,
         },
@@ -169,7 +169,7 @@ fn k_of(ty: WeightType, small: usize) -> usize {
 
 #[test]
 fn plain_matches_its_twin_on_both() {
-    let (gpu, mut rng) = (gpu(), Rng::new(1));
+    let (gpu, mut rng) = (device(), Rng::new(1));
     for a in WeightType::all() {
         for layout in layouts(&gpu) {
             for kinds in kinds(a.is_integer()) {
@@ -198,7 +198,7 @@ fn plain_matches_its_twin_on_both() {
 
 #[test]
 fn two_types_in_one_dispatch_match_their_twin() {
-    let (gpu, mut rng) = (gpu(), Rng::new(2));
+    let (gpu, mut rng) = (device(), Rng::new(2));
     for (a, b) in [
         (WeightType::Q4K, WeightType::Q6K),
         (WeightType::Q4_1, WeightType::Q8_0),
@@ -230,7 +230,7 @@ fn two_types_in_one_dispatch_match_their_twin() {
 
 #[test]
 fn residual_matches_its_twin() {
-    let (gpu, mut rng) = (gpu(), Rng::new(3));
+    let (gpu, mut rng) = (device(), Rng::new(3));
     for a in [
         WeightType::F32,
         WeightType::F16,
@@ -266,7 +266,7 @@ fn residual_matches_its_twin() {
 
 #[test]
 fn glu_matches_its_twin() {
-    let (gpu, mut rng) = (gpu(), Rng::new(4));
+    let (gpu, mut rng) = (device(), Rng::new(4));
     // What a type decodes to is tested with the plain products.
     for (a, b) in [
         (WeightType::Q4_1, WeightType::Q4_1),
@@ -303,7 +303,7 @@ fn glu_matches_its_twin() {
 
 #[test]
 fn a_grid_beyond_65535_workgroups_is_folded() {
-    let (gpu, mut rng) = (gpu(), Rng::new(5));
+    let (gpu, mut rng) = (device(), Rng::new(5));
     let shape = Shape {
         rows_a: 32 * 32_800 + 5,
         rows_b: 0,
@@ -324,7 +324,7 @@ fn a_grid_beyond_65535_workgroups_is_folded() {
 
 #[test]
 fn embedding_rows_match_their_twin() {
-    let (gpu, mut rng) = (gpu(), Rng::new(6));
+    let (gpu, mut rng) = (device(), Rng::new(6));
     for a in WeightType::all() {
         for act_out in [ActKind::F32, ActKind::Q8] {
             let (n_vocab, k) = (50u32, k_of(*a, 288));
@@ -354,7 +354,7 @@ fn embedding_rows_match_their_twin() {
                 &gpu,
                 Case {
                     name: name.clone(),
-                    kernel: Box::new(kernel),
+                    kernel: std::sync::Arc::new(kernel),
                     buffers,
                     rows: 3,
                 },

@@ -1,6 +1,6 @@
 //! The sampling shader against its CPU twin: the token it draws, and what it writes.
 
-use chord_kernels::gpu::{BoundStep, Gpu, GpuPlan};
+use chord_kernels::device::{BoundStep, Buffers, Device};
 use chord_kernels::op::{BufDesc, Role, Step};
 use chord_kernels::sample::{Sample, SampleParams, choose_at, ctl, sample, uniform};
 
@@ -15,8 +15,8 @@ const ROW_WORDS: usize = 8;
 
 /// The step with its buffers, bound once: only contents change between runs, as in the engine.
 struct Bench {
-    gpu: Gpu,
-    plan: GpuPlan,
+    gpu: Device,
+    plan: Buffers,
     step: BoundStep,
 }
 
@@ -41,8 +41,7 @@ impl State {
 
 impl Bench {
     fn new(n_vocab: u32) -> Self {
-        let gpu =
-            pollster::block_on(Gpu::open(None)).expect("tests need an adapter: lavapipe is enough");
+        let gpu = crate::common::device();
         let sizes = [
             size_of::<SampleParams>() / 4,
             n_vocab as usize,
@@ -60,11 +59,11 @@ impl Bench {
             },
         };
         let descriptions: Vec<BufDesc> = sizes.into_iter().enumerate().map(describe).collect();
-        let plan = pollster::block_on(GpuPlan::allocate(&gpu, &descriptions)).unwrap();
+        let plan = pollster::block_on(Buffers::allocate(&gpu, &descriptions)).unwrap();
         let bind = (0..5).map(|i| (i as u32, i)).collect();
         let step = Step {
             name: "sample".into(),
-            kernel: Box::new(Sample),
+            kernel: std::sync::Arc::new(Sample),
             bind,
         };
         let step = pollster::block_on(plan.bind(&gpu, &step)).unwrap();

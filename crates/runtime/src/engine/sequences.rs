@@ -1,7 +1,7 @@
 //! What the pages hold, kept true on both sides: page edits, reuse of prefixes, rewinding.
 
 use super::Engine;
-use chord_kernels::gpu::Copy;
+use chord_kernels::device::Copy;
 use chord_kernels::{KvType, PAGE};
 use chord_model::{Edit, SeqId};
 
@@ -16,7 +16,7 @@ impl Engine {
             match *edit {
                 Edit::Table { index, page } => {
                     self.p
-                        .gpu
+                        .device
                         .write(self.buffer(ids.table), index.into(), &[page]);
                 }
                 Edit::CopyPage { from, to } => {
@@ -29,7 +29,7 @@ impl Engine {
             }
         }
         if !copies.is_empty() {
-            self.p.gpu.run(std::iter::empty(), 0, &copies);
+            self.p.device.run(std::iter::empty(), 0, &copies);
         }
     }
 
@@ -95,7 +95,7 @@ impl Engine {
                 let words = shape.kv.words(u64::from((PAGE - held) * shape.head_dim));
                 let values = vec![nan; words as usize];
                 for id in self.p.plan.ids.kv.iter().flat_map(|(k, v)| [*k, *v]) {
-                    self.p.gpu.write(self.buffer(id), at, &values);
+                    self.p.device.write(self.buffer(id), at, &values);
                 }
             }
         }

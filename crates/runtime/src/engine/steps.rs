@@ -5,7 +5,8 @@ use crate::Error;
 use crate::options::CHUNK;
 use crate::session::Logprobs;
 use chord_kernels::PAGE;
-use chord_kernels::gpu::{Copy, Counters};
+use chord_kernels::device::Copy;
+use chord_kernels::gpu::Counters;
 use chord_kernels::sample::{SampleParams, ctl};
 use chord_model::SeqId;
 
@@ -48,7 +49,7 @@ impl Engine {
             windows().map(seen).sum()
         };
         let total: u64 = positions.map(of_layers).sum();
-        Counters::add(&self.p.gpu.counters().kv_bytes, total * slot);
+        Counters::add(&self.p.device.counters().kv_bytes, total * slot);
     }
 
     /// Writes `tokens` as batch rows of a sequence from position `first` on; rows up to whole groups are marked invalid.
@@ -65,7 +66,7 @@ impl Engine {
             .min(CHUNK as usize);
         rows.resize(4 * padded, 0);
         self.p
-            .gpu
+            .device
             .write(self.buffer(self.p.plan.ids.rows), 0, &rows);
     }
 
@@ -80,8 +81,10 @@ impl Engine {
         let taken = &tokens[..n as usize];
         self.write_rows(id, first, taken);
         for group in self.groups(n) {
-            self.p.gpu.run(self.p.steps.prefill[group].iter(), n, &[]);
-            self.p.gpu.wait().await?;
+            self.p
+                .device
+                .run(self.p.steps.prefill[group].iter(), n, &[]);
+            self.p.device.wait().await?;
         }
         self.count_kv(first..first + n);
         self.commit(id, taken);
@@ -111,7 +114,7 @@ impl Engine {
     /// Cuts the prefill steps into submits that no watchdog minds: by the work they hold.
     fn groups(&self, rows: u32) -> Vec<std::ops::Range<usize>> {
         // Weight bytes times rows: about 0.1 s of work.
-        let budget = if self.p.gpu.caps().software {
+        let budget = if self.p.device.caps().software {
             1 << 27
         } else {
             1 << 38
@@ -145,12 +148,12 @@ impl Engine {
             0,
             words,
         );
-        self.p.gpu.run(std::iter::empty(), 0, &[copy]);
+        self.p.device.run(std::iter::empty(), 0, &[copy]);
     }
 
     /// Sets the sampler for a request.
     pub(crate) fn set_sampler(&self, params: &SampleParams) {
-        self.p.gpu.write(
+        self.p.device.write(
             self.buffer(self.p.plan.ids.sampler[0]),
             0,
             bytemuck::cast_slice(bytemuck::bytes_of(params)),
@@ -177,27 +180,30 @@ impl Engine {
         let mut control = [0; ctl::WORDS];
         control[ctl::SEED_LOW] = seed as u32;
         control[ctl::SEED_HIGH] = (seed >> 32) as u32;
-        self.p.gpu.write(self.buffer(ctl_id), 0, &control);
+        self.p.device.write(self.buffer(ctl_id), 0, &control);
         let choose = || self.p.steps.head.iter().chain([&self.p.steps.sample]);
         let words = (ctl::LOG + k as usize) as u64;
-        let copy = [self
-            .p
-            .gpu
-            .stage(&self.p.staging, self.buffer(ctl_id), 0, words)];
+        let copy = [Copy::stage(
+            &self.p.staging,
+            0,
+            self.buffer(ctl_id),
+            0,
+            words,
+        )];
         match start {
             Start::Head => {
                 // The sampler goes on from the position of the last computed token.
                 self.write_rows(id, length.saturating_sub(1), &[0]);
-                self.p.gpu.run(choose(), 1, &copy);
+                self.p.device.run(choose(), 1, &copy);
             }
             Start::Token(token) => {
                 self.write_rows(id, length, &[token]);
                 let chained = (0..decodes).flat_map(|_| self.p.steps.decode.iter().chain(choose()));
-                self.p.gpu.run(chained, 1, &copy);
+                self.p.device.run(chained, 1, &copy);
             }
         }
         self.count_kv(length..length + decodes);
-        let words = self.p.gpu.map(&self.p.staging, words).await?;
+        let words = self.p.device.map(&self.p.staging, words).await?;
         let made = (words[ctl::STEP] as usize).min(k as usize);
         let tokens = words[ctl::LOG..ctl::LOG + made].to_vec();
         let fed: Vec<u32> = match start {
@@ -223,30 +229,34 @@ impl Engine {
         let head = self.p.steps.head.iter();
         match start {
             Start::Head => {
-                let copy = [self
-                    .p
-                    .gpu
-                    .stage(&self.p.staging, self.buffer(ids.logits), 0, words)];
-                self.p.gpu.run(head, 1, &copy);
+                let copy = [Copy::stage(
+                    &self.p.staging,
+                    0,
+                    self.buffer(ids.logits),
+                    0,
+                    words,
+                )];
+                self.p.device.run(head, 1, &copy);
             }
             Start::Token(token) => {
                 let length = self.p.kv.length(id);
                 let edits = self.p.kv.reserve(id, 1)?;
                 self.apply(&edits);
                 self.write_rows(id, length, &[token]);
-                let copy = [self.p.gpu.stage(
+                let copy = [Copy::stage(
                     &self.p.staging,
+                    0,
                     self.buffer(self.p.plan.ids.logits),
                     0,
                     words,
                 )];
                 self.p
-                    .gpu
+                    .device
                     .run(self.p.steps.decode.iter().chain(head), 1, &copy);
                 self.count_kv(length..length + 1);
             }
         }
-        let words = self.p.gpu.map(&self.p.staging, words).await?;
+        let words = self.p.device.map(&self.p.staging, words).await?;
         if let Start::Token(token) = start {
             self.commit(id, &[token]);
         }

@@ -112,10 +112,14 @@ impl Cases {
     }
 
     fn buffer(&mut self, words: Vec<u32>) -> BufId {
+        self.buffer_as(Role::Storage, words)
+    }
+
+    fn buffer_as(&mut self, role: Role, words: Vec<u32>) -> BufId {
         self.buffers.push(BufDesc {
             label: "self-test".into(),
             words: words.len() as u64,
-            role: Role::Storage,
+            role,
         });
         self.contents.push(words);
         self.buffers.len() - 1
@@ -164,7 +168,14 @@ impl Cases {
         let l = layout(ty, rows, K)?;
         let (mut quants, mut scales) = (vec![0; l.quant_words], vec![0; l.scale_words]);
         repack_rows(ty, K, &blocks, &mut quants, &mut scales)?;
-        let made = [self.buffer(quants), self.buffer(scales)];
+        let role = |row_words: usize| Role::Weights {
+            row_words: row_words as u32,
+            rows: ROWS,
+        };
+        let made = [
+            self.buffer_as(role(l.quant_words_per_row), quants),
+            self.buffer_as(role(l.scale_words_per_row), scales),
+        ];
         self.weights.insert((ty, place, copies), made);
         Ok(made)
     }

@@ -3,8 +3,11 @@
 #![allow(dead_code, reason = "each test binary uses a part")]
 
 use chord_kernels::act::{self, ActKind};
-use chord_kernels::cpu::CpuMemory;
-use chord_kernels::gpu::{Gpu, GpuPlan};
+use chord_kernels::cpu::{Cpu, CpuMemory};
+use chord_kernels::device::{Buffers, Device};
+use chord_kernels::embed::Embed;
+use chord_kernels::gpu::Gpu;
+use chord_kernels::matmul::MatMul;
 use chord_kernels::op::{BufDesc, BufId, Kernel, Role, Step};
 use chord_quant::WeightType;
 
@@ -33,8 +36,38 @@ impl Rng {
     }
 }
 
-pub fn gpu() -> Gpu {
-    pollster::block_on(Gpu::open(None)).expect("tests need an adapter: lavapipe is enough")
+/// What is tested: the GPU's kernels, or with `WASM_CHORD_TEST_DEVICE=cpu` the fast ones of the CPU.
+pub fn device() -> Device {
+    if std::env::var_os("WASM_CHORD_TEST_DEVICE").is_some_and(|d| d == "cpu") {
+        return Device::Cpu(Cpu::open(None).unwrap());
+    }
+    let gpu = pollster::block_on(Gpu::open(None));
+    Device::Gpu(gpu.expect("tests need an adapter: lavapipe is enough"))
+}
+
+/// Weights lie in panels on the CPU.
+fn role(kernel: &dyn Kernel, binding: u32) -> Role {
+    let any: &dyn std::any::Any = kernel;
+    let product = any.downcast_ref::<MatMul>();
+    let embed = any.downcast_ref::<Embed>();
+    let found = match (product, embed, binding) {
+        (Some(p), _, 1 | 2) => Some((p.a, p.rows_a, p.k_blocks)),
+        (Some(p), _, 3 | 4) => p.b.map(|b| (b, p.rows_b, p.k_blocks)),
+        (_, Some(e), 1 | 2) => Some((e.a, e.part.1, e.k_blocks)),
+        _ => None,
+    };
+    found.map_or(Role::Storage, |(ty, rows, blocks)| {
+        let l = chord_quant::layout(ty, rows as usize, 32 * blocks as usize).unwrap();
+        let words = if binding % 2 == 1 {
+            l.quant_words_per_row
+        } else {
+            l.scale_words_per_row
+        };
+        Role::Weights {
+            row_words: words as u32,
+            rows,
+        }
+    })
 }
 
 /// Random finite streams of a `rows` x `k` tensor: made as GGUF blocks, so that scales are real halves.
@@ -77,19 +110,19 @@ pub fn activations(rng: &mut Rng, kind: ActKind, tokens: usize, blocks: usize) -
 /// A step under test: its buffers with their first contents.
 pub struct Case {
     pub name: String,
-    pub kernel: Box<dyn Kernel>,
+    pub kernel: std::sync::Arc<dyn Kernel>,
     /// (binding, contents)
     pub buffers: Vec<(u32, Vec<u32>)>,
     pub rows: u32,
 }
 
 /// Contents of every buffer after the step: (binding, GPU, CPU).
-pub fn run_both(gpu: &Gpu, case: Case) -> Vec<(u32, Vec<u32>, Vec<u32>)> {
+pub fn run_both(gpu: &Device, case: Case) -> Vec<(u32, Vec<u32>, Vec<u32>)> {
     pollster::block_on(async {
         let describe = |(b, words): &(u32, Vec<u32>)| BufDesc {
             label: format!("b{b}"),
             words: words.len() as u64,
-            role: Role::Storage,
+            role: role(&*case.kernel, *b),
         };
         let descriptions: Vec<BufDesc> = case.buffers.iter().map(describe).collect();
         let bind: Vec<(u32, BufId)> = case
@@ -104,7 +137,7 @@ pub fn run_both(gpu: &Gpu, case: Case) -> Vec<(u32, Vec<u32>, Vec<u32>)> {
             bind,
         };
         let memory = CpuMemory::new(&descriptions);
-        let plan = GpuPlan::allocate(gpu, &descriptions).await.unwrap();
+        let plan = Buffers::allocate(gpu, &descriptions).await.unwrap();
         for (id, (_, words)) in case.buffers.iter().enumerate() {
             *memory.words_mut(id) = words.clone();
             gpu.write(plan.buffer(id), 0, words);

@@ -1,0 +1,175 @@
+//! The host's processor as a device: runs the plan's steps where they are submitted.
+
+use super::{Cores, CpuBindings, CpuBuffer};
+use crate::Error;
+use crate::gpu::{AdapterInfo, Caps, Counters};
+use crate::op::{BufDesc, Kernel, Step};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
+
+/// The processor, open.
+#[derive(Debug)]
+pub struct Cpu {
+    info: AdapterInfo,
+    caps: Caps,
+    counters: Arc<Counters>,
+    lost: Arc<OnceLock<String>>,
+    cores: Cores,
+}
+
+/// A buffer; its bytes leave the live count when it is dropped.
+#[derive(Debug)]
+pub struct Buffer {
+    inner: Arc<CpuBuffer>,
+    counters: Arc<Counters>,
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        let bytes = self.inner.bytes();
+        self.counters.gpu_bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+impl Buffer {
+    pub(crate) fn write(&self, at: u64, words: &[u32]) {
+        self.inner.write(at, words);
+    }
+
+    pub(crate) fn copy_from(&self, at: u64, from: &Self, from_word: u64, words: u64) {
+        let mut copied = vec![0; usize::try_from(words).unwrap_or(usize::MAX)];
+        from.inner.read(from_word, &mut copied);
+        self.inner.write(at, &copied);
+    }
+}
+
+/// A step with its buffers.
+#[derive(Debug)]
+pub struct BoundStep {
+    name: String,
+    kernel: Arc<dyn Kernel>,
+    bind: Vec<(u32, Arc<CpuBuffer>)>,
+    weight_bytes: u64,
+}
+
+impl BoundStep {
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Weights are read once for a whole batch.
+    pub(crate) fn weight_bytes(&self, _rows: u32) -> u64 {
+        self.weight_bytes
+    }
+}
+
+impl Cpu {
+    /// Opens the processor with so many threads, or as many as it has.
+    ///
+    /// # Errors
+    /// `E_THREADS` where the system gives none.
+    pub fn open(threads: Option<usize>) -> Result<Self, Error> {
+        let cores = Cores::new(threads)?;
+        let most = isize::MAX as u64;
+        Ok(Self {
+            info: AdapterInfo {
+                name: format!("CPU, {}", cores.describe()),
+                backend: "cpu".into(),
+                kind: "cpu".into(),
+                driver: cores.instructions().into(),
+            },
+            caps: Caps {
+                subgroups: None,
+                software: true,
+                max_binding: most,
+                max_buffer: most,
+                workgroup_bytes: u32::MAX,
+                invocations: u32::MAX,
+                storage_buffers: u32::MAX,
+            },
+            counters: Arc::default(),
+            lost: Arc::default(),
+            cores,
+        })
+    }
+
+    pub(crate) fn info(&self) -> &AdapterInfo {
+        &self.info
+    }
+
+    pub(crate) fn caps(&self) -> &Caps {
+        &self.caps
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    pub(crate) fn destroyer(&self) -> impl Fn() + use<> {
+        let lost = self.lost.clone();
+        move || {
+            let _ = lost.set("it was destroyed".into());
+        }
+    }
+
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        match self.lost.get() {
+            Some(why) => Err(Error::Lost(why.clone())),
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn buffer(&self, description: &BufDesc) -> Result<Buffer, Error> {
+        let inner = Arc::new(CpuBuffer::zeroed(description)?);
+        Counters::add(&self.counters.gpu_bytes, inner.bytes());
+        Counters::add(&self.counters.buffers, 1);
+        Ok(Buffer {
+            inner,
+            counters: self.counters.clone(),
+        })
+    }
+
+    pub(crate) fn bind<'a>(
+        &self,
+        step: &Step,
+        bind: impl Iterator<Item = (u32, &'a Buffer)>,
+    ) -> BoundStep {
+        BoundStep {
+            name: step.name.clone(),
+            kernel: step.kernel.clone(),
+            bind: bind.map(|(slot, b)| (slot, b.inner.clone())).collect(),
+            weight_bytes: step.kernel.weight_bytes(),
+        }
+    }
+
+    pub(crate) fn run<'a>(&self, steps: impl Iterator<Item = &'a BoundStep>, rows: u32) {
+        Counters::add(&self.counters.submits, 1);
+        if self.lost.get().is_some() {
+            return;
+        }
+        let steps: Vec<&BoundStep> = steps.collect();
+        self.cores.enter(|| {
+            for step in steps {
+                let bindings = CpuBindings::new(&step.bind);
+                step.kernel.fast(rows, &bindings, &self.cores);
+                Counters::add(&self.counters.dispatches, 1);
+                Counters::add(&self.counters.weight_bytes, step.weight_bytes(rows));
+            }
+        });
+    }
+
+    /// Everything submitted is done; in a browser, other work of the worker (an abort, say) has its turn.
+    pub(crate) async fn wait(&self) -> Result<(), Error> {
+        #[cfg(target_arch = "wasm32")]
+        gloo_timers::future::TimeoutFuture::new(0).await;
+        self.check()
+    }
+
+    pub(crate) async fn read(&self, staging: &Buffer, words: u64) -> Result<Vec<u32>, Error> {
+        self.wait().await?;
+        let mut out = vec![0; usize::try_from(words).unwrap_or(usize::MAX)];
+        staging.inner.read(0, &mut out);
+        Counters::add(&self.counters.readback_bytes, words * 4);
+        Ok(out)
+    }
+}

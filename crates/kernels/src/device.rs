@@ -1,0 +1,368 @@
+//! Where steps run: a GPU, or the host's processor. Both hold buffers of words, bind the same steps and count the same work.
+
+use crate::Error;
+use crate::cpu::{self, Cpu};
+use crate::gpu::{self, AdapterInfo, Caps, Counters, Gpu};
+use crate::op::{BufDesc, BufId, Role, Step};
+
+/// An open device.
+#[derive(Debug)]
+pub enum Device {
+    /// Through wgpu.
+    Gpu(Gpu),
+    /// The host's processor.
+    Cpu(Cpu),
+}
+
+/// A buffer on a device.
+#[derive(Debug)]
+pub enum Buffer {
+    /// Of [`Device::Gpu`].
+    Gpu(gpu::Buffer),
+    /// Of [`Device::Cpu`].
+    Cpu(cpu::Buffer),
+}
+
+/// Where reads arrive: made once and used for every read of up to its size.
+#[derive(Debug)]
+pub enum Staging {
+    /// Of [`Device::Gpu`].
+    Gpu(gpu::Staging),
+    /// Of [`Device::Cpu`].
+    Cpu(cpu::Buffer),
+}
+
+/// A step ready to run.
+#[derive(Debug)]
+pub enum BoundStep {
+    /// On [`Device::Gpu`].
+    Gpu(gpu::BoundStep),
+    /// On [`Device::Cpu`].
+    Cpu(cpu::BoundStep),
+}
+
+/// Where a copy goes.
+#[derive(Clone, Copy, Debug)]
+enum Target<'a> {
+    Buffer(&'a Buffer),
+    Staging(&'a Staging),
+}
+
+/// A copy after a run's steps.
+#[derive(Clone, Copy, Debug)]
+pub struct Copy<'a> {
+    from: &'a Buffer,
+    from_word: u64,
+    to: Target<'a>,
+    to_word: u64,
+    words: u64,
+}
+
+impl<'a> Copy<'a> {
+    /// Between two buffers.
+    #[must_use]
+    pub fn new(from: &'a Buffer, from_word: u64, to: &'a Buffer, to_word: u64, words: u64) -> Self {
+        Self {
+            from,
+            from_word,
+            to: Target::Buffer(to),
+            to_word,
+            words,
+        }
+    }
+
+    /// From a buffer into staging, to append to a run; [`Device::map`] reads it.
+    #[must_use]
+    pub fn stage(
+        staging: &'a Staging,
+        to_word: u64,
+        from: &'a Buffer,
+        from_word: u64,
+        words: u64,
+    ) -> Self {
+        Self {
+            from,
+            from_word,
+            to: Target::Staging(staging),
+            to_word,
+            words,
+        }
+    }
+
+    fn on_gpu(&self) -> gpu::Copy<'a> {
+        let to = match self.to {
+            Target::Buffer(Buffer::Gpu(to)) => &to.raw,
+            Target::Staging(Staging::Gpu(to)) => to.raw(),
+            _ => foreign(),
+        };
+        gpu::Copy {
+            from: self.from.gpu(),
+            from_word: self.from_word,
+            to,
+            to_word: self.to_word,
+            words: self.words,
+        }
+    }
+
+    fn on_cpu(&self) {
+        let to = match self.to {
+            Target::Buffer(Buffer::Cpu(to)) | Target::Staging(Staging::Cpu(to)) => to,
+            _ => foreign(),
+        };
+        to.copy_from(self.to_word, self.from.cpu(), self.from_word, self.words);
+    }
+}
+
+/// Things of two devices met: a plan is made for one.
+fn foreign() -> ! {
+    panic!("this belongs to another device")
+}
+
+impl Buffer {
+    fn gpu(&self) -> &gpu::Buffer {
+        match self {
+            Self::Gpu(buffer) => buffer,
+            Self::Cpu(_) => foreign(),
+        }
+    }
+
+    fn cpu(&self) -> &cpu::Buffer {
+        match self {
+            Self::Cpu(buffer) => buffer,
+            Self::Gpu(_) => foreign(),
+        }
+    }
+}
+
+impl BoundStep {
+    /// The step's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Gpu(step) => &step.name,
+            Self::Cpu(step) => step.name(),
+        }
+    }
+
+    /// Bytes of weights that one run over `rows` rows reads.
+    #[must_use]
+    pub fn weight_bytes(&self, rows: u32) -> u64 {
+        match self {
+            Self::Gpu(step) => step.weight_bytes(rows),
+            Self::Cpu(step) => step.weight_bytes(rows),
+        }
+    }
+}
+
+/// The buffers of a plan on a device.
+#[derive(Debug)]
+pub struct Buffers {
+    all: Vec<Buffer>,
+}
+
+impl Buffers {
+    /// Allocates every buffer, zeroed.
+    ///
+    /// # Errors
+    /// `E_GPU_OOM`, `E_GPU_REFUSED`.
+    pub async fn allocate(device: &Device, descriptions: &[BufDesc]) -> Result<Self, Error> {
+        let mut all = Vec::with_capacity(descriptions.len());
+        for d in descriptions {
+            all.push(device.buffer(d).await?);
+        }
+        Ok(Self { all })
+    }
+
+    /// A buffer.
+    #[must_use]
+    pub fn buffer(&self, id: BufId) -> &Buffer {
+        &self.all[id]
+    }
+
+    /// Adds a buffer after the fact, for work outside the static plan (evaluation of every row).
+    ///
+    /// # Errors
+    /// `E_GPU_OOM`, `E_GPU_REFUSED`.
+    pub async fn extend(&mut self, device: &Device, description: &BufDesc) -> Result<BufId, Error> {
+        self.all.push(device.buffer(description).await?);
+        Ok(self.all.len() - 1)
+    }
+
+    /// Makes a step ready; on a GPU its pipeline is compiled.
+    ///
+    /// # Errors
+    /// `E_SHADER`, `E_GPU_REFUSED`, `E_GPU_OOM`.
+    pub async fn bind(&self, device: &Device, step: &Step) -> Result<BoundStep, Error> {
+        let bound = step.bind.iter().map(|(slot, id)| (*slot, &self.all[*id]));
+        match device {
+            Device::Gpu(gpu) => {
+                let bound: Vec<_> = bound.map(|(slot, b)| (slot, b.gpu())).collect();
+                Ok(BoundStep::Gpu(gpu.bind(step, &bound).await?))
+            }
+            Device::Cpu(cpu) => {
+                let bound = bound.map(|(slot, b)| (slot, b.cpu()));
+                Ok(BoundStep::Cpu(cpu.bind(step, bound)))
+            }
+        }
+    }
+}
+
+impl Device {
+    /// The adapter, or the processor.
+    #[must_use]
+    pub fn info(&self) -> &AdapterInfo {
+        match self {
+            Self::Gpu(gpu) => gpu.info(),
+            Self::Cpu(cpu) => cpu.info(),
+        }
+    }
+
+    /// What it can do. The only place that knows.
+    #[must_use]
+    pub fn caps(&self) -> &Caps {
+        match self {
+            Self::Gpu(gpu) => gpu.caps(),
+            Self::Cpu(cpu) => cpu.caps(),
+        }
+    }
+
+    /// Work done so far.
+    #[must_use]
+    pub fn counters(&self) -> &Counters {
+        match self {
+            Self::Gpu(gpu) => gpu.counters(),
+            Self::Cpu(cpu) => cpu.counters(),
+        }
+    }
+
+    /// What destroys the device, at any time: every later use fails with `E_DEVICE_LOST`, as after a driver reset.
+    #[must_use]
+    pub fn destroyer(&self) -> Box<dyn Fn() + Send + Sync> {
+        match self {
+            Self::Gpu(gpu) => Box::new(gpu.destroyer()),
+            Self::Cpu(cpu) => Box::new(cpu.destroyer()),
+        }
+    }
+
+    /// Fails when the device has been lost or has reported an error nobody caught.
+    ///
+    /// # Errors
+    /// `E_DEVICE_LOST`, `E_GPU_REFUSED`.
+    pub fn check(&self) -> Result<(), Error> {
+        match self {
+            Self::Gpu(gpu) => gpu.check(),
+            Self::Cpu(cpu) => cpu.check(),
+        }
+    }
+
+    /// A zeroed buffer.
+    ///
+    /// # Errors
+    /// `E_GPU_OOM`, `E_GPU_REFUSED`.
+    pub async fn buffer(&self, d: &BufDesc) -> Result<Buffer, Error> {
+        match self {
+            Self::Gpu(gpu) => Ok(Buffer::Gpu(gpu.buffer(&d.label, d.words, d.role).await?)),
+            Self::Cpu(cpu) => Ok(Buffer::Cpu(cpu.buffer(d)?)),
+        }
+    }
+
+    /// Writes words at a word offset; takes effect before the next run.
+    pub fn write(&self, buffer: &Buffer, word_offset: u64, words: &[u32]) {
+        match self {
+            Self::Gpu(gpu) => gpu.write(buffer.gpu(), word_offset, words),
+            Self::Cpu(_) => buffer.cpu().write(word_offset, words),
+        }
+    }
+
+    /// Hands written data over and waits for it, so that staging memory is freed: loading a model without this holds it twice.
+    ///
+    /// # Errors
+    /// `E_DEVICE_LOST`, `E_GPU_TIMEOUT`.
+    pub async fn flush(&self) -> Result<(), Error> {
+        match self {
+            Self::Gpu(gpu) => gpu.flush().await,
+            Self::Cpu(cpu) => cpu.wait().await,
+        }
+    }
+
+    /// Runs the steps in order, in one submit, then the copies `after` them.
+    pub fn run<'a>(
+        &self,
+        steps: impl Iterator<Item = &'a BoundStep>,
+        rows: u32,
+        after: &[Copy<'_>],
+    ) {
+        match self {
+            Self::Gpu(gpu) => {
+                let steps = steps.map(|step| match step {
+                    BoundStep::Gpu(step) => step,
+                    BoundStep::Cpu(_) => foreign(),
+                });
+                let after: Vec<_> = after.iter().map(Copy::on_gpu).collect();
+                gpu.run(steps, rows, &after);
+            }
+            Self::Cpu(cpu) => {
+                let steps = steps.map(|step| match step {
+                    BoundStep::Cpu(step) => step,
+                    BoundStep::Gpu(_) => foreign(),
+                });
+                cpu.run(steps, rows);
+                after.iter().for_each(Copy::on_cpu);
+            }
+        }
+    }
+
+    /// Waits until everything submitted is done.
+    ///
+    /// # Errors
+    /// `E_DEVICE_LOST`, `E_GPU_TIMEOUT`.
+    pub async fn wait(&self) -> Result<(), Error> {
+        match self {
+            Self::Gpu(gpu) => gpu.wait().await,
+            Self::Cpu(cpu) => cpu.wait().await,
+        }
+    }
+
+    /// Staging of `words` words.
+    ///
+    /// # Errors
+    /// `E_GPU_OOM`.
+    pub async fn staging(&self, words: u64) -> Result<Staging, Error> {
+        match self {
+            Self::Gpu(gpu) => Ok(Staging::Gpu(gpu.staging(words).await?)),
+            Self::Cpu(cpu) => Ok(Staging::Cpu(cpu.buffer(&BufDesc {
+                label: "staging".into(),
+                words,
+                role: Role::Storage,
+            })?)),
+        }
+    }
+
+    /// Reads `words` words staged by the last run.
+    ///
+    /// # Errors
+    /// `E_DEVICE_LOST`, `E_GPU_TIMEOUT`.
+    pub async fn map(&self, staging: &Staging, words: u64) -> Result<Vec<u32>, Error> {
+        match (self, staging) {
+            (Self::Gpu(gpu), Staging::Gpu(staging)) => gpu.map(staging, words).await,
+            (Self::Cpu(cpu), Staging::Cpu(staging)) => cpu.read(staging, words).await,
+            _ => foreign(),
+        }
+    }
+
+    /// Reads words from a buffer now. Creates nothing: `staging` must be large enough.
+    ///
+    /// # Errors
+    /// `E_DEVICE_LOST`, `E_GPU_TIMEOUT`.
+    pub async fn read(
+        &self,
+        staging: &Staging,
+        from: &Buffer,
+        from_word: u64,
+        words: u64,
+    ) -> Result<Vec<u32>, Error> {
+        let copy = Copy::stage(staging, 0, from, from_word, words);
+        self.run(std::iter::empty(), 0, &[copy]);
+        self.map(staging, words).await
+    }
+}

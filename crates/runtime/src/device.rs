@@ -1,0 +1,55 @@
+//! Which device a model runs on: a hardware GPU before the CPU, and a GPU in software only where asked for.
+
+use crate::Error;
+use crate::options::{DeviceChoice, EngineOptions};
+use chord_kernels::cpu::Cpu;
+use chord_kernels::device::Device;
+use chord_kernels::gpu::{Gpu, list_adapters};
+
+/// The device, and why it is that.
+pub(crate) async fn open(opts: &EngineOptions) -> Result<(Device, String), Error> {
+    let adapter = opts.adapter.as_deref();
+    match (opts.device, adapter) {
+        (DeviceChoice::Cpu, _) => cpu(opts, "the CPU, as asked".into()),
+        (DeviceChoice::Gpu, _) => gpu(adapter, "a GPU, as asked").await,
+        (DeviceChoice::Auto, Some(_)) => gpu(adapter, "this adapter, as asked").await,
+        (DeviceChoice::Auto, None) => {
+            let adapters = list_adapters().await;
+            if adapters.iter().all(|a| a.kind == "cpu") {
+                let why = match adapters.first() {
+                    None => "the CPU: there is no GPU adapter".to_owned(),
+                    Some(a) => format!("the CPU: the only GPU adapter, {}, is software", a.name),
+                };
+                return cpu(opts, why);
+            }
+            match gpu(None, "the best GPU").await {
+                Err(why) => cpu(opts, format!("the CPU: {why}")),
+                opened => opened,
+            }
+        }
+    }
+}
+
+/// The device that takes over from one whose kernels compute wrongly.
+///
+/// # Errors
+/// `why` where the choice leaves nothing else.
+pub(crate) fn instead(
+    opts: &EngineOptions,
+    failed: &Device,
+    why: Error,
+) -> Result<(Device, String), Error> {
+    match (opts.device, failed) {
+        (DeviceChoice::Auto, Device::Gpu(_)) => cpu(opts, format!("the CPU: {why}")),
+        _ => Err(why),
+    }
+}
+
+async fn gpu(adapter: Option<&str>, why: &str) -> Result<(Device, String), Error> {
+    Ok((Device::Gpu(Gpu::open(adapter).await?), why.into()))
+}
+
+fn cpu(opts: &EngineOptions, why: String) -> Result<(Device, String), Error> {
+    tracing::info!("{why}");
+    Ok((Device::Cpu(Cpu::open(opts.threads)?), why))
+}

@@ -1,0 +1,76 @@
+//! Choosing the instruction set.
+
+use crate::Isa;
+use crate::portable::Portable;
+#[cfg(target_arch = "x86_64")]
+use crate::x86::{Avx2, Avx512};
+
+/// Work written over any instruction set. `call` must be `#[inline(always)]`, so that it is compiled for the one it runs on.
+pub trait Op {
+    /// What comes out.
+    type Out;
+    /// Does the work.
+    fn call<I: Isa>(self, isa: I) -> Self::Out;
+}
+
+/// An instruction set that this processor has.
+#[derive(Clone, Copy, Debug)]
+pub enum Level {
+    /// 512-bit vectors with dot products of bytes.
+    #[cfg(target_arch = "x86_64")]
+    Avx512(Avx512),
+    /// 256-bit vectors.
+    #[cfg(target_arch = "x86_64")]
+    Avx2(Avx2),
+    /// 128-bit vectors of WebAssembly.
+    /// Plain code, for the compiler to make vectors of.
+    Portable(Portable),
+}
+
+impl Level {
+    /// Every set that this processor has, best first.
+    #[must_use]
+    pub fn all() -> Vec<Self> {
+        [
+            #[cfg(target_arch = "x86_64")]
+            Avx512::detect().map(Self::Avx512),
+            #[cfg(target_arch = "x86_64")]
+            Avx2::detect().map(Self::Avx2),
+            Some(Self::Portable(Portable)),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+
+    /// The best one.
+    #[must_use]
+    pub fn best() -> Self {
+        Self::all()[0]
+    }
+
+    /// Name for people.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        struct Name;
+        impl Op for Name {
+            type Out = &'static str;
+            #[inline(always)]
+            fn call<I: Isa>(self, isa: I) -> &'static str {
+                isa.name()
+            }
+        }
+        self.run(Name)
+    }
+
+    /// Does the work with this set.
+    pub fn run<O: Op>(self, op: O) -> O::Out {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(isa) => isa.run(op),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2(isa) => isa.run(op),
+            Self::Portable(isa) => op.call(isa),
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! Functions over vectors.
+
+use crate::Isa;
+
+/// `e^x`: within 2 units in the last place from -87 to 88, 0 and the largest finite power of two beyond.
+///
+/// Reduced to `2^n * e^r` with |r| <= ln(2)/2, and a polynomial of degree 6 (Cephes' `expf`).
+#[inline(always)]
+pub fn exp<I: Isa>(isa: I, x: I::F) -> I::F {
+    let c = |v: f32| isa.splat_f(v);
+    let x = isa.min_f(isa.max_f(x, c(-104.0)), c(88.0));
+    let n = isa.round(isa.mul_f(x, c(std::f32::consts::LOG2_E)));
+    let n_f = isa.to_f(n);
+    // ln 2 in two parts: the first has few bits, so that its product with n is exact.
+    let r = isa.fma(n_f, c(-0.693_359_4), x);
+    let r = isa.fma(n_f, c(2.121_944_4e-4), r);
+    let mut p = c(1.987_569_1e-4);
+    for k in [
+        1.398_199_9e-3,
+        8.333_452e-3,
+        4.166_579_6e-2,
+        1.666_666_5e-1,
+        0.5,
+    ] {
+        p = isa.fma(p, r, c(k));
+    }
+    let p = isa.add_f(isa.fma(p, isa.mul_f(r, r), r), c(1.0));
+    // 2^n in two factors: n may be below the smallest exponent of a normal number.
+    let half = isa.sar(n, 1);
+    let rest = isa.add(n, isa.xor(half, isa.splat(u32::MAX)));
+    let power = |n: I::U, bias: u32| isa.as_f(isa.shl(isa.add(n, isa.splat(bias)), 23));
+    // -half is !half + 1.
+    isa.mul_f(isa.mul_f(p, power(half, 127)), power(rest, 128))
+}
+
+/// `tanh(x)`.
+#[inline(always)]
+pub fn tanh<I: Isa>(isa: I, x: I::F) -> I::F {
+    // Beyond 10 it is 1 in f32.
+    let x = isa.min_f(isa.max_f(x, isa.splat_f(-10.0)), isa.splat_f(10.0));
+    let one = isa.splat_f(1.0);
+    let e = exp(isa, isa.add_f(x, x));
+    isa.div_f(isa.sub_f(e, one), isa.add_f(e, one))
+}
