@@ -1,7 +1,9 @@
 //! Paged causal attention (shaders/attention.wgsl).
 
+mod fast;
+
 use crate::act::{self, ActKind, BLOCK};
-use crate::cpu::{CpuBindings, f};
+use crate::cpu::{Cores, CpuBindings, f};
 use crate::kv::{Head, KvShape, PAGE};
 use crate::kv_write::{Inputs, write_row};
 use crate::op::{Access, Grid, Kernel};
@@ -233,6 +235,10 @@ impl Kernel for Attention {
             rows_per_group: 1,
             groups: 1,
         }
+    }
+
+    fn fast(&self, rows: u32, mem: &CpuBindings<'_>, cores: &Cores) {
+        self.run_fast(rows, mem, cores);
     }
 
     fn cpu(&self, rows: u32, mem: &CpuBindings<'_>) {

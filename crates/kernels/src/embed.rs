@@ -1,7 +1,7 @@
 //! Embedding rows and the first norm's activation blocks (shaders/embed.wgsl).
 
 use crate::act::{self, ActKind, BLOCK};
-use crate::cpu::{CpuBindings, f};
+use crate::cpu::{Cores, CpuBindings, PANEL, f};
 use crate::op::{Access, Grid, Kernel};
 use crate::shaders::{Shader, define, flag};
 use bytemuck::{Pod, Zeroable};
@@ -87,19 +87,52 @@ impl Kernel for Embed {
     }
 
     fn cpu(&self, rows: u32, mem: &CpuBindings<'_>) {
-        let (quants, scales, batch, gamma) = (mem.read(1), mem.read(2), mem.read(3), mem.read(4));
-        let (mut x, mut out) = (mem.write(5), mem.write(6));
+        let (quants, scales) = (mem.read(1), mem.read(2));
         let l = layout(self.a, self.part.1 as usize, self.k_blocks as usize * BLOCK)
             .expect("the plan checked the shape");
+        let (q, s) = (l.quant_words_per_row, l.scale_words_per_row);
+        self.rows(rows, mem, |token| {
+            let row = |words: &[u32], n: usize| words[token * n..(token + 1) * n].to_vec();
+            (row(&quants, q), row(&scales, s))
+        });
+    }
+
+    fn fast(&self, rows: u32, mem: &CpuBindings<'_>, _cores: &Cores) {
+        let (quants, scales) = (mem.read(1), mem.read(2));
+        let l =
+            layout(self.a, 1, self.k_blocks as usize * BLOCK).expect("the plan checked the shape");
+        let (q, s) = (l.quant_words_per_row, l.scale_words_per_row);
+        self.rows(rows, mem, |token| {
+            let row = |words: &[u32], n: usize| {
+                let panel = &words[token / PANEL * n * PANEL..][..n * PANEL];
+                panel
+                    .iter()
+                    .skip(token % PANEL)
+                    .step_by(PANEL)
+                    .copied()
+                    .collect()
+            };
+            (row(&quants, q), row(&scales, s))
+        });
+    }
+}
+
+impl Embed {
+    /// The first `rows` tokens' rows, whose words of both streams `of` gives.
+    fn rows(&self, rows: u32, mem: &CpuBindings<'_>, of: impl Fn(usize) -> (Vec<u32>, Vec<u32>)) {
+        let (batch, gamma) = (mem.read(3), mem.read(4));
+        let (mut x, mut out) = (mem.write(5), mem.write(6));
+        let l =
+            layout(self.a, 1, self.k_blocks as usize * BLOCK).expect("the plan checked the shape");
         let words = self.act_out.words();
         for r in 0..rows as usize {
             let token = batch[4 * r].min(self.n_vocab - 1);
             let Some(token) = token.checked_sub(self.part.0).filter(|t| *t < self.part.1) else {
                 continue;
             };
-            let token = token as usize;
+            let (quants, scales) = of(token as usize);
             for b in 0..self.k_blocks as usize {
-                let block = stream_block(self.a, &l, &quants, &scales, token, b)
+                let block = stream_block(self.a, &l, &quants, &scales, 0, b)
                     .expect("the streams fit the layout");
                 let values = block.values.map(|v| v * self.scale);
                 let at = r * self.k_blocks as usize + b;

@@ -209,6 +209,26 @@ impl KvShape {
         }
     }
 
+    /// Writes values from value `at` on, both even in number.
+    pub(crate) fn store_all(&self, words: &mut [u32], at: usize, values: &[f32]) {
+        match self.kv {
+            KvType::F32 => {
+                for (word, v) in words[at..].iter_mut().zip(values) {
+                    *word = v.to_bits();
+                }
+            }
+            KvType::F16 => {
+                let half = |v: f32| {
+                    let v = v.clamp(-F16_MAX, F16_MAX);
+                    u32::from(half::f16::from_f32(v).to_bits())
+                };
+                for (word, [a, b]) in words[at / 2..].iter_mut().zip(values.as_chunks().0) {
+                    *word = half(*a) | half(*b) << 16;
+                }
+            }
+        }
+    }
+
     /// The batch's `q|k|v` and the RoPE buffer, as the shaders see row `r` of it.
     pub(crate) fn token<'a>(&'a self, qkv: &'a [u32], rope: &'a [u32], r: usize) -> Token<'a> {
         Token {
@@ -272,6 +292,47 @@ impl Token<'_> {
             values[b] = y * cos + x * sin;
         }
         values
+    }
+
+    /// As [`Token::rotated`], in f32.
+    pub(crate) fn rotate_into(&self, first: u32, which: Head, pos: u32, out: &mut [f32]) {
+        let shape = self.shape;
+        for (d, out) in (first..).zip(out.iter_mut()) {
+            *out = self.value(d) as f32;
+        }
+        if let Some((eps, at)) = shape.qk_norm {
+            let mean = out.iter().map(|v| v * v).sum::<f32>() / shape.head_dim as f32;
+            let factor = 1.0 / (mean + eps).sqrt();
+            let gamma = match which {
+                Head::Query => at,
+                Head::Key => at + shape.head_dim,
+            };
+            for (d, out) in out.iter_mut().enumerate() {
+                *out *= factor * f(self.rope, gamma as usize + d);
+            }
+        }
+        let half = shape.rope_dim / 2;
+        let entries = |first: u32| {
+            let words = &self.rope[2 * first as usize..][..2 * half as usize];
+            words
+                .as_chunks::<2>()
+                .0
+                .iter()
+                .map(|e| e.map(f32::from_bits))
+        };
+        let low = entries(shape.rope_lo + (pos & 255) * half);
+        let high = entries(shape.rope_hi + (pos >> 8) * half);
+        for (pair, ([cl, sl], [ch, sh])) in low.zip(high).enumerate() {
+            let (a, b) = if shape.neox {
+                (pair, pair + half as usize)
+            } else {
+                (2 * pair, 2 * pair + 1)
+            };
+            let (cos, sin) = (ch * cl - sh * sl, sh * cl + ch * sl);
+            let (x, y) = (out[a], out[b]);
+            out[a] = x * cos - y * sin;
+            out[b] = y * cos + x * sin;
+        }
     }
 
     /// (cos, sin) of a pair at a position.

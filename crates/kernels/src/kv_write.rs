@@ -1,6 +1,6 @@
 //! Keys and values of a batch into their pages (shaders/kv_write.wgsl).
 
-use crate::cpu::CpuBindings;
+use crate::cpu::{Cores, CpuBindings};
 use crate::kv::{Head, KvShape, PAGE};
 use crate::op::{Access, Grid, Kernel};
 use crate::shaders::{Shader, define};
@@ -44,6 +44,29 @@ pub(crate) fn write_row(
     }
 }
 
+/// Writes the rows' K and V, in f32.
+pub(crate) fn write_rows(shape: &KvShape, rows: u32, mem: &CpuBindings<'_>) {
+    let (qkv, rope, batch, table) = (mem.read(1), mem.read(4), mem.read(5), mem.read(6));
+    let (mut k, mut v) = (mem.write(2), mem.write(3));
+    let mut values = vec![0.0; shape.head_dim as usize];
+    let rows = batch.as_chunks::<4>().0.iter().take(rows as usize);
+    for (r, row) in rows.enumerate().filter(|(_, row)| row[3] != 0) {
+        let token = shape.token(&qkv, &rope, r);
+        let pos = row[1];
+        let page = table[(row[2] + shape.ring_index(pos / PAGE)) as usize];
+        for head in 0..shape.n_kv_heads {
+            let first = head * shape.head_dim;
+            let at = shape.at(page, head, pos % PAGE);
+            token.rotate_into(shape.k_off + first, Head::Key, pos, &mut values);
+            shape.store_all(&mut k, at, &values);
+            for (i, value) in (0..).zip(&mut values) {
+                *value = token.value(shape.v_off + first + i) as f32;
+            }
+            shape.store_all(&mut v, at, &values);
+        }
+    }
+}
+
 impl Kernel for KvWrite {
     fn shader(&self) -> Shader {
         let mut defines = self.shape.defines();
@@ -76,6 +99,10 @@ impl Kernel for KvWrite {
             rows_per_group: 1,
             groups: 1,
         }
+    }
+
+    fn fast(&self, rows: u32, mem: &CpuBindings<'_>, _cores: &Cores) {
+        write_rows(&self.shape, rows, mem);
     }
 
     fn cpu(&self, rows: u32, mem: &CpuBindings<'_>) {

@@ -1,9 +1,10 @@
 //! Matrix products with fused epilogues (shaders/matmul.wgsl).
 
+mod fast;
 mod twin;
 
 use crate::act::{ActKind, BLOCK};
-use crate::cpu::CpuBindings;
+use crate::cpu::{Cores, CpuBindings};
 use crate::op::{Access, Grid, Kernel};
 use crate::shaders::{Shader, define, flag};
 use bytemuck::{Pod, Zeroable};
@@ -363,5 +364,9 @@ impl Kernel for MatMul {
 
     fn cpu(&self, rows: u32, mem: &CpuBindings<'_>) {
         self.twin(rows, mem);
+    }
+
+    fn fast(&self, rows: u32, mem: &CpuBindings<'_>, cores: &Cores) {
+        self.run_fast(rows, mem, cores);
     }
 }

@@ -14,5 +14,6 @@ mod stream;
 mod weight_type;
 
 pub use error::Error;
+pub use formats::codebook::{E2M1, IQ4};
 pub use stream::{BLOCK, StreamBlock, StreamLayout, layout, repack_rows, stream_block};
 pub use weight_type::{WeightType, decode};

@@ -40,6 +40,8 @@ pub trait Isa: Copy + Send + Sync + 'static {
     fn sar(self, a: Self::U, by: u32) -> Self::U;
     /// Wrapping sum.
     fn add(self, a: Self::U, b: Self::U) -> Self::U;
+    /// Wrapping product.
+    fn mul(self, a: Self::U, b: Self::U) -> Self::U;
     /// Byte `i` of the result is entry `a[i]` (below 16) of the table.
     fn lookup(self, table: [i8; 16], a: Self::U) -> Self::U;
     /// `acc` plus the sum of the products of the four bytes of `w` and `x`; `x` is signed, `w` as [`Isa::UNSIGNED`] says.

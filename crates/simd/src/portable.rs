@@ -69,6 +69,10 @@ impl Isa for Portable {
         zip(a, b, u32::wrapping_add)
     }
     #[inline(always)]
+    fn mul(self, a: U, b: U) -> U {
+        zip(a, b, u32::wrapping_mul)
+    }
+    #[inline(always)]
     fn lookup(self, table: [i8; 16], a: U) -> U {
         map(a, |a| {
             u32::from_le_bytes(

@@ -116,6 +116,7 @@ impl Isa for Avx512 {
         fn shr(a: __m512i, by: u32) -> __m512i = _mm512_srl_epi32(a, _mm_cvtsi32_si128(by.cast_signed()));
         fn sar(a: __m512i, by: u32) -> __m512i = _mm512_sra_epi32(a, _mm_cvtsi32_si128(by.cast_signed()));
         fn add(a: __m512i, b: __m512i) -> __m512i = _mm512_add_epi32(a, b);
+        fn mul(a: __m512i, b: __m512i) -> __m512i = _mm512_mullo_epi32(a, b);
         fn lookup(table: [i8; 16], a: __m512i) -> __m512i =
             _mm512_shuffle_epi8(_mm512_broadcast_i32x4(must_cast(table)), a);
         fn dot(acc: __m512i, w: __m512i, x: __m512i) -> __m512i = _mm512_dpbusd_epi32(acc, w, x);
@@ -180,6 +181,7 @@ impl Isa for Avx2 {
         fn shr(a: __m256i, by: u32) -> __m256i = _mm256_srl_epi32(a, _mm_cvtsi32_si128(by.cast_signed()));
         fn sar(a: __m256i, by: u32) -> __m256i = _mm256_sra_epi32(a, _mm_cvtsi32_si128(by.cast_signed()));
         fn add(a: __m256i, b: __m256i) -> __m256i = _mm256_add_epi32(a, b);
+        fn mul(a: __m256i, b: __m256i) -> __m256i = _mm256_mullo_epi32(a, b);
         fn lookup(table: [i8; 16], a: __m256i) -> __m256i =
             _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(must_cast(table)), a);
         // Magnitudes as the unsigned operand: two products of at most 128 * 127 stay within 16 bits.

@@ -1,7 +1,7 @@
 //! The threads that run a step, and the instructions they may use.
 
 use crate::Error;
-use chord_simd::{Level, Op};
+use chord_simd::Level;
 
 /// Threads, made once per device: they sleep between runs.
 #[derive(Debug)]
@@ -43,7 +43,7 @@ impl Cores {
         self.threads
     }
 
-    /// The instructions in use.
+    /// Their name.
     #[must_use]
     pub fn instructions(&self) -> &'static str {
         self.level.name()
@@ -64,9 +64,10 @@ impl Cores {
         self.pool.install(work)
     }
 
-    /// Does vector work with the instructions in use.
-    pub fn run<O: Op>(&self, op: O) -> O::Out {
-        self.level.run(op)
+    /// The instructions in use.
+    #[must_use]
+    pub fn level(&self) -> Level {
+        self.level
     }
 
     /// Calls `work` for each item, by whichever thread is free; returns when all are done.

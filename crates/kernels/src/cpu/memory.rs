@@ -7,7 +7,7 @@ use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// Rows of a weight matrix whose words lie side by side: word `w` of the rows of a panel is one run of as many words, so that
 /// a vector holds the same word of several rows.
-pub const PANEL: usize = 16;
+pub use chord_simd::PANEL;
 
 /// Words of a buffer, borrowed.
 pub type Words<'a> = RwLockReadGuard<'a, Vec<u32>>;

@@ -2,7 +2,10 @@
 
 mod cores;
 mod device;
+pub(crate) mod formats;
 mod memory;
+pub(crate) mod product;
+pub(crate) mod tiles;
 
 pub use cores::Cores;
 pub use device::{BoundStep, Buffer, Cpu};

@@ -4,7 +4,7 @@
 
 use crate::StreamBlock;
 
-mod codebook;
+pub(crate) mod codebook;
 mod k_scales;
 
 pub(crate) mod bfloat16;

@@ -1,0 +1,249 @@
+//! Attention on the CPU: the heads of all rows by whichever thread is free, a head's scores and then its values in vectors.
+
+use super::Attention;
+use crate::act::BLOCK;
+use crate::cpu::tiles::{encode, split};
+use crate::cpu::{Cores, CpuBindings, f};
+use crate::kv::{Head, KvShape, KvType, PAGE};
+use crate::kv_write::write_rows;
+use chord_simd::{Isa, Op, math};
+use std::ops::Range;
+
+/// What a row sees: the place of a page in the store, and slots of it.
+type Seen = Vec<(u32, Range<u32>)>;
+
+impl Attention {
+    pub(super) fn run_fast(&self, rows: u32, mem: &CpuBindings<'_>, cores: &Cores) {
+        if self.tap {
+            // A trace: the twin's own figures.
+            return crate::op::Kernel::cpu(self, rows, mem);
+        }
+        let shape = &self.shape;
+        if self.fused {
+            write_rows(shape, rows, mem);
+        }
+        let (qkv, k, v, rope) = (mem.read(1), mem.read(2), mem.read(3), mem.read(4));
+        let (batch, table) = (mem.read(5), mem.read(6));
+        let dim = shape.head_dim as usize;
+        // Heads that fill whole blocks together.
+        let (heads, words) = match self.act_out {
+            None => (1, dim),
+            Some(kind) => {
+                let heads = (1..).find(|n| (n * dim).is_multiple_of(BLOCK)).unwrap_or(1);
+                (heads, heads * dim / BLOCK * kind.words())
+            }
+        };
+        let tiles = (shape.n_heads as usize).div_ceil(heads);
+        let stride = self.out_stride() as usize * self.act_out.map_or(1, |kind| kind.words());
+        let rows = rows as usize;
+        let seen: Vec<Seen> = batch
+            .as_chunks::<4>()
+            .0
+            .iter()
+            .take(rows)
+            .map(|row| seen(shape, row, &table))
+            .collect();
+        let mut out = mem.write(7);
+        let mut outs = split(&mut out, (0, stride, tiles * words), (rows, words, tiles));
+        let items: Vec<_> = outs.iter_mut().enumerate().collect();
+        cores.each(items, |(i, out)| {
+            let (tile, r) = (i / rows, i % rows);
+            let token = shape.token(&qkv, &rope, r);
+            let pos = batch[4 * r + 1];
+            let mut result = vec![0.0; heads * dim];
+            for (h, result) in result.chunks_exact_mut(dim).enumerate() {
+                let head = (tile * heads + h) as u32;
+                let mut q = vec![0.0; dim];
+                token.rotate_into(head * shape.head_dim, Head::Query, pos, &mut q);
+                for q in &mut q {
+                    *q *= shape.scale;
+                }
+                let sink = shape.sinks_at.map(|at| f(&rope, (at + head) as usize));
+                cores.level().run(Attend {
+                    shape,
+                    kv_head: head / (shape.n_heads / shape.n_kv_heads),
+                    q: &q,
+                    sink,
+                    seen: &seen[r],
+                    store: [&k, &v],
+                    out: result,
+                });
+            }
+            match self.act_out {
+                None => {
+                    for (o, v) in out.iter_mut().zip(result) {
+                        *o = v.to_bits();
+                    }
+                }
+                Some(kind) => {
+                    let blocks = result.as_chunks::<BLOCK>().0;
+                    for (values, out) in blocks.iter().zip(out.chunks_exact_mut(kind.words())) {
+                        cores.level().run(Encode { kind, values, out });
+                    }
+                }
+            }
+        });
+    }
+}
+
+/// Pages and slots that a row of the batch sees, oldest first.
+fn seen(shape: &KvShape, row: &[u32; 4], table: &[u32]) -> Seen {
+    let pos = row[1];
+    let current = shape.ring_index(pos / PAGE);
+    (0..(pos / PAGE + 1).min(shape.seq_pages))
+        .map(|i| {
+            let start = shape.logical(i, pos) * PAGE;
+            let first = shape.first_visible(pos).saturating_sub(start).min(PAGE);
+            let end = if i == current { pos % PAGE + 1 } else { PAGE };
+            (table[(row[2] + i) as usize], first..end)
+        })
+        .filter(|(_, slots)| !slots.is_empty())
+        .collect()
+}
+
+struct Encode<'a> {
+    kind: crate::act::ActKind,
+    values: &'a [f32; BLOCK],
+    out: &'a mut [u32],
+}
+
+impl Op for Encode<'_> {
+    type Out = ();
+    #[inline(always)]
+    fn call<I: Isa>(self, isa: I) {
+        encode(isa, self.kind, self.values, 0.0, self.out);
+    }
+}
+
+/// One head of one row; `q` has the scale of the scores.
+struct Attend<'a> {
+    shape: &'a KvShape,
+    kv_head: u32,
+    q: &'a [f32],
+    sink: Option<f32>,
+    seen: &'a [(u32, Range<u32>)],
+    store: [&'a [u32]; 2],
+    out: &'a mut [f32],
+}
+
+/// Vectors of a head's values that are summed up at once.
+const RUN: usize = 4;
+
+impl Op for Attend<'_> {
+    type Out = ();
+    #[inline(always)]
+    fn call<I: Isa>(self, isa: I) {
+        let slots: usize = self.seen.iter().map(|(_, s)| s.len()).sum();
+        let mut weights = vec![f32::NEG_INFINITY; slots.next_multiple_of(I::LANES)];
+        self.scores(isa, &mut weights);
+        let total = soften(isa, &mut weights, slots, self.shape.soft_cap, self.sink);
+        for weight in &mut weights {
+            *weight /= total;
+        }
+        self.values(isa, &weights);
+    }
+}
+
+impl Attend<'_> {
+    /// The slots' first values in the store, in order.
+    #[inline(always)]
+    fn slots(&self) -> impl Iterator<Item = usize> {
+        self.seen.iter().flat_map(|(page, slots)| {
+            let first = self.shape.at(*page, self.kv_head, 0);
+            let dim = self.shape.head_dim as usize;
+            slots.clone().map(move |s| first + s as usize * dim)
+        })
+    }
+
+    #[inline(always)]
+    fn scores<I: Isa>(&self, isa: I, scores: &mut [f32]) {
+        let dim = self.q.len();
+        let whole = dim - dim % I::LANES;
+        for (at, score) in self.slots().zip(scores) {
+            let mut sum = isa.splat_f(0.0);
+            for d in (0..whole).step_by(I::LANES) {
+                let k = load(isa, self.shape.kv, self.store[0], at + d);
+                sum = isa.fma(isa.load_f(&self.q[d..]), k, sum);
+            }
+            *score = isa.sum(sum);
+            for d in whole..dim {
+                *score += self.q[d] * self.shape.load(self.store[0], at + d);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn values<I: Isa>(mut self, isa: I, weights: &[f32]) {
+        let dim = self.q.len();
+        let mut d = 0;
+        while d + RUN * I::LANES <= dim {
+            self.run::<I, RUN>(isa, weights, d);
+            d += RUN * I::LANES;
+        }
+        while d + I::LANES <= dim {
+            self.run::<I, 1>(isa, weights, d);
+            d += I::LANES;
+        }
+        for d in d..dim {
+            let v = self
+                .slots()
+                .map(|at| self.shape.load(self.store[1], at + d));
+            let sum = v.zip(weights).fold(0.0, |sum, (v, w)| sum + v * w);
+            self.out[d] = sum;
+        }
+    }
+
+    #[inline(always)]
+    fn run<I: Isa, const N: usize>(&mut self, isa: I, weights: &[f32], d: usize) {
+        let mut sums = [isa.splat_f(0.0); N];
+        for (at, weight) in self.slots().zip(weights) {
+            let weight = isa.splat_f(*weight);
+            for (i, sum) in sums.iter_mut().enumerate() {
+                let v = load(isa, self.shape.kv, self.store[1], at + d + i * I::LANES);
+                *sum = isa.fma(weight, v, *sum);
+            }
+        }
+        for (i, sum) in sums.into_iter().enumerate() {
+            isa.store_f(sum, &mut self.out[d + i * I::LANES..]);
+        }
+    }
+}
+
+#[inline(always)]
+fn load<I: Isa>(isa: I, kv: KvType, words: &[u32], at: usize) -> I::F {
+    match kv {
+        KvType::F32 => isa.load_bits(&words[at..]),
+        KvType::F16 => isa.load_halves(&words[at / 2..]),
+    }
+}
+
+/// The first `n` scores to weights, not yet divided by their total, which comes back; the others must be -inf.
+#[inline(always)]
+fn soften<I: Isa>(
+    isa: I,
+    scores: &mut [f32],
+    n: usize,
+    soft_cap: Option<f32>,
+    sink: Option<f32>,
+) -> f32 {
+    if let Some(cap) = soft_cap {
+        let c = isa.splat_f(cap);
+        for s in scores.chunks_exact_mut(I::LANES) {
+            let v = isa.div_f(isa.load_f(s), c);
+            isa.store_f(isa.mul_f(c, math::tanh(isa, v)), s);
+        }
+        scores[n..].fill(f32::NEG_INFINITY);
+    }
+    let top = scores
+        .chunks_exact(I::LANES)
+        .map(|s| isa.load_f(s))
+        .fold(isa.splat_f(f32::NEG_INFINITY), |a, s| isa.max_f(a, s));
+    let top = isa.top(top).max(sink.unwrap_or(f32::NEG_INFINITY));
+    let mut total = isa.splat_f(0.0);
+    for s in scores.chunks_exact_mut(I::LANES) {
+        let e = math::exp(isa, isa.sub_f(isa.load_f(s), isa.splat_f(top)));
+        isa.store_f(e, s);
+        total = isa.add_f(total, e);
+    }
+    isa.sum(total) + sink.map_or(0.0, |sink| (sink - top).exp())
+}

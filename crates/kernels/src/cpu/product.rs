@@ -1,0 +1,346 @@
+//! A panel of weights times columns of activations: the loop that the CPU's time goes into.
+
+use super::formats::{Block, Floats, ForType, Integers, Panel, for_type, integer};
+use crate::act::{ActKind, BLOCK};
+use chord_quant::WeightType;
+use chord_simd::{Isa, Level, Op, PANEL};
+
+/// Most columns of one call.
+pub(crate) const COLUMNS: usize = 8;
+
+/// An activation block with what every panel would compute of it again. int8: 8 words of bytes, then both scales, scale times
+/// sum of both halves, the total of those, and both sums negated as integers. f32: 32 values, then both sums.
+pub(crate) const WORDS: usize = 16;
+const F32_WORDS: usize = 36;
+
+/// Rows of x, ready for [`product`].
+pub(crate) struct Columns {
+    kind: ActKind,
+    words: Vec<u32>,
+    /// Blocks of a row.
+    blocks: usize,
+    /// The factor on y that belongs to each row: the norm's and the scale.
+    pub factors: Vec<f32>,
+}
+
+impl Columns {
+    /// The first `n` rows of activation blocks. `norm`: (values, epsilon) of an RMS norm's factor; `floats`: the weights need f32.
+    pub(crate) fn new(
+        (kind, words): (ActKind, &[u32]),
+        n: usize,
+        blocks: usize,
+        (norm, scale): (Option<(u32, f32)>, f32),
+        floats: bool,
+    ) -> Self {
+        let unit = kind.words();
+        let of_row = |row: usize| words[row * blocks * unit..][..blocks * unit].chunks_exact(unit);
+        let factors = (0..n).map(|row| match norm {
+            None => scale,
+            Some((n, eps)) => {
+                let ssq: f64 = of_row(row)
+                    .map(|b| f64::from(f32::from_bits(b[unit - 1])))
+                    .sum();
+                (f64::from(scale) / (ssq / f64::from(n) + f64::from(eps)).sqrt()) as f32
+            }
+        });
+        let factors = factors.collect();
+        let all = (0..n).flat_map(of_row);
+        let (kind, words) = match (kind, floats) {
+            (ActKind::Q8, false) => (kind, all.flat_map(expanded).collect()),
+            (ActKind::F32, _) => (kind, words[..n * blocks * unit].to_vec()),
+            (ActKind::Q8, true) => {
+                let floats = all.flat_map(|b| {
+                    let mut out = [0; F32_WORDS];
+                    let (values, ssq) = crate::act::decode(ActKind::Q8, b);
+                    crate::act::encode(ActKind::F32, &values, ssq, &mut out);
+                    out
+                });
+                (ActKind::F32, floats.collect())
+            }
+        };
+        Self {
+            kind,
+            words,
+            blocks,
+            factors,
+        }
+    }
+}
+
+fn expanded(block: &[u32]) -> [u32; WORDS] {
+    let mut out = [0; WORDS];
+    out[..10].copy_from_slice(&block[..10]);
+    let d = [block[8], block[9]].map(f32::from_bits);
+    let sums = [block[10] as i16, (block[10] >> 16) as i16];
+    let scaled = [d[0] * f32::from(sums[0]), d[1] * f32::from(sums[1])];
+    out[10] = scaled[0].to_bits();
+    out[11] = scaled[1].to_bits();
+    out[12] = (scaled[0] + scaled[1]).to_bits();
+    for (to, sum) in out[13..15].iter_mut().zip(sums) {
+        *to = (-i32::from(sum)).cast_unsigned();
+    }
+    out
+}
+
+/// A weight matrix in panels.
+#[derive(Clone, Copy)]
+pub(crate) struct Matrix<'a> {
+    pub ty: WeightType,
+    pub quants: &'a [[u32; PANEL]],
+    pub scales: &'a [[u32; PANEL]],
+    /// Words of a row in each stream.
+    pub row_words: [usize; 2],
+    pub blocks: usize,
+}
+
+impl<'a> Matrix<'a> {
+    /// A matrix of `blocks` blocks a row from its two buffers.
+    pub(crate) fn new(ty: WeightType, blocks: usize, quants: &'a [u32], scales: &'a [u32]) -> Self {
+        let l = chord_quant::layout(ty, 1, blocks * BLOCK).expect("the plan checked the shape");
+        Self {
+            ty,
+            quants: quants.as_chunks().0,
+            scales: scales.as_chunks().0,
+            row_words: [l.quant_words_per_row, l.scale_words_per_row],
+            blocks,
+        }
+    }
+
+    fn panel(&self, at: usize) -> Panel<'a> {
+        let [quants, scales] = self.row_words;
+        Panel {
+            quants: &self.quants[at * quants..(at + 1) * quants],
+            scales: &self.scales[at * scales..(at + 1) * scales],
+            blocks: self.blocks,
+        }
+    }
+
+    /// `out[c][r]` = row `r` of panel `at` times column `first + c`, without the columns' factors.
+    pub(crate) fn times(
+        &self,
+        level: Level,
+        at: usize,
+        columns: &Columns,
+        first: usize,
+        out: &mut [[f32; PANEL]],
+    ) {
+        let work = Work {
+            panel: self.panel(at),
+            columns,
+            first,
+            out,
+        };
+        for_type(self.ty, On { level, work });
+    }
+}
+
+struct Work<'a> {
+    panel: Panel<'a>,
+    columns: &'a Columns,
+    first: usize,
+    out: &'a mut [[f32; PANEL]],
+}
+
+struct On<'a> {
+    level: Level,
+    work: Work<'a>,
+}
+
+impl ForType for On<'_> {
+    type Out = ();
+    fn integers<T: Integers>(self) {
+        match self.work.columns.kind {
+            ActKind::Q8 => self
+                .level
+                .run(Int8::<T>(self.work, std::marker::PhantomData)),
+            ActKind::F32 => self
+                .level
+                .run(Exact::<T>(self.work, std::marker::PhantomData)),
+        }
+    }
+    fn floats<T: Floats>(self) {
+        self.level
+            .run(Float::<T>(self.work, std::marker::PhantomData));
+    }
+}
+
+struct Int8<'a, T>(Work<'a>, std::marker::PhantomData<T>);
+struct Exact<'a, T>(Work<'a>, std::marker::PhantomData<T>);
+struct Float<'a, T>(Work<'a>, std::marker::PhantomData<T>);
+
+/// Cuts the columns of a call into runs that fit the registers.
+macro_rules! in_runs {
+    ($isa:ident, $work:expr, $run:ident) => {{
+        let work = $work;
+        for group in 0..I::GROUPS {
+            let mut at = 0;
+            while at < work.out.len() {
+                let left = work.out.len() - at;
+                let to = &mut work.out[at..];
+                if I::COLUMNS >= 8 && left >= 8 {
+                    $run::<I, T, 8>($isa, &work.panel, work.columns, work.first + at, group, to);
+                    at += 8;
+                } else if left >= 4 {
+                    $run::<I, T, 4>($isa, &work.panel, work.columns, work.first + at, group, to);
+                    at += 4;
+                } else {
+                    $run::<I, T, 1>($isa, &work.panel, work.columns, work.first + at, group, to);
+                    at += 1;
+                }
+            }
+        }
+    }};
+}
+
+impl<T: Integers> Op for Int8<'_, T> {
+    type Out = ();
+    #[inline(always)]
+    fn call<I: Isa>(self, isa: I) {
+        in_runs!(isa, self.0, int8);
+    }
+}
+
+impl<T: Integers> Op for Exact<'_, T> {
+    type Out = ();
+    #[inline(always)]
+    fn call<I: Isa>(self, isa: I) {
+        in_runs!(isa, self.0, exact);
+    }
+}
+
+impl<T: Floats> Op for Float<'_, T> {
+    type Out = ();
+    #[inline(always)]
+    fn call<I: Isa>(self, isa: I) {
+        in_runs!(isa, self.0, float);
+    }
+}
+
+/// The blocks of `C` rows of x from `first` on.
+#[inline(always)]
+fn rows<const C: usize, const W: usize>(columns: &Columns, first: usize) -> [&[[u32; W]]; C] {
+    let blocks = columns.words.as_chunks::<W>().0;
+    std::array::from_fn(|c| &blocks[(first + c) * columns.blocks..][..columns.blocks])
+}
+
+#[inline(always)]
+fn store<I: Isa, const C: usize>(isa: I, acc: [I::F; C], group: usize, out: &mut [[f32; PANEL]]) {
+    for (acc, out) in acc.into_iter().zip(out) {
+        isa.store_f(acc, &mut out[I::LANES * group..]);
+    }
+}
+
+/// int8 dot products: per half of a block four of four bytes each, then the scales.
+#[inline(always)]
+fn int8<I: Isa, T: Integers, const C: usize>(
+    isa: I,
+    panel: &Panel<'_>,
+    columns: &Columns,
+    first: usize,
+    group: usize,
+    out: &mut [[f32; PANEL]],
+) {
+    let x = rows::<C, WORDS>(columns, first);
+    let mut acc = [isa.splat_f(0.0); C];
+    for b in 0..panel.blocks {
+        let mut block: Block<I> = T::block(isa, panel, b, group);
+        // What is to be subtracted from each q, as the power of two that the sum of x is shifted by.
+        let zero = if T::WIDE && I::UNSIGNED {
+            let flip = isa.splat(0x8080_8080);
+            block.q = block.q.map(|q| isa.xor(q, flip));
+            Some(7)
+        } else {
+            T::ZERO
+        };
+        for (acc, x) in acc.iter_mut().zip(x) {
+            let x = &x[b];
+            let f = |i: usize| isa.splat_f(f32::from_bits(x[i]));
+            let mut sums = [0, 1].map(|h| match zero {
+                Some(zero) => isa.shl(isa.splat(x[13 + h]), zero),
+                None => isa.splat(0),
+            });
+            for j in 0..4 {
+                for (h, sum) in sums.iter_mut().enumerate() {
+                    let (q, x) = (block.q[4 * h + j], isa.splat(x[4 * h + j]));
+                    *sum = if T::WIDE {
+                        isa.dot(*sum, q, x)
+                    } else {
+                        isa.dot_small(*sum, q, x)
+                    };
+                }
+            }
+            let [low, high] = sums.map(|sum| isa.to_f(sum));
+            if T::HALVES {
+                *acc = isa.fma(isa.mul_f(low, block.d[0]), f(8), *acc);
+                *acc = isa.fma(isa.mul_f(high, block.d[1]), f(9), *acc);
+            } else {
+                let both = isa.fma(high, f(9), isa.mul_f(low, f(8)));
+                *acc = isa.fma(both, block.d[0], *acc);
+            }
+            if T::OFFSETS && T::HALVES {
+                *acc = isa.fma(block.m[0], f(10), *acc);
+                *acc = isa.fma(block.m[1], f(11), *acc);
+            } else if T::OFFSETS {
+                *acc = isa.fma(block.m[0], f(12), *acc);
+            }
+        }
+    }
+    store(isa, acc, group, out);
+}
+
+/// The same with x in f32.
+#[inline(always)]
+fn exact<I: Isa, T: Integers, const C: usize>(
+    isa: I,
+    panel: &Panel<'_>,
+    columns: &Columns,
+    first: usize,
+    group: usize,
+    out: &mut [[f32; PANEL]],
+) {
+    let x = rows::<C, F32_WORDS>(columns, first);
+    let mut acc = [isa.splat_f(0.0); C];
+    for b in 0..panel.blocks {
+        let block: Block<I> = T::block(isa, panel, b, group);
+        for h in 0..2 {
+            let mut sums = [isa.splat_f(0.0); C];
+            for i in 16 * h..16 * h + 16 {
+                let w = integer::<I, T>(isa, &block, i);
+                for (sum, x) in sums.iter_mut().zip(x) {
+                    *sum = isa.fma(w, isa.splat_f(f32::from_bits(x[b][i])), *sum);
+                }
+            }
+            for ((acc, sum), x) in acc.iter_mut().zip(sums).zip(x) {
+                *acc = isa.fma(sum, block.d[h], *acc);
+                if T::OFFSETS {
+                    let total = isa.splat_f(f32::from_bits(x[b][33 + h]));
+                    *acc = isa.fma(block.m[h], total, *acc);
+                }
+            }
+        }
+    }
+    store(isa, acc, group, out);
+}
+
+/// Float weights.
+#[inline(always)]
+fn float<I: Isa, T: Floats, const C: usize>(
+    isa: I,
+    panel: &Panel<'_>,
+    columns: &Columns,
+    first: usize,
+    group: usize,
+    out: &mut [[f32; PANEL]],
+) {
+    let x = rows::<C, F32_WORDS>(columns, first);
+    let mut acc = [isa.splat_f(0.0); C];
+    for b in 0..panel.blocks {
+        for i in 0..BLOCK {
+            let w = T::value(isa, panel, b, i, group);
+            for (acc, x) in acc.iter_mut().zip(x) {
+                *acc = isa.fma(w, isa.splat_f(f32::from_bits(x[b][i])), *acc);
+            }
+        }
+    }
+    store(isa, acc, group, out);
+}

@@ -1,0 +1,415 @@
+//! The matrix products on the CPU: a tile of 32 rows of W at a time, for all tokens of the batch, by whichever thread is free.
+
+use super::{Epilogue, Experts, Glu, MatMul};
+use crate::act::{ActKind, BLOCK};
+use crate::cpu::product::{COLUMNS, Columns, Matrix};
+use crate::cpu::tiles::{encode, split, squares};
+use crate::cpu::{Cores, CpuBindings, PANEL, f};
+use chord_simd::{Isa, Level, Op, math};
+
+/// Values of a tile for up to so many columns.
+type Tiles = [[f32; BLOCK]; COLUMNS];
+
+/// What all tiles of a product read.
+struct Product<'a> {
+    kernel: &'a MatMul,
+    level: Level,
+    a: Matrix<'a>,
+    b: Option<Matrix<'a>>,
+    columns: &'a Columns,
+    routes: &'a [u32],
+    /// Weights of the next norm, and biases behind them (Residual).
+    gamma: &'a [u32],
+}
+
+/// A tile of the output, by row of the output.
+struct Item<'a, 'b> {
+    tile: usize,
+    out: &'a mut [&'b mut [u32]],
+    /// Residual: the residual's values.
+    x: &'a mut [&'b mut [u32]],
+    tap: &'a mut [&'b mut [u32]],
+}
+
+impl MatMul {
+    pub(super) fn run_fast(&self, rows: u32, mem: &CpuBindings<'_>, cores: &Cores) {
+        let rows = rows as usize;
+        let blocks = self.k_blocks as usize;
+        let used = self.experts.map_or(1, |e| e.used as usize);
+        // Rows of x and of the output: a token has one of each, or one per route.
+        let (inputs, outputs) = match (self.experts, self.epilogue) {
+            (Some(_), Epilogue::Residual) => (rows * used, rows),
+            (Some(_), _) => (rows, rows * used),
+            (None, _) => (rows, rows),
+        };
+        let floats = !self.a.is_integer() || self.b.is_some_and(|b| !b.is_integer());
+        let columns = Columns::new(
+            (self.act_in, &mem.read(5)),
+            inputs,
+            blocks,
+            (self.norm, self.scale),
+            floats,
+        );
+        let (quants_a, scales_a) = (mem.read(1), mem.read(2));
+        let second = self.b.map(|ty| (ty, mem.read(3), mem.read(4)));
+        let routes = self.experts.map(|_| mem.read(10));
+        let gamma = (self.epilogue == Epilogue::Residual).then(|| mem.read(7));
+        let product = Product {
+            kernel: self,
+            level: cores.level(),
+            a: Matrix::new(self.a, blocks, &quants_a, &scales_a),
+            b: second
+                .as_ref()
+                .map(|(ty, quants, scales)| Matrix::new(*ty, blocks, quants, scales)),
+            columns: &columns,
+            routes: routes.as_deref().map_or(&[], |r| r),
+            gamma: gamma.as_deref().map_or(&[], |g| g),
+        };
+
+        let tiles = self.tiles() as usize;
+        let all = (outputs, BLOCK, tiles);
+        let (first_tile, stride) = self.parted();
+        let (first_tile, stride) = (first_tile as usize, stride as usize);
+        let words = self.act_out.words();
+        let place = |unit: usize| (first_tile * unit, stride * unit, tiles * unit);
+        let (mut plain, mut x, mut out, mut tap) = (None, None, None, None);
+        match self.epilogue {
+            Epilogue::Plain => plain = Some(mem.write(6)),
+            Epilogue::Residual => (x, out) = (Some(mem.write(6)), Some(mem.write(8))),
+            Epilogue::Glu => out = Some(mem.write(8)),
+        }
+        if self.tap.is_some() {
+            tap = Some(mem.write(9));
+        }
+        let (base, width) = self.placed();
+        let mut outs = match (&mut plain, &mut out) {
+            (Some(plain), _) => split(plain, (base as usize, width as usize, tiles * BLOCK), all),
+            (_, Some(out)) => split(out, place(words), (outputs, words, tiles)),
+            _ => Vec::new(),
+        };
+        let mut xs = x
+            .as_mut()
+            .map_or_else(Vec::new, |x| split(x, place(BLOCK), all));
+        let mut taps = tap.as_mut().map_or_else(Vec::new, |tap| {
+            let stride = self.tap.unwrap_or_default() as usize;
+            split(tap, (first_tile * BLOCK, stride, tiles * BLOCK), all)
+        });
+        let mut xs = xs.chunks_mut(outputs);
+        let mut taps = taps.chunks_mut(outputs);
+        let items = outs
+            .chunks_mut(outputs)
+            .enumerate()
+            .map(|(tile, out)| Item {
+                tile,
+                out,
+                x: xs.next().unwrap_or_default(),
+                tap: taps.next().unwrap_or_default(),
+            });
+        cores.each(items.collect(), |item| product.tile(item));
+    }
+}
+
+impl Product<'_> {
+    fn tile(&self, mut item: Item<'_, '_>) {
+        match (self.kernel.experts, self.kernel.epilogue) {
+            (None, _) => self.dense(&mut item),
+            (Some(experts), Epilogue::Residual) => self.sum_routes(&experts, &mut item),
+            (Some(experts), _) => self.each_route(&experts, &mut item),
+        }
+    }
+
+    /// `y[c]` = a tile of the matrix (of the `place`-th expert's) times columns `first..first + n`, with their factors.
+    fn times(
+        &self,
+        (matrix, rows): (&Matrix<'_>, u32),
+        (place, tile): (usize, usize),
+        (first, n): (usize, usize),
+        y: &mut Tiles,
+    ) {
+        let panels = (rows as usize).div_ceil(PANEL);
+        for half in 0..2 {
+            let panel = 2 * tile + half;
+            let mut sums = [[0.0; PANEL]; COLUMNS];
+            // The last tile may be half a one.
+            if panel < panels {
+                let sums = &mut sums[..n];
+                matrix.times(
+                    self.level,
+                    place * panels + panel,
+                    self.columns,
+                    first,
+                    sums,
+                );
+            }
+            for (c, sums) in sums[..n].iter().enumerate() {
+                let factor = self.columns.factors[first + c];
+                for (y, sum) in y[c][PANEL * half..].iter_mut().zip(sums) {
+                    *y = sum * factor;
+                }
+            }
+        }
+    }
+
+    fn dense(&self, item: &mut Item<'_, '_>) {
+        let kernel = self.kernel;
+        let rows = item.out.len();
+        let first_of_b = kernel.rows_a.div_ceil(super::TILE) as usize;
+        let plain = kernel.epilogue == Epilogue::Plain;
+        let of_a = (&self.a, kernel.rows_a);
+        let (mut y, mut up) = ([[0.0; BLOCK]; COLUMNS], [[0.0; BLOCK]; COLUMNS]);
+        let tile = item.tile;
+        let mut lines = item.lines();
+        for first in (0..rows).step_by(COLUMNS) {
+            let span = (first, COLUMNS.min(rows - first));
+            match &self.b {
+                Some(b) if plain && tile >= first_of_b => {
+                    let at = (0, tile - first_of_b);
+                    self.times((b, kernel.rows_b), at, span, &mut y);
+                }
+                Some(b) if !plain => {
+                    self.times(of_a, (0, tile), span, &mut y);
+                    self.times((b, kernel.rows_b), (0, tile), span, &mut up);
+                }
+                _ => self.times(of_a, (0, tile), span, &mut y),
+            }
+            for (y, up) in y.iter_mut().zip(&up).take(span.1) {
+                if let Some(line) = lines.next() {
+                    self.emit(tile, y, up, line);
+                }
+            }
+        }
+    }
+
+    /// A token's sum over its routes, each with its weight.
+    fn sum_routes(&self, experts: &Experts, item: &mut Item<'_, '_>) {
+        let used = experts.used as usize;
+        let mut y = [[0.0; BLOCK]; COLUMNS];
+        let tile = item.tile;
+        for (row, line) in item.lines().enumerate() {
+            let mut sum = [0.0; BLOCK];
+            for route in row * used..(row + 1) * used {
+                let Some((place, expert)) = self.expert(experts, route) else {
+                    continue;
+                };
+                let of_a = (&self.a, self.kernel.rows_a);
+                self.times(of_a, (place, tile), (route, 1), &mut y);
+                let weight = f(self.routes, 2 * route + 1);
+                for (i, (sum, y)) in sum.iter_mut().zip(&y[0]).enumerate() {
+                    *sum += weight * (y + self.bias(experts, 0, expert, tile, i));
+                }
+            }
+            self.emit(tile, &mut sum, &[0.0; BLOCK], line);
+        }
+    }
+
+    /// A row of output per route.
+    fn each_route(&self, experts: &Experts, item: &mut Item<'_, '_>) {
+        let kernel = self.kernel;
+        let (mut gate, mut up) = ([[0.0; BLOCK]; COLUMNS], [[0.0; BLOCK]; COLUMNS]);
+        let tile = item.tile;
+        for (route, line) in item.lines().enumerate() {
+            let Some((place, expert)) = self.expert(experts, route) else {
+                continue;
+            };
+            let at = (place, tile);
+            let token = (route / experts.used as usize, 1);
+            self.times((&self.a, kernel.rows_a), at, token, &mut gate);
+            if let Some(b) = &self.b {
+                self.times((b, kernel.rows_b), at, token, &mut up);
+            }
+            for (which, y) in [&mut gate, &mut up].into_iter().enumerate() {
+                for (i, y) in y[0].iter_mut().enumerate() {
+                    *y += self.bias(experts, which, expert, tile, i);
+                }
+            }
+            self.emit(tile, &mut gate[0], &up[0], line);
+        }
+    }
+
+    /// (place among these matrices, expert) of a route, if the expert is one of theirs.
+    fn expert(&self, experts: &Experts, route: usize) -> Option<(usize, usize)> {
+        let expert = self.routes[2 * route];
+        let place = expert.checked_sub(experts.first);
+        let place = place.filter(|place| *place < experts.count)?;
+        Some((place as usize, expert as usize))
+    }
+
+    /// An expert's bias of value `i` of a tile of A or of B.
+    fn bias(&self, experts: &Experts, which: usize, expert: usize, tile: usize, i: usize) -> f32 {
+        let rows = self.kernel.rows_a as usize;
+        match experts.bias_at {
+            Some(first) if tile * BLOCK + i < rows => f(
+                self.routes,
+                first[which] as usize + expert * rows + tile * BLOCK + i,
+            ),
+            _ => 0.0,
+        }
+    }
+
+    /// What the epilogue makes of a tile of one row.
+    fn emit(&self, tile: usize, y: &mut [f32; BLOCK], up: &[f32; BLOCK], line: Line<'_>) {
+        let kernel = self.kernel;
+        let tiles_a = kernel.rows_a.div_ceil(super::TILE) as usize;
+        let valid = match tile.checked_sub(tiles_a) {
+            Some(of_b) => kernel.rows_b as usize - of_b * BLOCK,
+            None => kernel.rows_a as usize - tile * BLOCK,
+        };
+        let valid = valid.min(BLOCK);
+        match kernel.epilogue {
+            Epilogue::Plain => self.level.run(Plain {
+                soft_cap: kernel.soft_cap,
+                y: &*y,
+                out: &mut line.out[..valid],
+            }),
+            Epilogue::Residual => {
+                let (first, stride) = kernel.parted();
+                let at = (first as usize + tile) * BLOCK;
+                if kernel.bias {
+                    let biases = &self.gamma[stride as usize * BLOCK + at..];
+                    for (y, bias) in y.iter_mut().zip(biases) {
+                        *y += f32::from_bits(*bias);
+                    }
+                }
+                y[valid..].fill(0.0);
+                if let Some(tap) = line.tap {
+                    for (tap, y) in tap.iter_mut().zip(&y[..valid]) {
+                        *tap = y.to_bits();
+                    }
+                }
+                self.level.run(Residual {
+                    y: &*y,
+                    gamma: &self.gamma[at..at + BLOCK],
+                    x: line.x.unwrap_or_default(),
+                    kind: kernel.act_out,
+                    out: line.out,
+                });
+            }
+            Epilogue::Glu => {
+                y[valid..].fill(0.0);
+                self.level.run(Gated {
+                    glu: kernel.glu,
+                    gate: &*y,
+                    up,
+                    kind: kernel.act_out,
+                    out: line.out,
+                });
+            }
+        }
+    }
+}
+
+/// One row of an item.
+struct Line<'a> {
+    out: &'a mut [u32],
+    x: Option<&'a mut [u32]>,
+    tap: Option<&'a mut [u32]>,
+}
+
+impl Item<'_, '_> {
+    fn lines(&mut self) -> impl Iterator<Item = Line<'_>> {
+        let mut x = self.x.iter_mut();
+        let mut tap = self.tap.iter_mut();
+        self.out.iter_mut().map(move |out| Line {
+            out,
+            x: x.next().map(|x| &mut **x),
+            tap: tap.next().map(|tap| &mut **tap),
+        })
+    }
+}
+
+struct Plain<'a> {
+    soft_cap: Option<f32>,
+    y: &'a [f32; BLOCK],
+    out: &'a mut [u32],
+}
+
+impl Op for Plain<'_> {
+    type Out = ();
+    #[inline(always)]
+    fn call<I: Isa>(self, isa: I) {
+        let mut y = *self.y;
+        if let Some(cap) = self.soft_cap {
+            let cap = isa.splat_f(cap);
+            for y in y.chunks_exact_mut(I::LANES) {
+                let v = isa.div_f(isa.load_f(y), cap);
+                isa.store_f(isa.mul_f(cap, math::tanh(isa, v)), y);
+            }
+        }
+        for (out, y) in self.out.iter_mut().zip(y) {
+            *out = y.to_bits();
+        }
+    }
+}
+
+struct Residual<'a> {
+    y: &'a [f32; BLOCK],
+    gamma: &'a [u32],
+    x: &'a mut [u32],
+    kind: ActKind,
+    out: &'a mut [u32],
+}
+
+impl Op for Residual<'_> {
+    type Out = ();
+    #[inline(always)]
+    fn call<I: Isa>(self, isa: I) {
+        let (mut sum, mut scaled) = ([0.0; BLOCK], [0.0; BLOCK]);
+        for at in (0..BLOCK).step_by(I::LANES) {
+            let x = isa.add_f(isa.load_bits(&self.x[at..]), isa.load_f(&self.y[at..]));
+            isa.store_f(x, &mut sum[at..]);
+            let gamma = isa.load_bits(&self.gamma[at..]);
+            isa.store_f(isa.mul_f(x, gamma), &mut scaled[at..]);
+        }
+        for (x, sum) in self.x.iter_mut().zip(&sum) {
+            *x = sum.to_bits();
+        }
+        let ssq = squares(isa, &sum);
+        encode(isa, self.kind, &scaled, ssq, self.out);
+    }
+}
+
+struct Gated<'a> {
+    glu: Glu,
+    gate: &'a [f32; BLOCK],
+    up: &'a [f32; BLOCK],
+    kind: ActKind,
+    out: &'a mut [u32],
+}
+
+impl Op for Gated<'_> {
+    type Out = ();
+    #[inline(always)]
+    fn call<I: Isa>(self, isa: I) {
+        let mut out = [0.0; BLOCK];
+        for at in (0..BLOCK).step_by(I::LANES) {
+            let (gate, up) = (isa.load_f(&self.gate[at..]), isa.load_f(&self.up[at..]));
+            isa.store_f(gated(isa, self.glu, gate, up), &mut out[at..]);
+        }
+        encode(isa, self.kind, &out, 0.0, self.out);
+    }
+}
+
+/// [`Glu::apply`] in vectors.
+#[inline(always)]
+fn gated<I: Isa>(isa: I, glu: Glu, gate: I::F, up: I::F) -> I::F {
+    let c = |v: f32| isa.splat_f(v);
+    let sigmoid = |v: I::F| {
+        let e = math::exp(isa, isa.sub_f(c(0.0), v));
+        isa.div_f(c(1.0), isa.add_f(c(1.0), e))
+    };
+    match glu {
+        Glu::Silu => isa.mul_f(isa.mul_f(gate, sigmoid(gate)), up),
+        Glu::Gelu => {
+            let cubic = isa.fma(isa.mul_f(gate, gate), c(0.044_715), c(1.0));
+            let inner = isa.mul_f(isa.mul_f(gate, c(0.797_884_6)), cubic);
+            // (1 + tanh(x)) / 2 is the sigmoid of 2x.
+            isa.mul_f(isa.mul_f(gate, sigmoid(isa.add_f(inner, inner))), up)
+        }
+        Glu::SwigluOai => {
+            let gate = isa.min_f(gate, c(7.0));
+            let up = isa.min_f(isa.max_f(up, c(-7.0)), c(7.0));
+            let open = sigmoid(isa.mul_f(gate, c(1.702)));
+            isa.mul_f(isa.mul_f(gate, open), isa.add_f(up, c(1.0)))
+        }
+    }
+}
