@@ -166,10 +166,7 @@ impl Buffers {
     /// # Errors
     /// `E_GPU_OOM`, `E_GPU_REFUSED`.
     pub async fn allocate(device: &Device, descriptions: &[BufDesc]) -> Result<Self, Error> {
-        let mut all = Vec::with_capacity(descriptions.len());
-        for d in descriptions {
-            all.push(device.buffer(d).await?);
-        }
+        let all = device.buffers(descriptions).await?;
         Ok(Self { all })
     }
 
@@ -184,7 +181,8 @@ impl Buffers {
     /// # Errors
     /// `E_GPU_OOM`, `E_GPU_REFUSED`.
     pub async fn extend(&mut self, device: &Device, description: &BufDesc) -> Result<BufId, Error> {
-        self.all.push(device.buffer(description).await?);
+        let one = std::slice::from_ref(description);
+        self.all.extend(device.buffers(one).await?);
         Ok(self.all.len() - 1)
     }
 
@@ -255,14 +253,19 @@ impl Device {
         }
     }
 
-    /// A zeroed buffer.
-    ///
-    /// # Errors
-    /// `E_GPU_OOM`, `E_GPU_REFUSED`.
-    pub async fn buffer(&self, d: &BufDesc) -> Result<Buffer, Error> {
+    async fn buffers(&self, descriptions: &[BufDesc]) -> Result<Vec<Buffer>, Error> {
         match self {
-            Self::Gpu(gpu) => Ok(Buffer::Gpu(gpu.buffer(&d.label, d.words, d.role).await?)),
-            Self::Cpu(cpu) => Ok(Buffer::Cpu(cpu.buffer(d)?)),
+            Self::Gpu(gpu) => {
+                let mut all = Vec::with_capacity(descriptions.len());
+                for d in descriptions {
+                    all.push(Buffer::Gpu(gpu.buffer(&d.label, d.words, d.role).await?));
+                }
+                Ok(all)
+            }
+            Self::Cpu(cpu) => {
+                let all = cpu.buffers(descriptions)?;
+                Ok(all.into_iter().map(Buffer::Cpu).collect())
+            }
         }
     }
 
@@ -330,11 +333,15 @@ impl Device {
     pub async fn staging(&self, words: u64) -> Result<Staging, Error> {
         match self {
             Self::Gpu(gpu) => Ok(Staging::Gpu(gpu.staging(words).await?)),
-            Self::Cpu(cpu) => Ok(Staging::Cpu(cpu.buffer(&BufDesc {
-                label: "staging".into(),
-                words,
-                role: Role::Storage,
-            })?)),
+            Self::Cpu(cpu) => {
+                let description = BufDesc {
+                    label: "staging".into(),
+                    words,
+                    role: Role::Storage,
+                };
+                let made = cpu.buffers(&[description])?.pop();
+                Ok(Staging::Cpu(made.expect("one was asked for")))
+            }
         }
     }
 

@@ -159,7 +159,7 @@ async fn run(
     let memory = CpuMemory::new(&cases.buffers);
     for (id, words) in cases.contents.into_iter().enumerate() {
         device.write(buffers.buffer(id), 0, &words);
-        *memory.words_mut(id) = words;
+        memory.words_mut(id).copy_from_slice(&words);
     }
     let mut bound = Vec::new();
     for check in &cases.checks {

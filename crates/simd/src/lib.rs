@@ -8,9 +8,11 @@
 mod isa;
 mod level;
 pub mod math;
+mod pages;
 mod portable;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
 pub use isa::{Isa, PANEL};
 pub use level::{Level, Op};
+pub use pages::prefer_large_pages;

@@ -33,6 +33,14 @@ pub fn exp<I: Isa>(isa: I, x: I::F) -> I::F {
     isa.mul_f(isa.mul_f(p, power(half, 127)), power(rest, 128))
 }
 
+/// `1 / (1 + e^-x)`.
+#[inline(always)]
+pub fn sigmoid<I: Isa>(isa: I, x: I::F) -> I::F {
+    let one = isa.splat_f(1.0);
+    let e = exp(isa, isa.sub_f(isa.splat_f(0.0), x));
+    isa.div_f(one, isa.add_f(one, e))
+}
+
 /// `tanh(x)`.
 #[inline(always)]
 pub fn tanh<I: Isa>(isa: I, x: I::F) -> I::F {

@@ -74,6 +74,16 @@ fn first<const N: usize, T: Copy>(from: &[T]) -> [T; N] {
     *from.first_chunk().expect("a whole vector")
 }
 
+/// How far ahead weights are fetched, in bytes.
+const AHEAD: usize = 2048;
+
+#[inline(always)]
+fn prefetch(words: &[u32; PANEL]) {
+    let ahead = words.as_ptr().cast::<i8>().wrapping_add(AHEAD);
+    // SAFETY: a hint: any address may be given, and every processor of this kind has the instruction.
+    unsafe { _mm_prefetch::<_MM_HINT_T0>(ahead) }
+}
+
 impl Isa for Avx512 {
     const LANES: usize = 16;
     const COLUMNS: usize = 8;
@@ -85,6 +95,10 @@ impl Isa for Avx512 {
         "AVX-512 VNNI"
     }
 
+    #[inline(always)]
+    fn prefetch(self, words: &[u32; PANEL]) {
+        prefetch(words);
+    }
     #[inline(always)]
     fn load(self, words: &[u32; PANEL], _group: usize) -> __m512i {
         must_cast(*words)
@@ -150,6 +164,10 @@ impl Isa for Avx2 {
         "AVX2"
     }
 
+    #[inline(always)]
+    fn prefetch(self, words: &[u32; PANEL]) {
+        prefetch(words);
+    }
     #[inline(always)]
     fn load(self, words: &[u32; PANEL], group: usize) -> __m256i {
         must_cast(first::<8, _>(&words[8 * group..]))

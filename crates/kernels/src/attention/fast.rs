@@ -133,87 +133,119 @@ impl Op for Attend<'_> {
     type Out = ();
     #[inline(always)]
     fn call<I: Isa>(self, isa: I) {
+        match self.shape.kv {
+            KvType::F16 => self.attend::<I, Halves>(isa),
+            KvType::F32 => self.attend::<I, Floats>(isa),
+        }
+    }
+}
+
+/// How K and V are stored.
+trait Stored {
+    /// Values of a word.
+    const PER_WORD: usize;
+    fn load<I: Isa>(isa: I, words: &[u32]) -> I::F;
+}
+
+struct Halves;
+impl Stored for Halves {
+    const PER_WORD: usize = 2;
+    #[inline(always)]
+    fn load<I: Isa>(isa: I, words: &[u32]) -> I::F {
+        isa.load_halves(words)
+    }
+}
+
+struct Floats;
+impl Stored for Floats {
+    const PER_WORD: usize = 1;
+    #[inline(always)]
+    fn load<I: Isa>(isa: I, words: &[u32]) -> I::F {
+        isa.load_bits(words)
+    }
+}
+
+impl<'a> Attend<'a> {
+    #[inline(always)]
+    fn attend<I: Isa, S: Stored>(mut self, isa: I) {
         let slots: usize = self.seen.iter().map(|(_, s)| s.len()).sum();
         let mut weights = vec![f32::NEG_INFINITY; slots.next_multiple_of(I::LANES)];
-        self.scores(isa, &mut weights);
+        self.scores::<I, S>(isa, &mut weights);
         let total = soften(isa, &mut weights, slots, self.shape.soft_cap, self.sink);
         for weight in &mut weights {
             *weight /= total;
         }
-        self.values(isa, &weights);
+        let dim = self.q.len();
+        let mut d = 0;
+        while d + RUN * I::LANES <= dim {
+            self.values::<I, S, RUN>(isa, &weights, d);
+            d += RUN * I::LANES;
+        }
+        while d + I::LANES <= dim {
+            self.values::<I, S, 1>(isa, &weights, d);
+            d += I::LANES;
+        }
+        for d in d..dim {
+            self.out[d] = self
+                .pages::<S>(1)
+                .flat_map(|slots| slots.chunks_exact(dim / S::PER_WORD))
+                .zip(&weights)
+                .fold(0.0, |sum, (v, weight)| sum + weight * self.shape.load(v, d));
+        }
     }
-}
 
-impl Attend<'_> {
-    /// The slots' first values in the store, in order.
+    /// The words of the slots that are seen, page by page, of K (0) or V (1).
     #[inline(always)]
-    fn slots(&self) -> impl Iterator<Item = usize> {
-        self.seen.iter().flat_map(|(page, slots)| {
-            let first = self.shape.at(*page, self.kv_head, 0);
-            let dim = self.shape.head_dim as usize;
-            slots.clone().map(move |s| first + s as usize * dim)
+    fn pages<S: Stored>(&self, which: usize) -> impl Iterator<Item = &'a [u32]> + use<'a, S> {
+        let (shape, kv_head, store) = (self.shape, self.kv_head, self.store[which]);
+        self.seen.iter().map(move |(page, slots)| {
+            let first = shape.at(*page, kv_head, slots.start) / S::PER_WORD;
+            &store[first..][..slots.len() * shape.head_dim as usize / S::PER_WORD]
         })
     }
 
     #[inline(always)]
-    fn scores<I: Isa>(&self, isa: I, scores: &mut [f32]) {
+    fn scores<I: Isa, S: Stored>(&self, isa: I, scores: &mut [f32]) {
         let dim = self.q.len();
         let whole = dim - dim % I::LANES;
-        for (at, score) in self.slots().zip(scores) {
-            let mut sum = isa.splat_f(0.0);
-            for d in (0..whole).step_by(I::LANES) {
-                let k = load(isa, self.shape.kv, self.store[0], at + d);
-                sum = isa.fma(isa.load_f(&self.q[d..]), k, sum);
-            }
-            *score = isa.sum(sum);
-            for d in whole..dim {
-                *score += self.q[d] * self.shape.load(self.store[0], at + d);
+        let (vectors, rest) = self.q.split_at(whole);
+        let mut scores = scores.iter_mut();
+        for page in self.pages::<S>(0) {
+            let slots = page.chunks_exact(dim / S::PER_WORD);
+            for (k, score) in slots.zip(&mut scores) {
+                let mut sum = isa.splat_f(0.0);
+                let of_k = k.chunks_exact(I::LANES / S::PER_WORD);
+                for (q, k) in vectors.chunks_exact(I::LANES).zip(of_k) {
+                    sum = isa.fma(isa.load_f(q), S::load(isa, k), sum);
+                }
+                *score = isa.sum(sum);
+                for (d, q) in (whole..).zip(rest) {
+                    *score += q * self.shape.load(k, d);
+                }
             }
         }
     }
 
+    /// `N` vectors of the values from `d` on.
     #[inline(always)]
-    fn values<I: Isa>(mut self, isa: I, weights: &[f32]) {
+    fn values<I: Isa, S: Stored, const N: usize>(&mut self, isa: I, weights: &[f32], d: usize) {
         let dim = self.q.len();
-        let mut d = 0;
-        while d + RUN * I::LANES <= dim {
-            self.run::<I, RUN>(isa, weights, d);
-            d += RUN * I::LANES;
-        }
-        while d + I::LANES <= dim {
-            self.run::<I, 1>(isa, weights, d);
-            d += I::LANES;
-        }
-        for d in d..dim {
-            let v = self
-                .slots()
-                .map(|at| self.shape.load(self.store[1], at + d));
-            let sum = v.zip(weights).fold(0.0, |sum, (v, w)| sum + v * w);
-            self.out[d] = sum;
-        }
-    }
-
-    #[inline(always)]
-    fn run<I: Isa, const N: usize>(&mut self, isa: I, weights: &[f32], d: usize) {
         let mut sums = [isa.splat_f(0.0); N];
-        for (at, weight) in self.slots().zip(weights) {
-            let weight = isa.splat_f(*weight);
-            for (i, sum) in sums.iter_mut().enumerate() {
-                let v = load(isa, self.shape.kv, self.store[1], at + d + i * I::LANES);
-                *sum = isa.fma(weight, v, *sum);
+        let mut weights = weights.iter();
+        let span = d / S::PER_WORD..(d + N * I::LANES) / S::PER_WORD;
+        for page in self.pages::<S>(1) {
+            let slots = page.chunks_exact(dim / S::PER_WORD);
+            for (v, weight) in slots.zip(&mut weights) {
+                let weight = isa.splat_f(*weight);
+                let vectors = v[span.clone()].chunks_exact(I::LANES / S::PER_WORD);
+                for (sum, v) in sums.iter_mut().zip(vectors) {
+                    *sum = isa.fma(weight, S::load(isa, v), *sum);
+                }
             }
         }
         for (i, sum) in sums.into_iter().enumerate() {
             isa.store_f(sum, &mut self.out[d + i * I::LANES..]);
         }
-    }
-}
-
-#[inline(always)]
-fn load<I: Isa>(isa: I, kv: KvType, words: &[u32], at: usize) -> I::F {
-    match kv {
-        KvType::F32 => isa.load_bits(&words[at..]),
-        KvType::F16 => isa.load_halves(&words[at / 2..]),
     }
 }
 

@@ -119,14 +119,16 @@ impl Cpu {
         }
     }
 
-    pub(crate) fn buffer(&self, description: &BufDesc) -> Result<Buffer, Error> {
-        let inner = Arc::new(CpuBuffer::zeroed(description)?);
-        Counters::add(&self.counters.gpu_bytes, inner.bytes());
-        Counters::add(&self.counters.buffers, 1);
-        Ok(Buffer {
-            inner,
-            counters: self.counters.clone(),
-        })
+    pub(crate) fn buffers(&self, descriptions: &[BufDesc]) -> Result<Vec<Buffer>, Error> {
+        let buffers = CpuBuffer::zeroed(descriptions)?.into_iter().map(|buffer| {
+            Counters::add(&self.counters.gpu_bytes, buffer.bytes());
+            Counters::add(&self.counters.buffers, 1);
+            Buffer {
+                inner: Arc::new(buffer),
+                counters: self.counters.clone(),
+            }
+        });
+        Ok(buffers.collect())
     }
 
     pub(crate) fn bind<'a>(

@@ -17,11 +17,13 @@ pub(crate) struct Panel<'a> {
 impl Panel<'_> {
     #[inline(always)]
     fn quant<I: Isa>(&self, isa: I, at: usize, group: usize) -> I::U {
+        isa.prefetch(&self.quants[at]);
         isa.load(&self.quants[at], group)
     }
 
     #[inline(always)]
     fn scale<I: Isa>(&self, isa: I, at: usize, group: usize) -> I::U {
+        isa.prefetch(&self.scales[at]);
         isa.load(&self.scales[at], group)
     }
 

@@ -2,22 +2,53 @@
 
 use crate::Error;
 use crate::op::{BufDesc, Role};
-use std::ops::{Deref, DerefMut};
-use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::ops::{Deref, DerefMut, Range};
+use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// Rows of a weight matrix whose words lie side by side: word `w` of the rows of a panel is one run of as many words, so that
 /// a vector holds the same word of several rows.
 pub use chord_simd::PANEL;
 
 /// Words of a buffer, borrowed.
-pub type Words<'a> = RwLockReadGuard<'a, Vec<u32>>;
-/// Words of a buffer, borrowed to be changed.
-pub type WordsMut<'a> = RwLockWriteGuard<'a, Vec<u32>>;
+#[derive(Debug)]
+pub struct Words<'a> {
+    all: RwLockReadGuard<'a, Vec<u32>>,
+    range: Range<usize>,
+}
 
-/// A buffer of words; of weights, in panels.
-#[derive(Debug, Default)]
+impl Deref for Words<'_> {
+    type Target = [u32];
+    fn deref(&self) -> &[u32] {
+        &self.all[self.range.clone()]
+    }
+}
+
+/// Words of a buffer, borrowed to be changed.
+#[derive(Debug)]
+pub struct WordsMut<'a> {
+    all: RwLockWriteGuard<'a, Vec<u32>>,
+    range: Range<usize>,
+}
+
+impl Deref for WordsMut<'_> {
+    type Target = [u32];
+    fn deref(&self) -> &[u32] {
+        &self.all[self.range.clone()]
+    }
+}
+
+impl DerefMut for WordsMut<'_> {
+    fn deref_mut(&mut self) -> &mut [u32] {
+        &mut self.all[self.range.clone()]
+    }
+}
+
+/// A buffer of words; of weights, in panels, and a range of one allocation for all of them: only a large one gets large pages,
+/// without which reading it takes twice the time.
+#[derive(Debug)]
 pub struct CpuBuffer {
-    words: RwLock<Vec<u32>>,
+    all: Arc<RwLock<Vec<u32>>>,
+    range: Range<usize>,
     order: Order,
 }
 
@@ -30,7 +61,39 @@ enum Order {
     Panels { row_words: usize, rows: usize },
 }
 
+/// So many words, zeroed by the system as they are touched: K and V of a long context cost nothing before.
+fn zeroes(what: &str, words: usize) -> Result<Vec<u32>, Error> {
+    let mut asked: Vec<u32> = Vec::new();
+    // A plain allocation that fails would end the process.
+    let oom = |_| Error::OutOfMemory {
+        what: what.into(),
+        bytes: 4 * words as u64,
+    };
+    asked.try_reserve_exact(words).map_err(oom)?;
+    drop(asked);
+    Ok(vec![0; words])
+}
+
 impl Order {
+    /// The order of a buffer, and its words with padding.
+    fn of(description: &BufDesc) -> (Self, usize) {
+        let words = usize::try_from(description.words).unwrap_or(usize::MAX);
+        match description.role {
+            Role::Weights { row_words, rows } if row_words > 0 && rows > 0 => {
+                let (row_words, rows) = (row_words as usize, rows as usize);
+                let matrices = words.div_ceil(row_words).div_ceil(rows);
+                let padded = rows.next_multiple_of(PANEL).saturating_mul(row_words);
+                let order = Self::Panels { row_words, rows };
+                (order, matrices.saturating_mul(padded))
+            }
+            _ => (Self::Same, words),
+        }
+    }
+
+    fn is_panels(self) -> bool {
+        matches!(self, Self::Panels { .. })
+    }
+
     /// Words of a row from `at` on that lie a panel apart, the first of them, and how many there are before the row ends.
     fn run(self, at: usize) -> (usize, usize) {
         match self {
@@ -61,40 +124,38 @@ impl CpuBuffer {
     #[must_use]
     pub fn of(words: Vec<u32>) -> Self {
         Self {
-            words: RwLock::new(words),
+            range: 0..words.len(),
+            all: Arc::new(RwLock::new(words)),
             order: Order::Same,
         }
     }
 
-    /// A zeroed buffer; weights in panels.
+    /// Zeroed buffers; weights in panels.
     ///
     /// # Errors
     /// `E_GPU_OOM` where the memory cannot be had.
-    pub fn zeroed(description: &BufDesc) -> Result<Self, Error> {
-        let words = usize::try_from(description.words).unwrap_or(usize::MAX);
-        let (order, words) = match description.role {
-            Role::Weights { row_words, rows } if row_words > 0 && rows > 0 => {
-                let (row_words, rows) = (row_words as usize, rows as usize);
-                let matrices = words.div_ceil(row_words).div_ceil(rows);
-                let padded = rows.next_multiple_of(PANEL).saturating_mul(row_words);
-                let order = Order::Panels { row_words, rows };
-                (order, matrices.saturating_mul(padded))
-            }
-            _ => (Order::Same, words),
-        };
-        let mut zeroed: Vec<u32> = Vec::new();
-        let oom = |_| Error::OutOfMemory {
-            what: description.label.clone(),
-            bytes: 4 * words as u64,
-        };
-        // Asks first: a plain allocation that fails ends the process.
-        zeroed.try_reserve_exact(words).map_err(oom)?;
-        drop(zeroed);
-        Ok(Self {
-            // Zeroed by the system as it is touched: K and V of a long context cost nothing before.
-            words: RwLock::new(vec![0; words]),
-            order,
-        })
+    pub fn zeroed(descriptions: &[BufDesc]) -> Result<Vec<Self>, Error> {
+        let orders: Vec<_> = descriptions.iter().map(Order::of).collect();
+        let of_weights = orders.iter().filter(|(order, _)| order.is_panels());
+        let total = of_weights.fold(0, |sum: usize, (_, words)| sum.saturating_add(*words));
+        let weights = Arc::new(RwLock::new(zeroes("the weights", total)?));
+        if let Ok(words) = weights.write().as_deref_mut() {
+            chord_simd::prefer_large_pages(words);
+        }
+        let mut next = 0;
+        let mut buffers = Vec::with_capacity(orders.len());
+        for (description, (order, words)) in descriptions.iter().zip(orders) {
+            let all = if order.is_panels() {
+                weights.clone()
+            } else {
+                Arc::new(RwLock::new(zeroes(&description.label, words)?))
+            };
+            let first = if order.is_panels() { next } else { 0 };
+            let range = first..first + words;
+            next = if order.is_panels() { range.end } else { next };
+            buffers.push(Self { all, range, order });
+        }
+        Ok(buffers)
     }
 
     /// The words as they lie here.
@@ -103,7 +164,10 @@ impl CpuBuffer {
     /// Where they are being written: a step that binds what it writes twice.
     #[must_use]
     pub fn words(&self) -> Words<'_> {
-        self.words.try_read().expect("not bound for writing too")
+        Words {
+            all: self.all.try_read().expect("not bound for writing too"),
+            range: self.range.clone(),
+        }
     }
 
     /// The words as they lie here, to be changed.
@@ -112,13 +176,16 @@ impl CpuBuffer {
     /// Where they are borrowed.
     #[must_use]
     pub fn words_mut(&self) -> WordsMut<'_> {
-        self.words.try_write().expect("bound for writing once")
+        WordsMut {
+            all: self.all.try_write().expect("bound for writing once"),
+            range: self.range.clone(),
+        }
     }
 
     /// Bytes held.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        4 * self.words().len() as u64
+        4 * self.range.len() as u64
     }
 
     /// Writes words at a word offset, both as the GPU has them.
@@ -127,9 +194,9 @@ impl CpuBuffer {
         self.runs(at, from.len(), |i, to, stride, n| {
             let from = &from[i..i + n];
             if stride == 1 {
-                words.deref_mut()[to..to + n].copy_from_slice(from);
+                words[to..to + n].copy_from_slice(from);
             } else {
-                let to = words.deref_mut()[to..].iter_mut().step_by(stride);
+                let to = words[to..].iter_mut().step_by(stride);
                 to.zip(from).for_each(|(to, from)| *to = *from);
             }
         });
@@ -139,7 +206,7 @@ impl CpuBuffer {
     pub fn read(&self, at: u64, to: &mut [u32]) {
         let words = self.words();
         self.runs(at, to.len(), |i, from, stride, n| {
-            let from = words.deref()[from..].iter().step_by(stride);
+            let from = words[from..].iter().step_by(stride);
             to[i..i + n]
                 .iter_mut()
                 .zip(from)

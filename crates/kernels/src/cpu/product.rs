@@ -46,7 +46,13 @@ impl Columns {
         let factors = factors.collect();
         let all = (0..n).flat_map(of_row);
         let (kind, words) = match (kind, floats) {
-            (ActKind::Q8, false) => (kind, all.flat_map(expanded).collect()),
+            (ActKind::Q8, false) => {
+                let mut words = Vec::with_capacity(n * blocks * WORDS);
+                for block in all {
+                    words.extend_from_slice(&expanded(block));
+                }
+                (kind, words)
+            }
             (ActKind::F32, _) => (kind, words[..n * blocks * unit].to_vec()),
             (ActKind::Q8, true) => {
                 let floats = all.flat_map(|b| {

@@ -393,22 +393,19 @@ impl Op for Gated<'_> {
 #[inline(always)]
 fn gated<I: Isa>(isa: I, glu: Glu, gate: I::F, up: I::F) -> I::F {
     let c = |v: f32| isa.splat_f(v);
-    let sigmoid = |v: I::F| {
-        let e = math::exp(isa, isa.sub_f(c(0.0), v));
-        isa.div_f(c(1.0), isa.add_f(c(1.0), e))
-    };
     match glu {
-        Glu::Silu => isa.mul_f(isa.mul_f(gate, sigmoid(gate)), up),
+        Glu::Silu => isa.mul_f(isa.mul_f(gate, math::sigmoid(isa, gate)), up),
         Glu::Gelu => {
             let cubic = isa.fma(isa.mul_f(gate, gate), c(0.044_715), c(1.0));
             let inner = isa.mul_f(isa.mul_f(gate, c(0.797_884_6)), cubic);
             // (1 + tanh(x)) / 2 is the sigmoid of 2x.
-            isa.mul_f(isa.mul_f(gate, sigmoid(isa.add_f(inner, inner))), up)
+            let open = math::sigmoid(isa, isa.add_f(inner, inner));
+            isa.mul_f(isa.mul_f(gate, open), up)
         }
         Glu::SwigluOai => {
             let gate = isa.min_f(gate, c(7.0));
             let up = isa.min_f(isa.max_f(up, c(-7.0)), c(7.0));
-            let open = sigmoid(isa.mul_f(gate, c(1.702)));
+            let open = math::sigmoid(isa, isa.mul_f(gate, c(1.702)));
             isa.mul_f(isa.mul_f(gate, open), isa.add_f(up, c(1.0)))
         }
     }

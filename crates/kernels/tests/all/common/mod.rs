@@ -139,7 +139,7 @@ pub fn run_both(gpu: &Device, case: Case) -> Vec<(u32, Vec<u32>, Vec<u32>)> {
         let memory = CpuMemory::new(&descriptions);
         let plan = Buffers::allocate(gpu, &descriptions).await.unwrap();
         for (id, (_, words)) in case.buffers.iter().enumerate() {
-            *memory.words_mut(id) = words.clone();
+            memory.words_mut(id).copy_from_slice(words);
             gpu.write(plan.buffer(id), 0, words);
         }
         let bound = plan.bind(gpu, &step).await.unwrap();
@@ -152,7 +152,7 @@ pub fn run_both(gpu: &Device, case: Case) -> Vec<(u32, Vec<u32>, Vec<u32>)> {
                 .read(&staging, plan.buffer(id), 0, words.len() as u64)
                 .await
                 .unwrap();
-            out.push((*b, from_gpu, memory.words(id).clone()));
+            out.push((*b, from_gpu, memory.words(id).to_vec()));
         }
         out
     })
