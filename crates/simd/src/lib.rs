@@ -9,6 +9,8 @@ mod isa;
 mod level;
 pub mod math;
 mod portable;
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+mod wasm;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
