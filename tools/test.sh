@@ -103,10 +103,11 @@ web_build=$!
 trap 'kill "$web_build" 2>/dev/null || true' EXIT
 built() {
     wait "$web_build" || { cat "$web_log" >&2 && return 1; }
-    tail -n 5 "$web_log"
+    tail -n 8 "$web_log"
 }
 
 check "formatting and lints" tools/check.sh || true
+check "vectors in WebAssembly" tools/check-simd.sh || true
 check "shaders through Tint" tools/check-shaders.sh || true
 suite lavapipe 'all()'
 suite swiftshader "$both"

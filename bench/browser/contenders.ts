@@ -79,7 +79,8 @@ const ours: Contender = {
           },
         });
         const ms = performance.now() - start;
-        const { adapter } = globalThis.chord.info;
+        const { adapter, device } = globalThis.chord.info;
+        if (device.kind === "cpu") return { ms, runsOn: `${adapter.name}, ${adapter.driver}`, stages };
         return { ms, runsOn: `WebGPU on ${adapter.name} (${adapter.type})`, software: adapter.type === "cpu", stages };
       },
       { url, contextLength: CONTEXT },

@@ -11,8 +11,11 @@ const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const dist = join(root, "dist");
 const engine = join(root, "src/engine");
 
-if (!existsSync(join(engine, "chord_web_bg.wasm"))) {
-  console.error("pkg/src/engine/chord_web_bg.wasm is missing: build the engine first (`just web` does both)");
+/** Of the two a browser fetches the one that it runs (src/vectors.ts). */
+const MODULES = ["chord_web_bg.wasm", "chord_web_relaxed_bg.wasm"];
+const missing = MODULES.find((name) => !existsSync(join(engine, name)));
+if (missing) {
+  console.error(`pkg/src/engine/${missing} is missing: build the engine first (\`just web\` does both)`);
   process.exit(1);
 }
 
@@ -44,11 +47,13 @@ await build({
 });
 
 mkdirSync(join(dist, "engine"), { recursive: true });
-cpSync(join(engine, "chord_web_bg.wasm"), join(dist, "engine/chord_web_bg.wasm"));
+for (const name of MODULES) {
+  cpSync(join(engine, name), join(dist, "engine", name));
+}
 // Its code is in worker.js, and its licence asks to come along.
 cpSync(join(dirname(require.resolve("hash-wasm/package.json")), "LICENSE"), join(dist, "LICENSE-hash-wasm"));
 
-for (const name of ["index.js", "worker.js", "ai-sdk.js", "engine/chord_web_bg.wasm"]) {
+for (const name of ["index.js", "worker.js", "ai-sdk.js", ...MODULES.map((name) => `engine/${name}`)]) {
   const bytes = readFileSync(join(dist, name));
   console.log(`dist/${name}: ${bytes.length} bytes, ${gzipSync(bytes, { level: 9 }).length} gzipped`);
 }

@@ -76,7 +76,7 @@ const work = join(root, "build/examples");
 rmSync(work, { recursive: true, force: true });
 const browser = await chromium.launch({
   ...(existsSync("/usr/bin/chromium") && { executablePath: "/usr/bin/chromium" }),
-  args: ["--no-sandbox", "--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--disable-quic", "--no-first-run"],
+  args: ["--no-sandbox", "--disable-quic", "--no-first-run"],
 });
 let failures = 0;
 

@@ -1,15 +1,19 @@
-/** The engine in the worker: one model, loaded from a source that can be opened again, kept alive through lost devices. */
+/** The engine in the worker: one model, loaded from a source that can be opened again, kept alive through devices that fail. */
 import init, { Cancel, Model, plan as planHeader, type Device } from "./engine/chord_web.js";
+import { adapterReturns, chooseDevice, onCpu, requireDevice } from "./device.js";
+import type { Chosen } from "./device.js";
 import { aborted, chordError, ModelError } from "./errors.js";
 import type { EngineOptions, GenerateDone, GenerateRequest, TokenEvent } from "./protocol.js";
 import { openHeader, openSource } from "./storage/index.js";
 import type { OpenedSource } from "./source.js";
-import type { AdapterInfo, ChordInfo, ModelSource, Plan, Progress, Stats } from "./types.js";
-import { adapterInfo, adapterLimits, adapterReturns, requireAdapter } from "./webgpu.js";
+import type { ChordInfo, ModelSource, Plan, Progress, Stats } from "./types.js";
+import { engineUrl } from "./vectors.js";
 
 /** So many losses within this time are no accident. */
 const LOSSES = 3;
 const WITHIN_MS = 60_000;
+/** A GPU that cannot be opened, or computes wrongly: where the choice is free, the processor takes over. */
+const UNFIT = new Set(["E_NO_ADAPTER", "E_ADAPTER_LIMIT", "E_DEVICE_OPEN", "E_SELF_TEST", "E_SHADER"]);
 
 type Listener = { onProgress(progress: Progress): void };
 
@@ -20,19 +24,19 @@ export interface GenerateListener {
 
 let ready: Promise<{ memory: WebAssembly.Memory }> | undefined;
 
-function engine(): Promise<{ memory: WebAssembly.Memory }> {
-  ready ??= init({ module_or_path: new URL("./engine/chord_web_bg.wasm", import.meta.url) });
+async function engine(): Promise<{ memory: WebAssembly.Memory }> {
+  ready ??= init({ module_or_path: engineUrl() });
   return ready;
 }
 
 /** What a model needs, from its header. */
 export async function plan(source: ModelSource, options: EngineOptions, signal: AbortSignal): Promise<Plan> {
-  const [opened, adapter] = await Promise.all([openHeader(source, { cache: "opfs", headers: options.headers, signal }), adapterInfo()]);
+  const [opened, chosen] = await Promise.all([openHeader(source, { cache: "opfs", headers: options.headers, signal }), chooseDevice(options.device)]);
   try {
     await engine();
-    const limits = adapter && (await adapterLimits());
+    const { adapter, device, limits } = chosen;
     const json = await planHeader(opened, JSON.stringify({ ...options, limits }));
-    return { ...(JSON.parse(json) as Omit<Plan, "adapter">), adapter };
+    return { ...(JSON.parse(json) as Omit<Plan, "adapter" | "device">), adapter, device };
   } catch (error) {
     throw asChordError(error);
   } finally {
@@ -44,7 +48,7 @@ export async function plan(source: ModelSource, options: EngineOptions, signal: 
 export class Host {
   readonly #source: ModelSource;
   readonly #options: EngineOptions;
-  readonly #adapter: AdapterInfo;
+  #chosen: Chosen;
   readonly #memory: WebAssembly.Memory;
   #model: Model | null = null;
   #device: Device | null = null;
@@ -53,24 +57,26 @@ export class Host {
   #networkBytes = 0;
   #cachedBytes = 0;
 
-  private constructor(source: ModelSource, options: EngineOptions, adapter: AdapterInfo, memory: WebAssembly.Memory) {
+  private constructor(source: ModelSource, options: EngineOptions, chosen: Chosen, memory: WebAssembly.Memory) {
     this.#source = source;
     this.#options = options;
-    this.#adapter = adapter;
+    this.#chosen = chosen;
     this.#memory = memory;
   }
 
-  /** Loads; a device lost meanwhile is replaced and the loading begins again. */
+  /** Loads; a device that fails meanwhile is replaced and the loading begins again. */
   static async load(source: ModelSource, options: EngineOptions, listener: Listener, signal: AbortSignal): Promise<Host> {
-    const adapter = await requireAdapter();
+    const chosen = await requireDevice(options.device);
     const { memory } = await engine();
-    const host = new Host(source, options, adapter, memory);
+    const host = new Host(source, options, chosen, memory);
     await host.#surviving(signal, () => host.#loadOnce(listener, signal));
     return host;
   }
 
   get info(): ChordInfo {
-    return { ...(JSON.parse(this.#loaded().info()) as ChordInfo), adapter: this.#adapter };
+    const info = JSON.parse(this.#loaded().info()) as ChordInfo;
+    // Of a GPU the browser tells more than the engine learns.
+    return this.#chosen.device.kind === "gpu" && this.#chosen.adapter ? { ...info, adapter: this.#chosen.adapter } : info;
   }
 
   stats(): Stats {
@@ -131,7 +137,7 @@ export class Host {
     return this.#surviving(signal, attempt);
   }
 
-  /** Frees the GPU's memory. */
+  /** Frees the device's memory. */
   dispose(): void {
     this.#device?.destroy();
     this.#device?.free();
@@ -146,34 +152,46 @@ export class Host {
     return this.#model;
   }
 
-  /** Runs `attempt`, again on a new device when one is lost. */
+  /** Runs `attempt`, again on another device when one fails. */
   async #surviving<T>(signal: AbortSignal, attempt: () => Promise<T>): Promise<T> {
     for (;;) {
       try {
         return await attempt();
       } catch (thrown) {
         const error = asChordError(thrown);
-        if (error.code !== "E_DEVICE_LOST" || signal.aborted) {
+        const lost = error.code === "E_DEVICE_LOST";
+        const gpu = this.#chosen.device.kind === "gpu";
+        const canChange = gpu && this.#options.device === "auto";
+        if (signal.aborted || !(lost || (canChange && UNFIT.has(error.code ?? "")))) {
           throw error;
         }
         this.dispose();
         const now = Date.now();
-        this.#losses = [...this.#losses.filter((time) => now - time < WITHIN_MS), now];
-        if (this.#losses.length >= LOSSES) {
-          const message = `the GPU was lost ${LOSSES} times within ${WITHIN_MS / 1000} seconds: ${error.message}`;
-          throw chordError("E_DEVICE_LOST", message, "Close other programs that use the GPU, choose a smaller model or a shorter context, then load again.");
+        if (lost) {
+          this.#losses = [...this.#losses.filter((time) => now - time < WITHIN_MS), now];
+        }
+        const often = this.#losses.length >= LOSSES;
+        const said = often ? `the ${gpu ? "GPU" : "device"} was lost ${LOSSES} times within ${WITHIN_MS / 1000} seconds: ${error.message}` : error.message;
+        if (often && !canChange) {
+          throw chordError("E_DEVICE_LOST", said, 'Close other programs that use the GPU, choose a smaller model or a shorter context, then load again; device: "auto" goes on without it.');
         }
         if (this.#source instanceof ReadableStream) {
-          throw chordError("E_DEVICE_LOST", `the GPU was lost, and a stream cannot be read again: ${error.message}`, "Load the model again.");
+          throw chordError(error.code ?? "E_DEVICE_LOST", `the device failed, and a stream cannot be read again: ${error.message}`, 'Load the model again; device: "cpu" needs no GPU.');
         }
-        this.#recoveries += 1;
-        await adapterReturns(signal);
+        this.#recoveries += Number(lost);
+        if (often || !lost) {
+          this.#chosen = onCpu(said);
+          this.#losses = [];
+        } else if (gpu) {
+          await adapterReturns(signal);
+        }
       }
     }
   }
 
   async #loadOnce(listener: Listener, signal: AbortSignal): Promise<Model> {
     const { cache = "none", sha256, headers } = this.#options;
+    const { kind, reason } = this.#chosen.device;
     const opened = await openSource(this.#source, {
       cache,
       sha256,
@@ -184,7 +202,7 @@ export class Host {
     });
     try {
       const model = await cancellable(signal, (cancel) =>
-        Model.load(opened, JSON.stringify(this.#options), cancel, (stage: "header" | "upload" | "compile" | "ready", loaded: number, total: number) => {
+        Model.load(opened, JSON.stringify({ ...this.#options, device: kind, reason }), cancel, (stage: "header" | "upload" | "compile" | "ready", loaded: number, total: number) => {
           // The last word comes when the file has been checked as well.
           if (stage !== "ready") {
             listener.onProgress(stage === "header" ? { stage } : { stage, loaded, total });

@@ -44,7 +44,7 @@ export class ModelError extends ChordError {
   }
 }
 
-/** The browser, the adapter or the worker cannot go on: no WebGPU, too little memory, device lost. */
+/** The browser, the device or the worker cannot go on: no GPU where one was asked for, too little memory, device lost. */
 export class DeviceError extends ChordError {
   declare name: "DeviceError";
   static {
@@ -68,7 +68,7 @@ const CODES: [kind: ErrorClass, beginnings: string][] = [
   [DownloadError, "E_DOWNLOAD E_HTTP E_NETWORK E_LENGTH E_HASH E_NOT_A_MODEL E_CHANGED E_CACHE E_QUOTA E_SOURCE E_READ"],
   [
     DeviceError,
-    "E_ADAPTER E_ALIGN E_DEVICE E_FIT E_GPU E_MEMORY E_NO_ADAPTER E_NO_LOGITS E_NO_WEBGPU E_NONFINITE E_OUT_OF_MEMORY E_RANGE E_SELF_TEST E_SHADER E_WORKER",
+    "E_ADAPTER E_ALIGN E_DEVICE E_FIT E_GPU E_MEMORY E_NO_ADAPTER E_NO_LOGITS E_NO_SIMD E_NO_WEBGPU E_NONFINITE E_OUT_OF_MEMORY E_RANGE E_SELF_TEST E_SHADER E_THREADS E_WORKER",
   ],
   [
     UsageError,

@@ -17,6 +17,7 @@ export function engineOptions(source: ModelSource, options: LoadOptions): Engine
   const sha256 = checkSum(p.sha256);
   const headers = headerFields(p.headers);
   return {
+    device: oneOf(p, "device", ["auto", "gpu", "cpu"]) ?? "auto",
     cache: oneOf(p, "cache", ["opfs", "none"]) ?? (isAddress(source) ? "opfs" : "none"),
     ...(contextLength !== undefined && { contextLength }),
     ...(kv && { kv }),

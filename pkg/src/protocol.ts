@@ -3,13 +3,14 @@
  * `abort`, which takes effect at once. Every request ends with exactly one `done` or `failed` of its id.
  */
 import type { SentSource } from "./streams.js";
-import type { ChordInfo, KvType, Plan, Progress, Stats } from "./types.js";
+import type { ChordInfo, DeviceChoice, KvType, Plan, Progress, Stats } from "./types.js";
 
 /** What `plan` and `load` need besides the source. */
 export interface EngineOptions {
   contextLength?: number;
   kv?: KvType;
   precision?: "fast" | "exact";
+  device: DeviceChoice;
   sha256?: string;
   cache?: "opfs" | "none";
   headers?: Record<string, string>;

@@ -12,6 +12,9 @@ export type ModelSource = ModelPart | readonly ModelPart[] | ReadableStream<Uint
 /** How K and V are stored. */
 export type KvType = "f16" | "f32";
 
+/** Where a model may run: `auto` is a hardware GPU, and where there is none that works, the processor. */
+export type DeviceChoice = "auto" | "gpu" | "cpu";
+
 export interface RequestOptions {
   /** Headers sent with every request for a URL source (authorisation, for example). */
   headers?: Record<string, string>;
@@ -22,6 +25,8 @@ export interface PlanOptions extends RequestOptions {
   /** Context in tokens; without it, the most that model and device allow. */
   contextLength?: number;
   kv?: KvType;
+  /** `gpu` takes a GPU in software too, and is an error where there is none. Default `auto`. */
+  device?: DeviceChoice;
   /** Address of the package's worker script, where the bundler's own is not wanted. */
   workerUrl?: string | URL;
 }
@@ -54,6 +59,14 @@ export interface AdapterInfo {
   driver: string;
 }
 
+/** Where a model runs, and why there. */
+export interface DeviceInfo {
+  kind: "gpu" | "cpu";
+  reason: string;
+  /** Of the processor; 0 on a GPU. */
+  threads: number;
+}
+
 /** What the header says about a model. */
 export interface ModelInfo {
   architecture: string;
@@ -79,16 +92,20 @@ export interface Plan {
   contextLength: number;
   /** Largest context that model and device allow. */
   contextLengthMax: number;
-  /** Bytes: of the file, and on the GPU by part. */
+  /** Bytes: of the file, and in memory (the GPU's, on a GPU) by part. */
   bytes: { file: number; weights: number; kv: number; scratch: number; total: number };
   model: ModelInfo;
+  /** What it would run on; on the CPU, the processor. Null where a GPU was asked for and there is none. */
   adapter: AdapterInfo | null;
+  device: DeviceInfo;
 }
 
-/** A loaded model. */
+/** A loaded model, as it was loaded: `stats()` says where it runs now. */
 export interface ChordInfo {
   model: ModelInfo;
+  /** On the CPU, the processor. */
   adapter: AdapterInfo;
+  device: DeviceInfo;
   contextLength: number;
   kv: KvType;
   precision: "fast" | "exact";
@@ -103,6 +120,7 @@ export interface Stats {
   weightBytes: number;
   kvBytes: number;
   readbackBytes: number;
+  /** Memory of the model's buffers, on a GPU or not. */
   gpuBytes: number;
   pipelines: number;
   /** Prompt tokens computed; those found in the KV cache are not. */
@@ -120,6 +138,8 @@ export interface Stats {
   cachedBytes: number;
   /** Times the device was lost and the engine came back. */
   recoveries: number;
+  /** Where the model runs now. A GPU that is lost again and again, or computes wrongly, gives way to the processor. */
+  device: DeviceInfo;
 }
 
 /** A function that the model is told of. */

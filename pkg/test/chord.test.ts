@@ -19,7 +19,7 @@ const content = (chunk: ChatCompletionChunk) => chunk.choices[0]?.delta.content;
 test("load: a module worker beside the script, options as given, defaults by source", async () => {
   const seen: unknown[] = [];
   FakeWorker.obliging = false;
-  const loading = Chord.load(new URL(URL_A), { contextLength: 64, kv: "f32", precision: "exact", sha256: "AB".repeat(32), headers: { a: "b" }, onProgress: (p) => seen.push(p) });
+  const loading = Chord.load(new URL(URL_A), { contextLength: 64, kv: "f32", precision: "exact", device: "cpu", sha256: "AB".repeat(32), headers: { a: "b" }, onProgress: (p) => seen.push(p) });
   const worker = FakeWorker.last;
   const [load] = worker.of("load");
   worker.respond({ id: load?.id ?? -1, kind: "progress", progress: { stage: "header" } });
@@ -29,7 +29,7 @@ test("load: a module worker beside the script, options as given, defaults by sou
   assert.deepEqual(worker.options, { type: "module" });
   assert.deepEqual(load?.input, {
     source: URL_A,
-    options: { cache: "opfs", contextLength: 64, kv: "f32", precision: "exact", sha256: "ab".repeat(32), headers: { a: "b" } },
+    options: { device: "cpu", cache: "opfs", contextLength: 64, kv: "f32", precision: "exact", sha256: "ab".repeat(32), headers: { a: "b" } },
   });
   assert.deepEqual(seen, [{ stage: "header" }]);
   assert.deepEqual(chord.info, INFO);
@@ -39,7 +39,7 @@ test("load: a Blob and bytes go without a cache; the bytes stay the caller's", a
   const bytes = new Uint8Array([71, 71, 85, 70]);
   for (const source of [new Blob([bytes]), bytes, bytes.buffer]) {
     await Chord.load(source);
-    assert.deepEqual(FakeWorker.last.of("load")[0]?.input.options, { cache: "none" });
+    assert.deepEqual(FakeWorker.last.of("load")[0]?.input.options, { device: "auto", cache: "none" });
   }
   assert.deepEqual([...bytes], [71, 71, 85, 70]);
 });
@@ -49,6 +49,7 @@ test("load: wrong options are refused by name before any worker is made", async 
     [{ contextLength: 0 }, "contextLength"],
     [{ kv: "f8" }, "kv"],
     [{ precision: "best" }, "precision"],
+    [{ device: "webgpu" }, "device"],
     [{ sha256: "abc" }, "sha256"],
     [{ cache: "disk" }, "cache"],
     [{ headers: { a: 1 } }, "headers"],

@@ -29,7 +29,7 @@ test("events reach the hooks of their own request, before the answer", async () 
   const seen: unknown[] = [];
   const call = client.call(
     "load",
-    { source: "https://a/m.gguf", options: {} },
+    { source: "https://a/m.gguf", options: { device: "auto" } },
     { onProgress: (p) => seen.push(p), onToken: (t) => seen.push(t), onPrefill: (p) => seen.push(p) },
   );
   const other = client.call("stats", null, { onProgress: () => seen.push("wrong request") });

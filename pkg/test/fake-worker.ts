@@ -17,6 +17,7 @@ export const INFO: ChordInfo = {
     chatTemplate: true,
   },
   adapter: { name: "fake", backend: "webgpu", type: "cpu", driver: "" },
+  device: { kind: "gpu", reason: "a GPU is there", threads: 0 },
   contextLength: 512,
   kv: "f16",
   precision: "fast",

@@ -1,23 +1,26 @@
 import { defineConfig } from "@playwright/test";
+import type { Device } from "./engine/harness.ts";
 
-/** Debian's Chromium with WebGPU on SwiftShader; root needs --no-sandbox. Persistent contexts take these too. */
+/** Debian's Chromium; root needs --no-sandbox. Persistent contexts take these too. */
 export const chromium = {
   executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
   args: [
     "--no-sandbox",
-    "--enable-unsafe-webgpu",
-    "--use-webgpu-adapter=swiftshader",
     "--disable-quic",
     "--no-first-run",
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    "--disable-gpu-process-crash-limit",
-    "--disable-domain-blocking-for-3d-apis",
   ],
 };
 
-export default defineConfig({
+/** The same with WebGPU on SwiftShader, which may be lost as often as a test likes. */
+const swiftshader = {
+  ...chromium,
+  args: [...chromium.args, "--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--disable-gpu-process-crash-limit", "--disable-domain-blocking-for-3d-apis"],
+};
+
+export default defineConfig<Device>({
   testDir: ".",
   outputDir: "output",
   // Each with a server and a browser of its own; a load compiles kernels on one core most of its time.
@@ -32,6 +35,10 @@ export default defineConfig({
   maxFailures: 5,
   globalTimeout: 30 * 60_000,
   reporter: "list",
-  use: { launchOptions: chromium, trace: "off", screenshot: "off", video: "off" },
-  projects: [{ name: "chromium" }],
+  use: { trace: "off", screenshot: "off", video: "off" },
+  // Without a tag: on the CPU only, which is much faster than SwiftShader. `@gpu`: what is about the GPU. `@both`: on each.
+  projects: [
+    { name: "gpu", grep: /@gpu|@both/, use: { launchOptions: swiftshader, device: "gpu" } },
+    { name: "cpu", grepInvert: /@gpu/, use: { launchOptions: chromium, device: "auto" } },
+  ],
 });

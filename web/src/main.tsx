@@ -1,19 +1,18 @@
 import { render } from "preact";
 import { keepOffline } from "./offline.js";
 import { restoreChats } from "./state/chats.js";
-import { checkSupport, support } from "./state/device.js";
 import { restoreModel } from "./state/model.js";
 import { restoreSettings } from "./state/settings.js";
 import "./style/index.css";
 import { App } from "./ui/App.js";
 
 async function start(): Promise<void> {
-  await Promise.all([restoreChats(), restoreSettings(), checkSupport()]);
+  await Promise.all([restoreChats(), restoreSettings()]);
   const root = document.getElementById("app");
   if (root !== null) {
     render(<App />, root);
   }
-  if (support.value === "ok") {
+  if (isSecureContext) {
     await restoreModel();
   }
 }

@@ -47,7 +47,8 @@ pub trait Isa: Copy + Send + Sync + 'static {
     fn mul(self, a: Self::U, b: Self::U) -> Self::U;
     /// Byte `i` of the result is entry `a[i]` (below 16) of the table.
     fn lookup(self, table: [i8; 16], a: Self::U) -> Self::U;
-    /// `acc` plus the sum of the products of the four bytes of `w` and `x`; `x` is signed, `w` as [`Isa::UNSIGNED`] says.
+    /// `acc` plus the sum of the products of the four bytes of `w` and `x`; `x` is signed and not -128, `w` as
+    /// [`Isa::UNSIGNED`] says.
     fn dot(self, acc: Self::U, w: Self::U, x: Self::U) -> Self::U;
     /// As [`Isa::dot`] where every byte of `w` is from 0 to 127.
     fn dot_small(self, acc: Self::U, w: Self::U, x: Self::U) -> Self::U;

@@ -2,6 +2,8 @@
 
 use crate::Isa;
 use crate::portable::Portable;
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+use crate::wasm::Wasm;
 #[cfg(target_arch = "x86_64")]
 use crate::x86::{Avx2, Avx512};
 
@@ -23,6 +25,8 @@ pub enum Level {
     #[cfg(target_arch = "x86_64")]
     Avx2(Avx2),
     /// 128-bit vectors of WebAssembly.
+    #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+    Wasm(Wasm),
     /// Plain code, for the compiler to make vectors of.
     Portable(Portable),
 }
@@ -36,6 +40,8 @@ impl Level {
             Avx512::detect().map(Self::Avx512),
             #[cfg(target_arch = "x86_64")]
             Avx2::detect().map(Self::Avx2),
+            #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+            Some(Self::Wasm(Wasm)),
             Some(Self::Portable(Portable)),
         ]
         .into_iter()
@@ -70,6 +76,8 @@ impl Level {
             Self::Avx512(isa) => isa.run(op),
             #[cfg(target_arch = "x86_64")]
             Self::Avx2(isa) => isa.run(op),
+            #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+            Self::Wasm(isa) => op.call(isa),
             Self::Portable(isa) => op.call(isa),
         }
     }

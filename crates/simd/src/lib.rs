@@ -10,6 +10,8 @@ mod level;
 pub mod math;
 mod pages;
 mod portable;
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+mod wasm;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 

@@ -4,7 +4,7 @@ use crate::plan::{kv_type, model_info};
 use crate::request::{self, Request};
 use crate::source::{JsSource, Source};
 use crate::{Cancel, error};
-use chord_runtime::{Engine, EngineOptions, Event, LoadProgress, Precision, Session};
+use chord_runtime::{DeviceChoice, Engine, EngineOptions, Event, LoadProgress, Precision, Session};
 use chord_text::EncodeOptions;
 use js_sys::Function;
 use serde::Deserialize;
@@ -17,13 +17,17 @@ struct Options {
     context_length: Option<u32>,
     kv: Option<String>,
     precision: Option<String>,
+    device: String,
+    /// Why that device: the page knows, because it asked the browser.
+    reason: String,
 }
 
-/// A model on the GPU and one conversation. Calls come one at a time.
+/// A model on a device and one conversation. Calls come one at a time.
 #[wasm_bindgen]
 pub struct Model {
     engine: Engine,
     session: Session,
+    reason: String,
 }
 
 impl std::fmt::Debug for Model {
@@ -41,6 +45,19 @@ fn precision(name: Option<&str>) -> Result<Precision, JsValue> {
             "E_PARAM",
             &format!("precision is {other:?}"),
             "use fast or exact",
+        )),
+    }
+}
+
+/// Device by its name: the page has chosen already.
+fn device(name: &str) -> Result<DeviceChoice, JsValue> {
+    match name {
+        "gpu" => Ok(DeviceChoice::Gpu),
+        "cpu" => Ok(DeviceChoice::Cpu),
+        other => Err(error::of(
+            "E_PARAM",
+            &format!("device is {other:?}"),
+            "use gpu or cpu",
         )),
     }
 }
@@ -63,7 +80,9 @@ impl Model {
         on_progress: Function,
     ) -> Result<Model, JsValue> {
         let options: Options = serde_json::from_str(&options).map_err(|e| error::shape(&e))?;
+        let reason = options.reason;
         let options = EngineOptions {
+            device: device(&options.device)?,
             context: options.context_length,
             kv: kv_type(options.kv.as_deref())?,
             precision: precision(options.precision.as_deref())?,
@@ -85,7 +104,11 @@ impl Model {
             .await
             .map_err(|e| error::reading(&e, &source))?;
         let session = engine.new_session().map_err(|e| error::to_js(&e))?;
-        Ok(Model { engine, session })
+        Ok(Model {
+            engine,
+            session,
+            reason,
+        })
     }
 
     /// Answers a `GenerateRequest` (JSON): `on_prefill(done, total)` and `on_token(id, text, reasoning, logprobs)`
@@ -158,16 +181,18 @@ impl Model {
     #[must_use]
     pub fn info(&self) -> String {
         let (engine, adapter) = (&self.engine, self.engine.adapter());
-        let describe: Map<String, Value> = engine
+        let mut describe: Map<String, Value> = engine
             .describe()
             .into_iter()
             .map(|(key, value)| (key, value.into()))
             .collect();
+        describe.insert("device".into(), self.reason.clone().into());
         json!({
             "model": model_info(engine.config(), engine.tokenizer(), engine.template().is_some()),
             "adapter": {
                 "name": adapter.name, "backend": adapter.backend, "type": adapter.kind, "driver": adapter.driver,
             },
+            "device": self.where_it_runs(),
             "contextLength": engine.context_length(),
             "kv": describe.get("kv"),
             "precision": describe.get("precision"),
@@ -185,9 +210,18 @@ impl Model {
             "readbackBytes": c.readback_bytes, "gpuBytes": c.gpu_bytes, "pipelines": c.pipelines,
             "prefilledTokens": c.prefilled_tokens, "heldTokens": self.session.held_tokens(&self.engine),
             "contextLength": self.engine.context_length(), "loadMs": self.engine.load_ms(),
+            "device": self.where_it_runs(),
             "selfTest": { "checks": test.checks, "fallbacks": test.fallbacks },
         })
         .to_string()
+    }
+
+    /// `DeviceInfo` of the package's types.
+    fn where_it_runs(&self) -> Value {
+        let cpu = self.engine.adapter().backend == "cpu";
+        // A worker without SharedArrayBuffer has one thread.
+        let (kind, threads) = if cpu { ("cpu", 1) } else { ("gpu", 0) };
+        json!({ "kind": kind, "reason": self.reason, "threads": threads })
     }
 
     /// A handle on the device that works while the model is busy.

@@ -14,7 +14,7 @@ use wasm_bindgen::prelude::*;
 struct Options {
     context_length: Option<u32>,
     kv: Option<String>,
-    /// The adapter's, where there is one.
+    /// The device's, where there is one.
     limits: Option<Limits>,
 }
 
@@ -23,7 +23,12 @@ struct Options {
 struct Limits {
     max_binding: u64,
     max_buffer: u64,
+    /// Of all buffers together, where that is known.
+    total: Option<u64>,
 }
+
+/// Context that is not halved any more: what does not fit with it does not fit.
+const LEAST_CONTEXT: u32 = 1024;
 
 /// KV storage by its name; f16 where nothing is asked.
 pub(crate) fn kv_type(name: Option<&str>) -> Result<KvType, JsValue> {
@@ -55,6 +60,7 @@ pub(crate) fn model_info(c: &Config, tokenizer: &Tokenizer, template: bool) -> V
 pub async fn plan(source: Source, options: String) -> Result<String, JsValue> {
     let options: Options = serde_json::from_str(&options).map_err(|e| error::shape(&e))?;
     let kv = kv_type(options.kv.as_deref())?;
+    let total = options.limits.as_ref().and_then(|l| l.total);
     let limits = options.limits.map(|l| DeviceLimits {
         max_binding: l.max_binding,
         max_buffer: l.max_buffer,
@@ -65,13 +71,31 @@ pub async fn plan(source: Source, options: String) -> Result<String, JsValue> {
         let config = Config::from_directory(&directory)?;
         let tokenizer = Tokenizer::from_directory(&directory)?;
         let template = ChatTemplate::from_directory(&directory)?;
-        let context = options.context_length;
-        let fit = FitPlan::from_header(&directory, &config, kv, context, limits.as_ref())?;
+        let plan =
+            |context| FitPlan::from_header(&directory, &config, kv, context, limits.as_ref());
+        let most = total.unwrap_or(u64::MAX);
+        let mut fit = plan(options.context_length)?;
+        let mut context_max = fit.context_max;
+        // As loading does: where nobody asked for so much context, less of it rather than nothing.
+        while options.context_length.is_none()
+            && fit.total_bytes > most
+            && fit.context > LEAST_CONTEXT
+        {
+            fit = plan(Some(fit.context / 2))?;
+            context_max = fit.context;
+        }
+        let mut reasons = fit.verdict.reasons;
+        if fit.total_bytes > most {
+            let (needed, most) = (fit.total_bytes >> 20, most >> 20);
+            reasons.push(format!(
+                "it needs {needed} MiB of memory, and a page's worker has {most}"
+            ));
+        }
         Ok(json!({
-            "fits": limits.map(|_| fit.verdict.fits),
-            "reasons": fit.verdict.reasons,
+            "fits": limits.map(|_| reasons.is_empty()),
+            "reasons": reasons,
             "contextLength": fit.context,
-            "contextLengthMax": fit.context_max,
+            "contextLengthMax": context_max,
             "bytes": {
                 "file": source.size(), "weights": fit.weights_bytes, "kv": fit.kv_bytes, "scratch": fit.scratch_bytes,
                 "total": fit.total_bytes,

@@ -7,7 +7,7 @@ import { T0, test, TINY } from "./harness.ts";
 const path = `/models/${TINY}.gguf`;
 const bytes = readFileSync(join(import.meta.dirname, "../../data/models", `${TINY}.gguf`));
 
-test("a plan says what a model needs and reads the header only", async ({ chordPage, server }) => {
+test("a plan says what a model needs and reads the header only", { tag: "@both" }, async ({ chordPage, server, device }) => {
   server.reset();
   const plan = await chordPage.evaluate((url) => Chord.plan(url, { contextLength: 512, kv: "f16" }), path);
   expect(plan.fits).toBe(true);
@@ -17,7 +17,8 @@ test("a plan says what a model needs and reads the header only", async ({ chordP
   expect(plan.bytes.total).toBe(plan.bytes.weights + plan.bytes.kv + plan.bytes.scratch);
   expect(plan.bytes.kv).toBe(512 * 2 * 2 * 128 * 2);
   expect(plan.model).toMatchObject({ architecture: "llama", chatTemplate: true, layers: 2, trainedContext: 1024 });
-  expect(plan.adapter?.backend).toBe("webgpu");
+  expect(plan.adapter?.backend).toBe(device === "gpu" ? "webgpu" : "cpu");
+  expect(plan.device.kind).toBe(device === "gpu" ? "gpu" : "cpu");
   const tooLong = await chordPage.evaluate((url) => Chord.plan(url, { contextLength: 2000 }).catch((e: { code: string }) => e.code), path);
   expect(tooLong).toBe("E_CTX");
 });

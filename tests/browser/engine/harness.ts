@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { test as base, type Page } from "@playwright/test";
-import type { Chord as ChordClass } from "wasm-chord";
+import type { Chord as ChordClass, DeviceChoice } from "wasm-chord";
 import { startServer, type TestServer } from "../server/index.ts";
 
 const root = join(import.meta.dirname, "../../..");
@@ -39,10 +39,23 @@ export function golden(model: string): { name: string; prompt: number[]; ids: nu
   });
 }
 
-export const test = base.extend<{ server: TestServer; chordPage: Page }>({
-  server: async ({}, use) => {
+/** What `Chord.load` and `Chord.plan` are asked for, unless a test asks itself: the project's. */
+export interface Device {
+  device: DeviceChoice;
+}
+
+export const test = base.extend<Device & { server: TestServer; chordPage: Page }>({
+  device: ["auto", { option: true }],
+  server: async ({ device }, use) => {
     const server = await startServer({ roots: { "/pkg/": join(root, "pkg/dist/"), "/models/": join(root, "tests/data/models/"), "/split/": join(root, "tests/data/split/"), "/cached/": dirname(smolPath), ...(GEMMA3 ? { "/gemma/": dirname(GEMMA3) } : {}) } });
-    const script = 'import { Chord } from "/pkg/index.js"; globalThis.Chord = Chord;';
+    const script = `
+      import { Chord } from "/pkg/index.js";
+      const on = (options) => ({ device: ${JSON.stringify(device)}, ...options });
+      globalThis.Chord = class {
+        static cache = Chord.cache;
+        static plan = (source, options) => Chord.plan(source, on(options));
+        static load = (source, options) => Chord.load(source, on(options));
+      };`;
     server.serve("/", { body: `<!doctype html><title>wasm-chord</title><link rel="icon" href="data:,"><script type="module">${script}</script>`, type: "text/html" });
     await use(server);
     await server.close();

@@ -1,12 +1,13 @@
 /** The device is lost at any moment: the answer is the same, nothing is repeated or missing. */
 import { expect, type Page } from "@playwright/test";
+import type { TestServer } from "../server/index.ts";
 import { golden, T0, test, TINY } from "./harness.ts";
 
 const url = `/models/${TINY}.gguf`;
 /** Of which the first is lost while idle and the second in prefill. Ten where there is time. */
 const ROUNDS = process.env.WASM_CHORD_FULL ? 10 : 6;
 
-test("lost while idle, in prefill and while decoding: same ids, every token once", async ({ chordPage }) => {
+test("lost while idle, in prefill and while decoding: same ids, every token once", { tag: "@gpu" }, async ({ chordPage }) => {
   const prompt = golden(TINY).find((p) => p.name === "long")?.prompt ?? [];
   const seed = Math.floor(Math.random() * 2 ** 31);
   console.log(`seed of the moments: ${seed}`);
@@ -57,7 +58,7 @@ test("lost while idle, in prefill and while decoding: same ids, every token once
   expect(seen.filter((r) => r.recoveries === 1).length).toBeGreaterThanOrEqual(ROUNDS / 2);
 });
 
-test("lost three times within a minute it is an error, and the next load works", async ({ chordPage }) => {
+test("lost three times within a minute it is an error, and the next load works", { tag: "@gpu" }, async ({ chordPage }) => {
   const seen = await chordPage.evaluate(async (url) => {
     const chord = await Chord.load(url, { cache: "none", contextLength: 64 });
     const ask = () => chord.completions.create({ prompt: "a", max_tokens: 2, temperature: 0 });
@@ -75,6 +76,67 @@ test("lost three times within a minute it is an error, and the next load works",
   expect(seen[2]).toContain("E_DEVICE_LOST: the GPU was lost 3 times within 60 seconds");
 });
 
+/** The package's worker where SwiftShader passes for hardware; `more` runs before it. */
+function hardware(server: TestServer, more = ""): string {
+  const info = '{ vendor: "test", architecture: "", device: "", description: "Test GPU" }';
+  const body = `import "/pkg/worker.js"; Object.defineProperty(GPUAdapter.prototype, "info", { value: ${info} }); ${more}`;
+  server.serve("/hardware.js", { body, type: "text/javascript" });
+  return "/hardware.js";
+}
+
+test("lost three times within a minute, the CPU goes on with the same answer", { tag: "@gpu" }, async ({ chordPage, server }) => {
+  const seen = await chordPage.evaluate(
+    async ({ url, workerUrl }) => {
+      const chord = await Chord.load(url, { cache: "none", contextLength: 64, device: "auto", precision: "exact", kv: "f32", workerUrl });
+      const ask = async (breakAt: number[]) => {
+        const pieces: string[] = [];
+        const lost: Promise<void>[] = [];
+        for await (const part of await chord.completions.create({ prompt: "Once upon a time", max_tokens: 24, temperature: 0, stream: true })) {
+          pieces.push(part.choices[0]?.text ?? "");
+          if (breakAt.includes(pieces.length)) lost.push(chord.destroyDevice());
+        }
+        await Promise.all(lost);
+        return pieces;
+      };
+      const whole = await ask([]);
+      const before = (await chord.stats()).device;
+      await chord.destroyDevice();
+      const broken = [await ask([]), await ask([2, 4]), await ask([])];
+      const { device, recoveries } = await chord.stats();
+      const adapter = chord.info.adapter.name;
+      await chord.dispose();
+      return { whole, broken, before, device, recoveries, adapter };
+    },
+    { url, workerUrl: hardware(server) },
+  );
+  expect(seen.adapter).toBe("Test GPU");
+  expect(seen.before).toEqual({ kind: "gpu", reason: "a GPU is there", threads: 0 });
+  expect(seen.device).toEqual({ kind: "cpu", reason: expect.stringContaining("the GPU was lost 3 times within 60 seconds"), threads: 1 });
+  expect(seen.recoveries).toBe(3);
+  for (const pieces of seen.broken) expect(pieces).toEqual(seen.whole);
+});
+
+test("a GPU that computes wrongly gives way to the CPU, unless it was asked for", { tag: "@gpu" }, async ({ chordPage, server }) => {
+  // Whatever is read back is zero.
+  const zeros = "const map = GPUBuffer.prototype.getMappedRange; GPUBuffer.prototype.getMappedRange = function (...range) { const bytes = map.apply(this, range); if (this.usage & GPUBufferUsage.MAP_READ) new Uint8Array(bytes).fill(0); return bytes; };";
+  const seen = await chordPage.evaluate(
+    async ({ url, workerUrl }) => {
+      const load = (device: "auto" | "gpu") => Chord.load(url, { cache: "none", contextLength: 64, device, workerUrl });
+      const asked = await load("gpu").then(() => "loaded", (error: { code: string }) => error.code);
+      const chord = await load("auto");
+      const { tokens } = await chord.completions.create({ prompt: "a", max_tokens: 3, temperature: 0 });
+      const { device, recoveries } = await chord.stats();
+      await chord.dispose();
+      return { asked, device, recoveries, answered: tokens.completion.length, info: chord.info.device };
+    },
+    { url: T0, workerUrl: hardware(server, zeros) },
+  );
+  expect(seen.asked).toBe("E_SELF_TEST");
+  expect(seen.device.kind).toBe("cpu");
+  expect(seen.info).toEqual(seen.device);
+  expect(seen).toMatchObject({ recoveries: 0, answered: 3 });
+});
+
 /** The GPU process dies, as with a driver that crashes: every device of every page is lost at once. */
 async function crashGpu(page: Page): Promise<void> {
   const session = await page.context().browser()?.newBrowserCDPSession();
@@ -82,7 +144,7 @@ async function crashGpu(page: Page): Promise<void> {
   await session?.detach();
 }
 
-test("the GPU process crashes while loading and while decoding: the load ends well, the answer is the same", async ({ chordPage, page }) => {
+test("the GPU process crashes while loading and while decoding: the load ends well, the answer is the same", { tag: "@gpu" }, async ({ chordPage, page }) => {
   await page.exposeFunction("crash", () => crashGpu(page));
   const seen = await chordPage.evaluate(async (url) => {
     const { crash } = globalThis as unknown as { crash(): Promise<void> };

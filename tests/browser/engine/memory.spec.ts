@@ -1,4 +1,4 @@
-/** What loading holds in JavaScript and WebAssembly, whatever the model's size. */
+/** What loading holds in JavaScript and WebAssembly, whatever the model's size, where the weights go to a GPU. */
 import { expect, type Page } from "@playwright/test";
 import { heldBytes } from "../storage/memory.ts";
 import { bigModel } from "./big.ts";
@@ -34,14 +34,14 @@ async function peakOf(page: Page, url: string): Promise<{ peak: number; samples:
   return { peak: peak + stats.wasm, samples, ...stats };
 }
 
-test("98 MB of model are loaded within 96 MiB of JavaScript and wasm", async ({ chordPage }) => {
+test("98 MB of model are loaded within 96 MiB of JavaScript and wasm", { tag: "@gpu" }, async ({ chordPage }) => {
   const seen = await peakOf(chordPage, `/cached/${SMOL}.gguf`);
   console.log(`peak ${(seen.peak / MiB).toFixed(1)} MiB, of it wasm ${(seen.wasm / MiB).toFixed(1)} MiB; ${seen.samples} samples`);
   expect(seen.samples).toBeGreaterThan(2);
   expect(seen.peak).toBeLessThan(LIMIT);
 });
 
-test("a file over 2 GB loads unsplit within the same bound", async ({ chordPage, server }) => {
+test("a file over 2 GB loads unsplit within the same bound", { tag: "@gpu" }, async ({ chordPage, server }) => {
   const { header, size } = bigModel(3, 8192, 24576);
   expect(size).toBeGreaterThan(2 ** 31);
   server.serve("/big.gguf", { body: header, size });

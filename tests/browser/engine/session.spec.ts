@@ -54,7 +54,7 @@ test("a stream gives the same text as the whole answer, a seed the same answer t
 /** Each round compiles every kernel anew, which SwiftShader takes seconds for: the full tests do all twenty. */
 const ROUNDS = process.env.WASM_CHORD_FULL ? 20 : 6;
 
-test("rounds of load and dispose return to where they began", async ({ chordPage, page }) => {
+test("rounds of load and dispose return to where they began", { tag: "@both" }, async ({ chordPage, page }) => {
   const session = await page.context().newCDPSession(page);
   const heap = async () => {
     await session.send("HeapProfiler.collectGarbage");
@@ -78,7 +78,7 @@ test("rounds of load and dispose return to where they began", async ({ chordPage
   expect((await heap()) - before).toBeLessThan(2 << 20);
 });
 
-test("the page is never blocked for long, and the engine's memory stays small", async ({ chordPage }) => {
+test("the page is never blocked for long, and the engine's memory stays small", { tag: "@gpu" }, async ({ chordPage }) => {
   const seen = await chordPage.evaluate(async (url) => {
     const long: number[] = [];
     new PerformanceObserver((list) => long.push(...list.getEntries().map((entry) => entry.duration))).observe({ entryTypes: ["longtask"] });

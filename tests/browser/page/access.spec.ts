@@ -1,4 +1,4 @@
-import { answers, ask, expect, finished, input, test, withModel } from "./harness.ts";
+import { answers, ask, drop, expect, finished, input, test, withModel } from "./harness.ts";
 
 test("by keyboard alone: skip link, model, lines, sending, stopping, editing, panel", async ({ chat }) => {
   await chat.keyboard.press("Tab");
@@ -166,24 +166,25 @@ for (const theme of ["light", "dark"] as const) {
   });
 }
 
-test("without WebGPU: what is missing and what to do; conversations can still be read", async ({ chat, site }) => {
-  const noWebGpu = () => Object.defineProperty(Navigator.prototype, "gpu", { value: undefined });
+test("without WebGPU: the model runs on the processor, and the page says so and why", async ({ chat, site }) => {
   const page = await chat.context().newPage();
-  await page.addInitScript(noWebGpu);
+  await page.addInitScript(() => Object.defineProperty(Navigator.prototype, "gpu", { value: undefined }));
   await page.goto(`${site.url}/index.html`);
-  await expect(page.getByRole("heading", { name: "This browser has no WebGPU" })).toBeVisible();
-  await expect(page.getByText("Chrome or Edge 113 or later")).toBeVisible();
-  await expect(page.getByRole("button", { name: "Check again" })).toBeVisible();
+  await drop(page, "tiny.gguf");
+  const notice = page.getByText("It runs on the processor, which is slower than a graphics processor: this browser has no WebGPU.");
+  await expect(notice).toBeVisible();
+  await expect(page.getByText("Chrome or Edge 113")).toBeHidden();
+  await notice.click();
+  await expect(page.getByText("Chrome or Edge 113")).toBeVisible();
+  await page.getByRole("button", { name: "Load", exact: true }).click();
+  await expect(page.getByRole("heading", { name: "Ask something" })).toBeVisible();
+  await expect(await ask(page, "hello")).toContainText("You said: hello");
+  await page.getByRole("button", { name: "Settings and readings" }).click();
+  const panel = page.getByRole("complementary", { name: "Settings and readings" });
+  await expect(panel.getByText("the processor", { exact: true })).toBeVisible();
+  await expect(panel.getByText("this browser has no WebGPU")).toBeVisible();
 
   await withModel(chat);
-  await ask(chat, "hello");
-  await page.reload();
-  await expect(answers(page)).toContainText("You said: hello");
-  await expect(page.getByText("This browser cannot run a model here.")).toBeVisible();
-
-  const other = await chat.context().newPage();
-  await other.addInitScript(() => (GPU.prototype.requestAdapter = async () => null));
-  await other.goto(`${site.url}/index.html`);
-  await other.getByRole("button", { name: "New chat" }).click();
-  await expect(other.getByRole("heading", { name: "No usable GPU was found" })).toBeVisible();
+  await chat.getByRole("button", { name: "Settings and readings" }).click();
+  await expect(chat.getByText("the graphics processor", { exact: true })).toBeVisible();
 });

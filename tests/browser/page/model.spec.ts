@@ -66,7 +66,7 @@ test("errors are in words, and their first button helps", async ({ chat }) => {
   await drop(chat, "nospace.gguf");
   await chat.getByRole("button", { name: "Load", exact: true }).click();
   for (const size of ["2048", "1024"]) {
-    await expect(alert).toContainText("The GPU has not enough memory");
+    await expect(alert).toContainText("There is not enough memory");
     await alert.getByRole("button", { name: "Use a smaller context" }).click();
     await expect(chat.getByRole("combobox", { name: "Context" })).toHaveValue(size);
     await chat.getByRole("button", { name: "Load", exact: true }).click();

@@ -1,4 +1,4 @@
-/** The model: chosen, planned, loading, ready. One at a time is on the GPU. */
+/** The model: chosen, planned, loading, ready. One at a time is loaded. */
 import { signal } from "@preact/signals";
 import { Chord, type ChordInfo, type Plan, type Progress, type Stats } from "wasm-chord";
 import { PerFrame } from "../frame.js";
@@ -81,7 +81,7 @@ export function setContext(contextLength: number): void {
   }
 }
 
-/** Loads a model; the one before it leaves the GPU first. Null context: the package decides. */
+/** Loads a model; the one before it goes first. Null context: the package decides. */
 export async function load(choice: Choice, contextLength: number | null): Promise<boolean> {
   const signal = begin();
   const stages: Stages = { download: null, upload: null, compile: null };

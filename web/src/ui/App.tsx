@@ -3,14 +3,13 @@ import { announcement } from "../state/announce.js";
 import { running, stop } from "../state/answer.js";
 import { current, kept } from "../state/chats.js";
 import { choiceOfDrop } from "../state/choice.js";
-import { support } from "../state/device.js";
 import { choosing, drawer, panel, waiting } from "../state/layout.js";
 import { loaded, pick, plan } from "../state/model.js";
 import { Chat } from "./Chat.js";
 import { Composer } from "./Composer.js";
+import { Insecure } from "./Device.js";
 import { Header } from "./Header.js";
 import { ModelDialog, ModelView } from "./ModelView.js";
-import { NoWebGpu } from "./NoWebGpu.js";
 import { Panel } from "./Panel.js";
 import { Sidebar } from "./Sidebar.js";
 
@@ -49,7 +48,7 @@ async function onDrop(event: DragEvent): Promise<void> {
     return;
   }
   event.preventDefault();
-  if (support.peek() !== "ok") {
+  if (!isSecureContext) {
     return;
   }
   const choice = await choiceOfDrop(event.dataTransfer);
@@ -74,8 +73,7 @@ export function App() {
     };
   }, []);
   const empty = (current.value?.messages.length ?? 0) === 0;
-  const usable = support.value === "ok";
-  const pickerInPage = usable && empty && loaded.value === null;
+  const pickerInPage = isSecureContext && empty && loaded.value === null;
   return (
     <>
       <a class="skip" href="#composer-input">
@@ -87,13 +85,13 @@ export function App() {
           <Header />
           <Notices />
           <main class="main">
-            {!usable && empty ? <NoWebGpu /> : pickerInPage ? <ModelView /> : <Chat />}
+            {!isSecureContext && empty ? <Insecure /> : pickerInPage ? <ModelView /> : <Chat />}
           </main>
           <Composer />
         </div>
         <Panel />
       </div>
-      {!pickerInPage && (choosing.value || pick.value.phase === "planned") && usable && <ModelDialog />}
+      {!pickerInPage && (choosing.value || pick.value.phase === "planned") && isSecureContext && <ModelDialog />}
       <div class="drop-sign" aria-hidden="true">
         Drop a GGUF file to use it
       </div>

@@ -1,7 +1,6 @@
 import { signal } from "@preact/signals";
 import { useLayoutEffect, useRef } from "preact/hooks";
 import { running, send, stop } from "../state/answer.js";
-import { support } from "../state/device.js";
 import { current } from "../state/chats.js";
 import { choosing } from "../state/layout.js";
 import { last, loaded, pick, reopen } from "../state/model.js";
@@ -41,8 +40,8 @@ function Strip() {
   if (!said && loaded.value === null) {
     return null;
   }
-  if (support.value !== "ok") {
-    return <p class="strip">This browser cannot run a model here. Conversations can still be read.</p>;
+  if (!isSecureContext) {
+    return <p class="strip">No model runs at an address that is not secure. Conversations can still be read.</p>;
   }
   if (pick.value.phase !== "idle" && !choosing.value) {
     return (

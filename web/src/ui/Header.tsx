@@ -1,6 +1,5 @@
 import { count, percent } from "../format.js";
 import { context } from "../state/answer.js";
-import { support } from "../state/device.js";
 import { choosing, drawer, panel } from "../state/layout.js";
 import { loaded, pick } from "../state/model.js";
 import { Icon } from "./Icon.js";
@@ -35,7 +34,7 @@ export function Header() {
         type="button"
         class="model-button"
         data-ready={loaded.value !== null}
-        disabled={support.value !== "ok"}
+        disabled={!isSecureContext}
         aria-haspopup="dialog"
         title="Choose another model"
         onClick={() => (choosing.value = true)}

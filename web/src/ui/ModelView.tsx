@@ -74,7 +74,7 @@ export function ModelView() {
     <div class="sheet">
       <h1>A language model in this tab</h1>
       <p class="lead">
-        It runs on your own graphics processor. What you write stays on this device; after the first download it works offline, too.
+        It runs on your own computer: on its graphics processor, or where there is none, on its processor. What you write stays on this device; after the first download it works offline, too.
       </p>
       <Steps />
     </div>
@@ -124,7 +124,7 @@ export function ModelDialog() {
         </div>
         {model !== null && phase === "idle" && (
           <p class="quiet">
-            {model.choice.label} is loaded. Another one takes its place on the GPU; conversations stay.
+            {model.choice.label} is loaded. Another one takes its place; conversations stay.
           </p>
         )}
         <Steps />

@@ -97,6 +97,8 @@ function Sampling() {
 function Readings() {
   const model = loaded.value;
   const now = stats.value;
+  // It may have left the GPU since it was loaded.
+  const device = now?.device.kind ?? model?.info.device.kind;
   const reading = current.value?.messages.flatMap((message) => message.reading ?? []).at(-1);
   return (
     <section aria-labelledby="readings">
@@ -106,9 +108,15 @@ function Readings() {
       ) : (
         <>
           <dl class="readings">
-            <Row label="Adapter" value={model.info.adapter.name} />
-            <Row label="Backend" value={`${model.info.adapter.backend}, ${model.info.adapter.type}`} />
-            <Row label="Driver" value={model.info.adapter.driver} />
+            <Row label="Runs on" value={device === "gpu" ? "the graphics processor" : "the processor"} />
+            <Row label="because" value={(now?.device ?? model.info.device).reason} />
+            {device === model.info.device.kind && (
+              <>
+                <Row label="Adapter" value={model.info.adapter.name} />
+                <Row label="Backend" value={`${model.info.adapter.backend}, ${model.info.adapter.type}`} />
+                <Row label="Driver" value={model.info.adapter.driver} />
+              </>
+            )}
             <Row label="Precision" value={`${model.info.precision}, KV ${model.info.kv}`} />
             {reading && <Row label="Last answer" value={rate(reading.tokensPerSecond)} />}
             {reading && <Row label="First token" value={milliseconds(reading.ttftMs)} />}
@@ -118,7 +126,7 @@ function Readings() {
             {now && (
               <>
                 <Row label="Held in context" value={`${count(now.heldTokens)} of ${count(now.contextLength)}`} />
-                <Row label="GPU memory" value={bytes(now.gpuBytes)} />
+                <Row label={device === "gpu" ? "GPU memory" : "Memory"} value={bytes(now.gpuBytes)} />
                 <Row label="· weights" value={bytes(now.weightBytes)} />
                 <Row label="· context" value={bytes(now.kvBytes)} />
                 <Row label="Engine memory" value={bytes(now.wasmBytes)} />

@@ -1,5 +1,6 @@
 import { bytes, count } from "../format.js";
 import { cancel, isComplete, load, setContext, type Pick } from "../state/model.js";
+import { OnProcessor } from "./Device.js";
 import { Icon } from "./Icon.js";
 
 type Planned = Extract<Pick, { phase: "planned" }>;
@@ -67,7 +68,7 @@ export function PlanCard({ planned }: { planned: Planned }) {
           </div>
         ))}
         <div class="sum">
-          <dt>GPU memory</dt>
+          <dt>{plan.device.kind === "gpu" ? "GPU memory" : "Memory"}</dt>
           <dd>{bytes(total)}</dd>
         </div>
       </dl>
@@ -83,7 +84,8 @@ export function PlanCard({ planned }: { planned: Planned }) {
           </select>
         </label>
       )}
-      {plan.adapter !== null && <p class="quiet">On {plan.adapter.name}</p>}
+      {plan.adapter !== null && plan.device.kind === "gpu" && <p class="quiet">On {plan.adapter.name}</p>}
+      <OnProcessor device={plan.device} />
       <p class="buttons">
         {plan.fits !== false && (
           <button type="button" class="button primary" ref={focusOnce} onClick={() => void load(choice, contextLength > 0 ? contextLength : null)}>

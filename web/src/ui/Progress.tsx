@@ -30,7 +30,7 @@ function barsOf({ stages, choice }: Loading): Bar[] {
   return [
     downloadBar(stages.download, choice.kind === "file"),
     {
-      label: "Move to the GPU",
+      label: "Put the weights in place",
       share: upload === null ? null : percent(upload.loaded, upload.total),
       detail: upload === null ? "" : `${bytes(upload.loaded)} of ${bytes(upload.total)}`,
     },

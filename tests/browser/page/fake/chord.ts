@@ -3,13 +3,18 @@
  * name (`toolarge`, `missing`, `damaged`, `nospace`, `slow`) and in a question (`overflow`, `lost`, and those of `answers.ts`).
  */
 import { aborted, chordError } from "../../../../pkg/src/errors.js";
-import type { ChatCompletionChunk, ChatCompletionParams, ChordInfo, LoadOptions, ModelSource, Plan, PlanOptions, Stats } from "../../../../pkg/src/types.js";
+import type { ChatCompletionChunk, ChatCompletionParams, ChordInfo, DeviceInfo, LoadOptions, ModelSource, Plan, PlanOptions, Stats } from "../../../../pkg/src/types.js";
 import { answerTo, PONDERED } from "./answers.ts";
 
 export { ChordError } from "../../../../pkg/src/errors.js";
 
 const FILE_BYTES = 98_000_000;
 const ADAPTER = { name: "Fake GPU", backend: "test", type: "cpu", driver: "" };
+/** As the package's own choice, but for adapters in software. */
+const DEVICE: DeviceInfo =
+  (navigator as { gpu?: unknown }).gpu === undefined
+    ? { kind: "cpu", reason: "this browser has no WebGPU", threads: 1 }
+    : { kind: "gpu", reason: "a GPU is there", threads: 0 };
 const MODEL = {
   architecture: "llama",
   name: null,
@@ -64,6 +69,7 @@ function plannedFor(name: string): Plan {
     bytes: { file: FILE_BYTES, weights: FILE_BYTES, kv: contextLength * 23_040, scratch: 12_000_000, total: FILE_BYTES + contextLength * 23_040 + 12_000_000 },
     model: MODEL,
     adapter: ADAPTER,
+    device: DEVICE,
   };
 }
 
@@ -99,7 +105,7 @@ export class Chord {
   #gone = false;
 
   private constructor(contextLength: number, cached: number) {
-    this.info = { model: MODEL, adapter: ADAPTER, contextLength, kv: "f16", precision: "fast", describe: {} };
+    this.info = { model: MODEL, adapter: ADAPTER, device: DEVICE, contextLength, kv: "f16", precision: "fast", describe: {} };
     this.#cached = cached;
   }
 
@@ -201,6 +207,7 @@ export class Chord {
       cachedBytes: this.#cached,
       selfTest: { checks: 10, fallbacks: [] },
       recoveries: 0,
+      device: DEVICE,
     };
   }
 

@@ -1,0 +1,8 @@
+//! The instruction sets of the processor that runs the tests.
+
+mod checks;
+
+#[test]
+fn every_method_of_every_set_is_plain_arithmetic() {
+    checks::all();
+}
