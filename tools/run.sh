@@ -18,7 +18,6 @@ else
 fi
 # Stdin is the prompt's: nothing before the program itself may read it.
 cargo build --manifest-path "$root/Cargo.toml" --release --locked -p wasm-chord "${quiet[@]}" </dev/null >&2
-"$root/tools/setup.sh" device "$binary"
 
 if [ -t 0 ] && [ -t 1 ]; then
     # In a process group of its own, in the foreground: Ctrl-C reaches the program alone. Otherwise npx and just

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # test.sh quick|full: sets up and runs all tests, goes on after a failure, and ends with what ran and `N passed, N failed`.
-# quick: every test but those of files named full_* on lavapipe, and those named *_on_both on SwiftShader too.
+# quick: every test but those of files named full_* on lavapipe, those named *_on_both on SwiftShader too, and on the CPU all that
+#        use a device, but those named *_on_gpu*.
 # full:  those too, and every test of the crates that use the GPU on both adapters.
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 cd "$root"
@@ -12,6 +13,9 @@ quick) profile=default both='test(/_on_both/)' ;;
 full) profile=full both="($gpu_crates) - test(/^full_perplexity::/)" ;;
 *) die "usage: test.sh quick|full" 2 ;;
 esac
+# Integration tests that use a device; the modules left out use none, and lavapipe's run has them.
+hosts='test(/^(shaders|sample_twin|sampler|kv_pages_model|command|download|download_refused|inspect)::/) | test(/twins_equals_a_dense/)'
+on_cpu="($gpu_crates) & (kind(test) | test(/^cmd::recovery::/)) - package(chord-model) - test(/_on_gpu/) - ($hosts)"
 
 summary=() passed=0 failed=0
 note() { # note WHAT PASSED FAILED STARTED
@@ -37,13 +41,15 @@ counts() { # counts REPORT
     echo "$(($(attribute tests) + 0)) $(($(attribute failures) + $(attribute errors) + 0))"
 }
 
-suite() { # suite ADAPTER FILTER
-    local started=$SECONDS code=0 all bad
+suite() { # suite lavapipe|swiftshader|cpu FILTER
+    local started=$SECONDS code=0 all bad device=gpu driver
+    # On the CPU no driver is there: nothing may look for a GPU.
+    if [ "$1" = cpu ]; then device=cpu driver=/nonexistent/no-driver.json; else driver="$(icd_file "$1")"; fi
     # nextest keeps its reports in the workspace, wherever the build goes.
     local report="$root/target/nextest/$profile/junit.xml"
     say "== tests on $1: $2"
     rm -f "$report"
-    WASM_CHORD_TEST_ICD="$1" VK_DRIVER_FILES="$(icd_file "$1")" \
+    WASM_CHORD_TEST_DEVICE=$device WASM_CHORD_TEST_ICD="$1" VK_DRIVER_FILES="$driver" \
         cargo nextest run --release --locked --workspace --profile "$profile" -E "$2" </dev/null || code=$?
     read -r all bad <<<"$(counts "$report")"
     # No report: it did not build, or no test was selected. Neither may look like a pass.
@@ -111,6 +117,7 @@ check "vectors in WebAssembly" tools/check-simd.sh || true
 check "shaders through Tint" tools/check-shaders.sh || true
 suite lavapipe 'all()'
 suite swiftshader "$both"
+suite cpu "$on_cpu"
 doc_tests
 # Without a package there is nothing for the others to try: they would only wait for it, one after another.
 if check "npm package and chat page: build, size" built; then

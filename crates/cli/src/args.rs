@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 /// Rows of the engine's largest batch.
 const MAX_CHUNK: u32 = 32;
 
-/// Run a GGUF language model on your own GPU, from the terminal.
+/// Run a GGUF language model on your own machine, on its GPU or its CPU, from the terminal.
 #[derive(Debug, Parser)]
 #[command(
     name = "wasm-chord",
@@ -42,7 +42,7 @@ pub enum Command {
 echo 'Summarise: ...' | wasm-chord run model.gguf\n  wasm-chord run model.gguf \"Hi\" --json | jq -r .text"
     )]
     Run(RunArgs),
-    /// Show metadata, tensors and whether the model fits; reads the header only, needs no GPU
+    /// Show metadata, tensors and whether the model fits; reads the header only, opens no device
     Inspect(InspectArgs),
     /// Text to token ids
     Tokenize(TokenizeArgs),
@@ -63,7 +63,7 @@ wasm-chord trace model.gguf --against reference.json     (takes the ids from the
     Trace(TraceArgs),
     /// Measure prefill and decode speed, and count the work per token
     Bench(BenchArgs),
-    /// List the GPU adapters of this machine
+    /// List the GPU adapters of this machine, and its CPU
     Adapters(AdaptersArgs),
     /// Write a completion script for your shell to standard output
     Completions {
@@ -100,7 +100,7 @@ pub struct ModelArgs {
 }
 
 /// How the engine is set up.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Engine")]
 pub struct EngineArgs {
     /// Context length in tokens [default: the largest that model and device allow]
@@ -112,9 +112,27 @@ pub struct EngineArgs {
     /// fast may round activations to int8; exact keeps every operand in f32
     #[arg(long, value_enum)]
     pub precision: Option<PrecisionArg>,
-    /// Use the adapter whose name contains this text, or with this number (see `wasm-chord adapters`)
+    /// Where the model runs
+    #[arg(long, value_enum, default_value = "auto")]
+    pub device: DeviceArg,
+    /// Use the GPU adapter whose name contains this text, or with this number (see `wasm-chord adapters`)
     #[arg(long, value_name = "NAME|NUMBER")]
     pub adapter: Option<String>,
+    /// Threads of the CPU, where the model runs on it [default: as many as it runs at once]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
+}
+
+/// Where the model runs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum DeviceArg {
+    /// A GPU, unless there is none, or only one in software, or its kernels compute wrongly: then the CPU
+    #[default]
+    Auto,
+    /// A GPU, even one in software
+    Gpu,
+    /// The CPU
+    Cpu,
 }
 
 /// KV cache storage.

@@ -47,8 +47,12 @@ fn every_run_flag_of_the_manual_parses() {
         "f32",
         "--precision",
         "exact",
+        "--device",
+        "gpu",
         "--adapter",
         "llvm",
+        "--threads",
+        "2",
         "--verbose",
         "--json",
     ])
@@ -61,6 +65,8 @@ fn every_run_flag_of_the_manual_parses() {
     assert_eq!(run.sampling.presence_penalty, Some(-0.5));
     assert_eq!(run.sampling.repeat_last_n, Some(u32::MAX));
     assert_eq!(run.engine.kv, Some(Kv::F32));
+    assert_eq!(run.engine.device, DeviceArg::Gpu);
+    assert_eq!(run.engine.threads, Some(2));
     assert!(run.json);
 }
 
@@ -82,6 +88,9 @@ fn bad_numbers_are_refused() {
         ["--ctx", "0"],
         ["--stop", ""],
         ["--kv", "q8"],
+        ["--threads", "0"],
+        ["--threads", "1025"],
+        ["--device", "tpu"],
     ] {
         let parsed = Cli::try_parse_from(["wasm-chord", "run", "m.gguf", "hi", flags[0], flags[1]]);
         assert!(parsed.is_err(), "{flags:?} must be refused");

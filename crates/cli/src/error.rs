@@ -72,9 +72,6 @@ pub enum Error {
     Text(#[from] chord_text::Error),
     #[error(transparent)]
     Engine(#[from] chord_runtime::Error),
-    /// No adapter at all, from `adapters`.
-    #[error("no GPU adapter found")]
-    NoAdapter,
 }
 
 impl Error {
@@ -130,7 +127,6 @@ impl Error {
             Error::Model(e) => e.code(),
             Error::Text(e) => e.code(),
             Error::Engine(e) => e.code(),
-            Error::NoAdapter => "E_NO_ADAPTER",
         }
     }
 
@@ -154,11 +150,6 @@ impl Error {
             Error::Model(e) => e.help(),
             Error::Text(e) => e.help(),
             Error::Engine(e) => e.help(),
-            Error::NoAdapter => {
-                "install a Vulkan driver for your GPU; without a GPU, Mesa's software driver works \
-                 (Debian, Ubuntu: apt install mesa-vulkan-drivers libvulkan1)"
-                    .into()
-            }
         }
     }
 
@@ -179,7 +170,6 @@ impl Error {
             | Error::Gguf(_)
             | Error::Model(_)
             | Error::Text(_) => exit::MODEL,
-            Error::NoAdapter => exit::NO_ADAPTER,
             Error::Engine(e) => match e.exit_class() {
                 ExitClass::Usage => exit::USAGE,
                 ExitClass::Model => exit::MODEL,

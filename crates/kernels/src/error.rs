@@ -85,8 +85,8 @@ impl Error {
     #[must_use]
     pub fn help(&self) -> String {
         match self {
-            Self::NoAdapter { wanted: Some(_), .. } => "choose one of the adapters that the message lists".into(),
-            Self::NoAdapter { .. } => "install a Vulkan driver: your GPU vendor's, or Mesa's software driver (Debian: apt-get install libvulkan1 mesa-vulkan-drivers)".into(),
+            Self::NoAdapter { wanted: Some(_), .. } => "choose one of the adapters that the message lists, or run on the CPU (--device cpu)".into(),
+            Self::NoAdapter { .. } => "run on the CPU (--device cpu), or install your GPU's driver: on Linux one for Vulkan and its loader (Debian: apt-get install libvulkan1 mesa-vulkan-drivers)".into(),
             Self::Limit { .. } | Self::Open { .. } => "choose another adapter, or update the driver".into(),
             Self::Lost(_) => "try again; if it happens again, update the driver or choose another adapter".into(),
             Self::OutOfMemory { .. } => "use a shorter context or a smaller model, or close other programs that use the GPU".into(),

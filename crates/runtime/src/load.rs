@@ -108,7 +108,10 @@ impl Engine {
             let choice = match tested.take() {
                 Some(choice) => choice,
                 None => {
-                    let faults = &opts.self_test_faults;
+                    let faults: &[_] = match device {
+                        Device::Gpu(_) => &opts.self_test_faults,
+                        Device::Cpu(_) => &[],
+                    };
                     match selftest::choose(&device, &directory, &config, &graph, faults, &watch)
                         .await
                     {

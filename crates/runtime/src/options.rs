@@ -69,7 +69,7 @@ pub struct EngineOptions {
     /// Bytes of a storage binding to keep within, where the device allows more.
     #[doc(hidden)]
     pub max_binding: u64,
-    /// Variants whose products the self-test shall read wrong, to try out what follows.
+    /// Variants whose products the self-test shall read wrong on a GPU, to try out what follows.
     #[doc(hidden)]
     pub self_test_faults: Vec<(Layout, Precision)>,
 }

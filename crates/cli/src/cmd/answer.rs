@@ -6,10 +6,11 @@ use chord_text::{ChatTemplate, ChatVariables, Message, Tokenizer};
 use serde_json::{Value, json};
 
 use super::adapters;
+use super::recovery::{Recovery, is_loss};
 use crate::args::SamplingArgs;
 use crate::error::Error;
 use crate::interrupt;
-use crate::out::Out;
+use crate::out::{Out, note};
 use crate::thinking::Thinking;
 use chord_runtime::{
     AdapterInfo, Done, Engine, Event, FinishReason, GenerateRequest, Overrides, Sampling, Session,
@@ -36,17 +37,27 @@ pub struct Chat {
     session: Session,
     pub style: Style,
     pub last: Option<Timings>,
+    recovery: Recovery,
+    /// Why the engine is where it is, after a loss moved it.
+    moved: Option<String>,
 }
 
 impl Chat {
-    pub fn new(mut engine: Engine, style: Style) -> Result<Chat, Error> {
+    pub fn new(mut engine: Engine, style: Style, recovery: Recovery) -> Result<Chat, Error> {
         let session = engine.new_session()?;
         Ok(Chat {
             engine,
             session,
             style,
             last: None,
+            recovery,
+            moved: None,
         })
+    }
+
+    /// Why the model runs where it does.
+    pub fn reason(&self) -> &str {
+        self.moved.as_deref().unwrap_or(self.engine.device_reason())
     }
 
     /// Tokens that the conversation holds in the cache.
@@ -85,12 +96,54 @@ impl Chat {
             reasoning: chat.reasoning,
             ..GenerateRequest::default()
         };
+        let mut given = Vec::new();
+        loop {
+            let request = GenerateRequest {
+                resume: given.clone(),
+                ..request.clone()
+            };
+            match self.attempt(&request, &mut given, out) {
+                Err((e, false)) if is_loss(&e) => {
+                    if out.terminal && !given.is_empty() {
+                        // Behind the part of a line that is there.
+                        note("");
+                    }
+                    let (mut engine, moved) = self.recovery.replace(e)?;
+                    self.session = engine.new_session()?;
+                    self.engine = engine;
+                    self.moved = moved.or(self.moved.take());
+                }
+                Err((e, _)) => return Err(e),
+                Ok(done) => {
+                    self.last = Some(done.timings);
+                    return Ok(done);
+                }
+            }
+        }
+    }
+
+    /// One attempt at an answer; tokens that it gives beyond those it resumes go to `out` and to `given`. An error comes with
+    /// whether the answer had been told to stop.
+    fn attempt(
+        &mut self,
+        request: &GenerateRequest,
+        given: &mut Vec<u32>,
+        out: &mut Out,
+    ) -> Result<Done, (Error, bool)> {
         let json = self.style.json;
         let mut thinking = Thinking::stderr();
         let mut failed = None;
+        let mut repeated = given.len();
         let (engine, session) = (&mut self.engine, &mut self.session);
-        let done = interrupt::answering(|cancel: &AtomicBool| {
+        let (done, stopped) = interrupt::answering(|cancel: &AtomicBool| {
             let mut on_event = |event: Event| {
+                if let Event::Token { id, .. } = &event {
+                    if repeated > 0 {
+                        repeated = repeated.saturating_sub(1);
+                        return;
+                    }
+                    given.push(*id);
+                }
                 let sent = match event {
                     Event::Prefill { .. } => Ok(()),
                     Event::Token {
@@ -117,15 +170,14 @@ impl Chat {
                     failed.get_or_insert(e);
                 }
             };
-            pollster::block_on(session.generate(engine, &request, cancel, &mut on_event))
+            let done = pollster::block_on(session.generate(engine, request, cancel, &mut on_event));
+            (done, cancel.load(Ordering::SeqCst))
         });
         thinking.end();
-        if let Some(e) = failed {
-            return Err(e);
+        match failed {
+            Some(e) => Err((e, stopped)),
+            None => done.map_err(|e| (e.into(), stopped)),
         }
-        let done = done?;
-        self.last = Some(done.timings);
-        Ok(done)
     }
 }
 
@@ -165,7 +217,7 @@ pub fn sampling(flags: &SamplingArgs, model: &chord_model::config::SamplingDefau
 }
 
 /// The last line of `run --json`.
-pub fn done_json(done: &Done, adapter: &AdapterInfo) -> Value {
+pub fn done_json(done: &Done, adapter: &AdapterInfo, reason: &str) -> Value {
     let t = &done.timings;
     json!({
         "event": "done",
@@ -182,7 +234,7 @@ pub fn done_json(done: &Done, adapter: &AdapterInfo) -> Value {
             "decode_ms": t.decode_ms,
             "decode_tok_s": t.decode_tok_s,
         },
-        "adapter": adapters::to_json(adapter),
+        "adapter": adapters::in_use(adapter, reason),
     })
 }
 
@@ -289,7 +341,7 @@ mod tests {
             kind: "cpu".into(),
             driver: "d".into(),
         };
-        let v = done_json(&done, &adapter);
+        let v = done_json(&done, &adapter, "because");
         let keys = |v: &Value| {
             v.as_object()
                 .map(|m| m.keys().cloned().collect::<Vec<_>>())
@@ -321,7 +373,7 @@ mod tests {
         );
         assert_eq!(
             v["adapter"],
-            json!({"name": "n", "backend": "vulkan", "type": "cpu"})
+            json!({"name": "n", "backend": "vulkan", "type": "cpu", "reason": "because"})
         );
         assert_eq!(v["finish_reason"], "stop_string");
     }

@@ -112,7 +112,7 @@ pub fn run(args: &BenchArgs) -> Result<u8, Error> {
         table(&["per decoded token", ""], &work, &[1])
     ))?;
     out.line(&format!(
-        "\nGPU memory {}; largest host copy while loading {}",
+        "\ndevice memory {}; largest host copy while loading {}",
         bytes(total.gpu_bytes),
         bytes(total.loader_peak_host_bytes)
     ))?;
@@ -152,7 +152,7 @@ fn json_result(
         "ttft_ms": ttft.to_json(),
         "counters": map,
         "engine": about,
-        "adapter": adapters::to_json(engine.adapter()),
+        "adapter": adapters::in_use(engine.adapter(), engine.device_reason()),
     }))?;
     Ok(exit::OK)
 }

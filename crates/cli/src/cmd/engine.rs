@@ -4,12 +4,13 @@ use std::sync::atomic::AtomicBool;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::args::{EngineArgs, Kv, ModelArgs, PrecisionArg};
+use super::adapters;
+use crate::args::{DeviceArg, EngineArgs, Kv, ModelArgs, PrecisionArg};
 use crate::error::Error;
 use crate::model_file::{self, Mapped};
 use crate::out::dim;
 use chord_model::Config;
-use chord_runtime::{Engine, EngineOptions, KvType, LoadProgress, Precision};
+use chord_runtime::{DeviceChoice, Engine, EngineOptions, KvType, LoadProgress, Precision};
 
 /// What a subcommand asks of the engine beyond its flags.
 #[derive(Debug, Clone, Copy, Default)]
@@ -34,7 +35,13 @@ pub fn options(args: &EngineArgs, needs: Needs) -> EngineOptions {
         (Some(Kv::F32), _) | (None, Precision::Exact) => KvType::F32,
     };
     EngineOptions {
+        device: match args.device {
+            DeviceArg::Auto => DeviceChoice::Auto,
+            DeviceArg::Gpu => DeviceChoice::Gpu,
+            DeviceArg::Cpu => DeviceChoice::Cpu,
+        },
         adapter: args.adapter.clone(),
+        threads: args.threads.map(usize::from),
         context: args.ctx,
         kv,
         precision,
@@ -44,8 +51,59 @@ pub fn options(args: &EngineArgs, needs: Needs) -> EngineOptions {
     }
 }
 
+/// Flags that say nothing about the device asked for are a mistake, not to be ignored.
+pub fn check(args: &EngineArgs) -> Result<(), Error> {
+    match args.device {
+        DeviceArg::Cpu if args.adapter.is_some() => Err(Error::usage(
+            "--adapter names a GPU, and --device cpu uses none",
+            "leave one of them out",
+        )),
+        DeviceArg::Gpu if args.threads.is_some() => Err(Error::usage(
+            "--threads is for the CPU, and --device gpu does not compute there",
+            "leave one of them out",
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// Gets the model, loads it onto the device and says on standard error what came out.
 pub fn load(model: &ModelArgs, args: &EngineArgs, needs: Needs) -> Result<Engine, Error> {
+    check(args)?;
+    let engine = open(model, args, needs)?;
+    dim(&device_line(&engine, engine.device_reason()));
+    dim(&context_line(
+        engine.context_length(),
+        args.ctx,
+        engine.config(),
+    ));
+    for (key, value) in engine.describe() {
+        tracing::info!("{key}: {value}");
+    }
+    Ok(engine)
+}
+
+/// The same model with the same flags after its device was lost; for `cpu`, a reason, on the CPU.
+pub fn load_again(
+    model: &ModelArgs,
+    args: &EngineArgs,
+    needs: Needs,
+    cpu: Option<&str>,
+) -> Result<Engine, Error> {
+    let mut args = args.clone();
+    if cpu.is_some() {
+        (args.device, args.adapter) = (DeviceArg::Cpu, None);
+    }
+    let engine = open(model, &args, needs)?;
+    dim(&device_line(&engine, cpu.unwrap_or(engine.device_reason())));
+    Ok(engine)
+}
+
+/// The device in use, and why.
+pub fn device_line(engine: &Engine, reason: &str) -> String {
+    format!("device: {}; {reason}", adapters::words(engine.adapter()))
+}
+
+fn open(model: &ModelArgs, args: &EngineArgs, needs: Needs) -> Result<Engine, Error> {
     let mapped = Mapped::open(&model_file::resolve(model)?)?;
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
     let mut report = |progress: LoadProgress| show(&bar, &progress);
@@ -58,21 +116,7 @@ pub fn load(model: &ModelArgs, args: &EngineArgs, needs: Needs) -> Result<Engine
         &mut report,
     ));
     bar.finish_and_clear();
-    let engine = engine?;
-    let adapter = engine.adapter();
-    dim(&format!(
-        "adapter: {} ({}, {})",
-        adapter.name, adapter.backend, adapter.kind
-    ));
-    dim(&context_line(
-        engine.context_length(),
-        args.ctx,
-        engine.config(),
-    ));
-    for (key, value) in engine.describe() {
-        tracing::info!("{key}: {value}");
-    }
-    Ok(engine)
+    Ok(engine?)
 }
 
 /// The context in tokens and where the figure comes from.
@@ -135,10 +179,9 @@ mod tests {
 
     fn flags(precision: Option<PrecisionArg>, kv: Option<Kv>) -> EngineArgs {
         EngineArgs {
-            ctx: None,
             kv,
             precision,
-            adapter: None,
+            ..EngineArgs::default()
         }
     }
 

@@ -53,7 +53,7 @@ pub fn words(plan: &FitPlan) -> String {
         vec!["scratch".to_owned(), bytes(plan.scratch_bytes)],
         vec!["total".to_owned(), bytes(plan.total_bytes)],
     ];
-    let mut text = table(&["GPU memory", ""], &rows, &[1]);
+    let mut text = table(&["device memory", ""], &rows, &[1]);
     if let Some(limits) = plan.limits {
         text.push_str(&format!(
             "\nlimits: {} a binding, {} a buffer; context of at most {} tokens",

@@ -10,6 +10,7 @@ mod figures;
 mod fit;
 mod inspect;
 mod perplexity;
+mod recovery;
 mod repl;
 mod run;
 mod template;

@@ -6,10 +6,11 @@ use chord_text::{ChatVariables, Message};
 
 use super::answer::{self, Chat, Style};
 use super::engine::{self, Needs};
+use super::recovery::{Recovery, Reload};
 use super::repl::{self, Answer, Model};
 use super::template;
 use super::terminal::Terminal;
-use crate::args::RunArgs;
+use crate::args::{DeviceArg, RunArgs};
 use crate::error::{Error, exit};
 use crate::interrupt;
 use crate::out::{Out, dim, note};
@@ -55,7 +56,7 @@ pub fn run(args: &RunArgs) -> Result<u8, Error> {
         max_tokens: args.max_tokens,
         json: args.json,
     };
-    let chat = Chat::new(engine, style)?;
+    let chat = Chat::new(engine, style, recovery(args))?;
     let mut out = Out::stdout();
     match input {
         Input::Text(text) => once(chat, args.system.clone(), text, &mut out),
@@ -72,6 +73,15 @@ pub fn run(args: &RunArgs) -> Result<u8, Error> {
             Ok(exit::OK)
         }
     }
+}
+
+/// Where `--device` does not say otherwise, the CPU takes over from a GPU that is lost again and again.
+fn recovery(args: &RunArgs) -> Recovery {
+    let (model, engine) = (args.model.clone(), args.engine.clone());
+    let cpu = engine.device == DeviceArg::Auto;
+    let reload: Reload =
+        Box::new(move |cpu| engine::load_again(&model, &engine, Needs::default(), cpu));
+    Recovery::new(reload, cpu)
 }
 
 fn input(args: &RunArgs) -> Result<Input, Error> {
@@ -124,7 +134,11 @@ fn once(mut chat: Chat, system: Option<String>, text: String, out: &mut Out) -> 
         .collect();
     let done = chat.answer(&messages, out)?;
     if chat.style.json {
-        out.json(&answer::done_json(&done, chat.engine.adapter()))?;
+        out.json(&answer::done_json(
+            &done,
+            chat.engine.adapter(),
+            chat.reason(),
+        ))?;
     } else if !done.text.ends_with('\n') {
         out.line("")?;
         out.flush()?;
@@ -172,19 +186,18 @@ impl Model for LoadedModel {
 
     fn stats(&self) -> Vec<String> {
         let engine = &self.0.engine;
-        let adapter = engine.adapter();
         let counters = engine.counters();
         let mut lines = vec![
-            format!(
-                "adapter: {} ({}, {})",
-                adapter.name, adapter.backend, adapter.kind
-            ),
+            engine::device_line(engine, self.0.reason()),
             format!(
                 "context: {} of {} tokens used",
                 self.0.held(),
                 engine.context_length()
             ),
-            format!("GPU memory: {}", super::figures::bytes(counters.gpu_bytes)),
+            format!(
+                "device memory: {}",
+                super::figures::bytes(counters.gpu_bytes)
+            ),
         ];
         lines.extend(
             engine

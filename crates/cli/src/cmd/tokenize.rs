@@ -1,4 +1,4 @@
-//! `tokenize` and `detokenize`: need the header only, no GPU.
+//! `tokenize` and `detokenize`: need the header only, no device.
 
 use std::io::Read as _;
 

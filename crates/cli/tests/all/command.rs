@@ -56,7 +56,9 @@ fn help_of_run_names_every_flag() {
         "--ctx",
         "--kv",
         "--precision",
+        "--device",
         "--adapter",
+        "--threads",
         "--verbose",
         "--json",
     ] {
@@ -80,6 +82,10 @@ fn wrong_usage_is_2() {
         vec!["run", &model, "hi", "--chat-template-kwarg", "x"],
         vec!["run", &model, "hi", "--chat-template-kwarg", "tools=[]"],
         vec!["run", &model, "hi", "--temperature", "101"],
+        vec!["run", &model, "hi", "--device", "bogus"],
+        vec!["run", &model, "hi", "--device", "cpu", "--adapter", "x"],
+        vec!["run", &model, "hi", "--device", "gpu", "--threads", "2"],
+        vec!["run", &model, "hi", "--threads", "0"],
         vec!["eval", &model, "--perplexity", "x", "--chunk", "33"],
         vec!["eval", &model],
         vec!["eval", &model, "--tokens", "x.json"],
@@ -238,12 +244,65 @@ fn what_is_wrong_with_a_model_file_is_3_with_its_own_code() {
 }
 
 #[test]
+fn flags_of_one_device_are_refused_for_the_other() {
+    let model = tiny_arg();
+    for (device, flag, other) in [("cpu", "--adapter", "GPU"), ("gpu", "--threads", "CPU")] {
+        let args = ["run", &model, "hi", "--json", "--device", device, flag, "1"];
+        let ended = run(args).code(2).error("E_USAGE");
+        let line = ended.json();
+        let said = line["message"].as_str().expect("a message");
+        assert!(said.contains(flag) && said.contains(other), "{said}");
+    }
+    let ended = run(["run", &model, "hi", "--json", "--device", "bogus"]).code(2);
+    let said = ended.json()["message"].to_string();
+    assert!(said.contains("--device"), "{said}");
+    for device in ["auto", "gpu", "cpu"] {
+        assert!(ended.stderr.contains(device), "{}", ended.stderr);
+    }
+}
+
+#[test]
+fn adapters_end_with_the_cpu_and_without_a_gpu_are_the_cpu_alone() {
+    let list = |args: &[&str], hidden: bool| {
+        let mut command = command(args);
+        if hidden {
+            command.env(NO_GPU.0, NO_GPU.1);
+        }
+        Ended::of(command.output().expect("the command starts")).code(0)
+    };
+    let cpus = |ended: &Ended| {
+        let rows = ended.json()["adapters"].as_array().expect("rows").clone();
+        let is_cpu = |row: &Value| row["backend"] == "cpu";
+        assert!(rows.last().is_some_and(is_cpu), "{rows:?}");
+        (rows.iter().filter(|r| is_cpu(r)).count(), rows)
+    };
+    assert_eq!(cpus(&list(&["adapters", "--json"], false)).0, 1);
+    let (n, rows) = cpus(&list(&["adapters", "--json"], true));
+    assert_eq!((n, rows.len()), (1, 1));
+    for key in ["name", "backend", "type", "instructions"] {
+        let value = rows[0][key].as_str().unwrap_or_default();
+        assert!(!value.is_empty(), "{key}: {rows:?}");
+    }
+    let text = list(&["adapters"], true).stdout;
+    assert_eq!(text.lines().count(), 1, "{text}");
+    assert!(text.contains("--device cpu"), "{text}");
+}
+
+#[test]
 fn no_adapter_is_4() {
     let model = tiny_arg();
     for args in [
-        vec!["adapters", "--json"],
-        vec!["run", &model, "hi", "--json"],
-        vec!["bench", &model, "--json"],
+        vec!["run", &model, "hi", "--json", "--device", "gpu"],
+        vec![
+            "run",
+            &model,
+            "hi",
+            "--json",
+            "--adapter",
+            "0",
+            "--device=auto",
+        ],
+        vec!["bench", &model, "--json", "--device", "gpu"],
     ] {
         let ended = Ended::of(
             command(&args)
@@ -252,11 +311,10 @@ fn no_adapter_is_4() {
                 .expect("the command starts"),
         )
         .code(4);
-        assert_eq!(
-            ended.error("E_NO_ADAPTER").json()["code"],
-            "E_NO_ADAPTER",
-            "{args:?}"
-        );
+        let line = ended.error("E_NO_ADAPTER").json();
+        assert_eq!(line["code"], "E_NO_ADAPTER", "{args:?}");
+        let help = line["help"].as_str().expect("help");
+        assert!(help.contains("--device cpu"), "{help}");
     }
 }
 

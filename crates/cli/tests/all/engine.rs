@@ -1,8 +1,8 @@
-//! Answers of the command on a GPU, with the tiny model: events, templates, stop strings, full contexts, interruption.
+//! Answers of the command, with the tiny model: events, templates, stop strings, full contexts, interruption.
 
 use std::io::{BufRead as _, BufReader};
 
-use crate::common::{Ended, command, read_json, run, run_with_input, tiny_arg};
+use crate::common::{Ended, NO_GPU, command, device, read_json, run, run_with_input, tiny_arg};
 use serde_json::{Value, json};
 
 /// `run MODEL PROMPT --raw --temperature 0 --precision exact --json` and more.
@@ -66,7 +66,20 @@ fn events_have_exactly_the_promised_shape_and_the_reference_ids() {
             "decode_tok_s"
         ]
     );
-    assert_eq!(keys(&done["adapter"]), ["name", "backend", "type"]);
+    assert_eq!(
+        keys(&done["adapter"]),
+        ["name", "backend", "type", "reason"]
+    );
+    let on_cpu = done["adapter"]["backend"] == "cpu";
+    assert_eq!(on_cpu, device() == "cpu", "{done}");
+    let reason = done["adapter"]["reason"].as_str().expect("a reason");
+    assert!(reason.contains("as asked"), "{reason}");
+    let said = ended.stderr.lines().find(|l| l.starts_with("device: "));
+    assert!(
+        said.is_some_and(|l| l.ends_with(reason)),
+        "{}",
+        ended.stderr
+    );
     assert!(
         done["timings"]
             .as_object()
@@ -284,11 +297,13 @@ fn a_prompt_longer_than_the_context_names_both_numbers() {
 }
 
 #[test]
-fn an_adapter_that_is_not_there_is_4() {
+fn an_adapter_that_is_not_there_is_4_on_gpu() {
     let ended = run([
         "run",
         &tiny_arg(),
         "hi",
+        "--device",
+        "gpu",
         "--adapter",
         "no such adapter",
         "--json",
@@ -301,6 +316,19 @@ fn an_adapter_that_is_not_there_is_4() {
     for key in ["name", "backend", "type"] {
         assert!(first[key].is_string(), "{first}");
     }
+}
+
+#[test]
+fn without_a_gpu_the_cpu_answers_and_the_reason_is_said() {
+    let model = tiny_arg();
+    let args = "run MODEL hi --device auto --threads 1 --raw -n 2 --json".split(' ');
+    let args = args.map(|a| if a == "MODEL" { &model } else { a });
+    let output = command(args).env(NO_GPU.0, NO_GPU.1).output();
+    let ended = Ended::of(output.expect("the command starts")).code(0);
+    let adapter = &ended.json()["adapter"];
+    assert_eq!(adapter["backend"], "cpu");
+    assert_eq!(adapter["name"], "CPU, 1 thread");
+    assert_eq!(adapter["reason"], "the CPU: there is no GPU adapter");
 }
 
 /// Starts a long answer and reads its first event.

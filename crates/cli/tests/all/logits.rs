@@ -1,4 +1,4 @@
-//! `eval` on a GPU, with the tiny model: logits and perplexity.
+//! `eval`, with the tiny model: logits and perplexity.
 
 use crate::common::{Scratch, data, npy, read_json, run, tiny_arg};
 use serde_json::json;

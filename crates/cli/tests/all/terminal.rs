@@ -4,7 +4,7 @@
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-use crate::common::{Scratch, tiny_arg};
+use crate::common::{Scratch, device, tiny_arg};
 
 #[test]
 fn a_chat_on_a_terminal() {
@@ -12,9 +12,10 @@ fn a_chat_on_a_terminal() {
     // util-linux's `script` gives the command a terminal. `exec`: a shell that stays would get Ctrl-C too, and dash would
     // end with 130 for it.
     let shell = format!(
-        "exec '{}' run '{}' -n 3 --seed 1",
+        "exec '{}' run '{}' -n 3 --seed 1 --device {}",
         env!("CARGO_BIN_EXE_wasm-chord"),
-        tiny_arg()
+        tiny_arg(),
+        device()
     );
     let mut child = Command::new("script")
         .args(["-qec", &shell, "/dev/null"])
@@ -48,9 +49,10 @@ fn ctrl_c_stops_the_answer_and_not_the_chat() {
     let cache = Scratch::new();
     let flags = "--raw --temperature 2 --top-k 0 --min-p 0 --seed 3";
     let shell = format!(
-        "exec '{}' run '{}' {flags}",
+        "exec '{}' run '{}' {flags} --device {}",
         env!("CARGO_BIN_EXE_wasm-chord"),
-        tiny_arg()
+        tiny_arg(),
+        device()
     );
     let mut child = Command::new("script")
         .args(["-qec", &shell, "/dev/null"])

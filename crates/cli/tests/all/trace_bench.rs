@@ -1,4 +1,4 @@
-//! `trace` and `bench` on a GPU, with the tiny model.
+//! `trace` and `bench`, with the tiny model.
 
 use crate::common::{Scratch, npy, run, tiny_arg};
 use serde_json::{Value, json};
@@ -123,6 +123,7 @@ fn bench_counts_work_per_token() {
             "{spread}"
         );
     }
+    assert!(last["adapter"]["reason"].is_string(), "{last}");
     let counters = |v: &Value, keys: &[&str]| {
         keys.iter()
             .map(|k| v["counters"][k].as_f64().expect("number"))

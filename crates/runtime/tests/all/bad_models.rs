@@ -3,7 +3,7 @@
 use crate::common::*;
 use chord_gguf::TensorType;
 use chord_gguf::write::{FileSpec, TensorSpec, WriteValue, tiny_llama};
-use chord_runtime::{Engine, EngineOptions, Error, LoadProgress};
+use chord_runtime::{DeviceChoice, Engine, EngineOptions, Error, LoadProgress};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 fn load_spec(spec: &FileSpec, options: &EngineOptions) -> Result<Engine, Error> {
@@ -18,6 +18,7 @@ fn load_spec(spec: &FileSpec, options: &EngineOptions) -> Result<Engine, Error> 
 /// Every refusal comes before a device is opened: no adapter has this name.
 fn without_a_device() -> EngineOptions {
     EngineOptions {
+        device: DeviceChoice::Gpu,
         adapter: Some("no adapter is called this".into()),
         ..EngineOptions::default()
     }

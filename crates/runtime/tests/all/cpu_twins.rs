@@ -1,4 +1,4 @@
-//! The whole static plan executed by the kernels' CPU twins: the same logits and tokens as on the GPU.
+//! The whole static plan executed by the kernels' CPU twins: the same logits and tokens as on the device.
 
 use crate::common::*;
 use crate::kv_dense::{Dense, directory};
@@ -166,7 +166,7 @@ fn tokens(which: &str) -> Vec<u32> {
         .prompt_ids
 }
 
-fn twins_equal_gpu(kv: KvType, prompt: &[u32], sampling: Sampling) -> Vec<u32> {
+fn twins_equal_engine(kv: KvType, prompt: &[u32], sampling: Sampling) -> Vec<u32> {
     let (logits, chosen) = Twins::new(TINY, kv).generate(prompt, &sampling, 4);
     let mut engine = load(
         TINY,
@@ -190,9 +190,10 @@ fn twins_equal_gpu(kv: KvType, prompt: &[u32], sampling: Sampling) -> Vec<u32> {
     let all = [prompt, &chosen].concat();
     for (step, twin) in logits.iter().enumerate() {
         // The first step is prefill's, the others decode's.
-        let gpu = pollster::block_on(session.next_logits(&mut engine, &all[..prompt.len() + step]))
-            .unwrap();
-        let difference = worst(std::slice::from_ref(twin), &[gpu]);
+        let ours =
+            pollster::block_on(session.next_logits(&mut engine, &all[..prompt.len() + step]))
+                .unwrap();
+        let difference = worst(std::slice::from_ref(twin), &[ours]);
         println!("{kv:?}, step {step}: {difference:.1e}");
         assert!(difference <= EQUAL, "{kv:?}, step {step}: {difference}");
     }
@@ -200,15 +201,15 @@ fn twins_equal_gpu(kv: KvType, prompt: &[u32], sampling: Sampling) -> Vec<u32> {
 }
 
 #[test]
-fn tiny_the_plan_on_the_cpu_twins_equals_the_gpu_on_both() {
-    let greedy = twins_equal_gpu(KvType::F32, &tokens("chat")[..43], Sampling::greedy());
+fn tiny_the_plan_on_the_cpu_twins_equals_the_engine_on_both() {
+    let greedy = twins_equal_engine(KvType::F32, &tokens("chat")[..43], Sampling::greedy());
     let drawn = Sampling {
         temperature: 1.3,
         seed: 7,
         ..Sampling::default()
     };
     assert_ne!(
-        twins_equal_gpu(KvType::F32, &tokens("chat")[..43], drawn),
+        twins_equal_engine(KvType::F32, &tokens("chat")[..43], drawn),
         greedy
     );
 }

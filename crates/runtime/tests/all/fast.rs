@@ -8,7 +8,7 @@ fn fast(kv: KvType) -> EngineOptions {
         precision: Precision::Fast,
         kv,
         context: Some(2048),
-        ..EngineOptions::default()
+        ..base()
     }
 }
 

@@ -18,7 +18,7 @@ fn smollm2_perplexity_is_within_two_per_mille() {
         SMOL,
         &EngineOptions {
             context: Some(2048),
-            ..EngineOptions::default()
+            ..base()
         },
     );
     let mut nll = 0.0;

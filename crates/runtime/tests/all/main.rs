@@ -1,10 +1,12 @@
-//! The engine, on whatever adapter WASM_CHORD_TEST_ICD names.
+//! The engine, on whatever adapter WASM_CHORD_TEST_ICD names, or with WASM_CHORD_TEST_DEVICE=cpu on the CPU. Tests with `_on_gpu`
+//! in their name hold on a GPU only.
 //!
 //! One binary: linking the device layer into one for each file would take longer than the tests.
 
 mod bad_models;
 mod common;
 mod cpu_twins;
+mod device;
 mod families;
 mod fast;
 mod full_gemma3;

@@ -49,7 +49,7 @@ fn pipelines(name: &str, taps: bool, exact: bool) -> usize {
 }
 
 #[test]
-fn every_product_and_attention_pipeline_of_the_plan_is_tested_on_both() {
+fn every_product_and_attention_kernel_of_the_plan_is_tested_on_both() {
     for name in [TINY, "v2k-llama-e288-Q4_K_M"] {
         for precision in [Precision::Fast, Precision::Exact] {
             for taps in [false, true] {
@@ -71,7 +71,8 @@ fn every_product_and_attention_pipeline_of_the_plan_is_tested_on_both() {
 }
 
 #[test]
-fn a_wrong_layout_is_left_for_the_next_and_the_ids_stay_right() {
+fn a_wrong_layout_is_left_for_the_next_and_the_ids_stay_right_on_gpu() {
+    gpu_only();
     for precision in [Precision::Exact, Precision::Fast] {
         let faults = [(Layout::RowPerThread, precision)];
         let mut engine = load(TINY, &options(precision, &faults));
@@ -97,7 +98,8 @@ fn a_wrong_layout_is_left_for_the_next_and_the_ids_stay_right() {
 }
 
 #[test]
-fn int8_that_is_wrong_in_every_layout_gives_way_to_exact_operands() {
+fn int8_that_is_wrong_in_every_layout_gives_way_to_exact_operands_on_gpu() {
+    gpu_only();
     let faults = LAYOUTS.map(|l| (l, Precision::Fast));
     let mut engine = load(TINY, &options(Precision::Fast, &faults));
     assert_eq!(described(&engine, "layout"), "RowPerThread");
@@ -111,7 +113,8 @@ fn int8_that_is_wrong_in_every_layout_gives_way_to_exact_operands() {
 }
 
 #[test]
-fn an_adapter_without_a_right_variant_is_refused() {
+fn a_gpu_that_is_asked_for_and_has_no_right_variant_is_refused_on_gpu() {
+    gpu_only();
     let faults = LAYOUTS.map(|l| (l, Precision::Exact));
     let options = options(Precision::Exact, &faults);
     let error = pollster::block_on(Engine::load(&model(TINY), &options, &NEVER, &mut |_| {}))

@@ -81,6 +81,17 @@ impl Drop for Scratch {
     }
 }
 
+/// The device that tests are run on: `WASM_CHORD_TEST_DEVICE=cpu` for the CPU. A test that holds on a GPU only has `_on_gpu` in
+/// its name, so that the run on the CPU can leave it out, and names its device.
+pub fn device() -> &'static str {
+    match std::env::var("WASM_CHORD_TEST_DEVICE").as_deref() {
+        Ok("cpu") => "cpu",
+        // By itself the command would leave a GPU in software for the CPU.
+        Err(_) | Ok("gpu") => "gpu",
+        Ok(other) => panic!("WASM_CHORD_TEST_DEVICE is cpu or gpu, not {other:?}"),
+    }
+}
+
 /// The command, away from the user's cache, colours and tokens.
 pub fn command<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wasm-chord"));
@@ -103,6 +114,7 @@ pub fn command<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Command {
     ] {
         command.env_remove(proxy);
     }
+    on_device(&mut command);
     command
 }
 
@@ -204,6 +216,22 @@ pub fn npy(bytes: &[u8]) -> (String, Vec<f32>) {
             .map(|b| f32::from_le_bytes(*b))
             .collect(),
     )
+}
+
+/// The subcommands that load a model.
+const LOAD: [&str; 4] = ["run", "eval", "trace", "bench"];
+
+/// Names the device of the run for a command that loads a model and names none itself.
+fn on_device(command: &mut Command) {
+    let args: Vec<_> = command.get_args().collect();
+    let loads = args.first().is_some_and(|a| LOAD.iter().any(|l| a == l));
+    if loads
+        && !args
+            .iter()
+            .any(|a| a.to_string_lossy().starts_with("--device"))
+    {
+        command.args(["--device", device()]);
+    }
 }
 
 /// Hides every Vulkan driver.

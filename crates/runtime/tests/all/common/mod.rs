@@ -5,8 +5,8 @@ use chord_gguf::Directory;
 use chord_kernels::variants::PREFILL_COLS;
 use chord_model::{Config, GraphOptions, Plan, plan};
 use chord_runtime::{
-    Engine, EngineOptions, GenerateRequest, KvType, Layout, ModelSource, Precision, Sampling,
-    Session,
+    DeviceChoice, Engine, EngineOptions, GenerateRequest, KvType, Layout, ModelSource, Precision,
+    Sampling, Session,
 };
 use serde::Deserialize;
 use std::path::PathBuf;
@@ -68,12 +68,36 @@ pub fn model(name: &str) -> Bytes {
 pub const TINY: &str = "v2k-llama-Q4_K_M";
 pub const SMOL: &str = "SmolLM2-135M-Instruct.Q4_1";
 
+/// The device that tests are run on: `WASM_CHORD_TEST_DEVICE=cpu` for the CPU.
+pub fn device() -> DeviceChoice {
+    match std::env::var("WASM_CHORD_TEST_DEVICE").as_deref() {
+        Ok("cpu") => DeviceChoice::Cpu,
+        // `Auto` would leave a GPU in software for the CPU.
+        Err(_) | Ok("gpu") => DeviceChoice::Gpu,
+        Ok(other) => panic!("WASM_CHORD_TEST_DEVICE is cpu or gpu, not {other:?}"),
+    }
+}
+
+/// First in a test of what only a GPU has. The run on the CPU leaves such tests out by `_on_gpu` in their name; one that it
+/// selects all the same fails here.
+pub fn gpu_only() {
+    assert_eq!(device(), DeviceChoice::Gpu, "this holds on a GPU only");
+}
+
+/// The defaults on the device of the run. Every test's options come from here.
+pub fn base() -> EngineOptions {
+    EngineOptions {
+        device: device(),
+        ..EngineOptions::default()
+    }
+}
+
 pub fn exact() -> EngineOptions {
     EngineOptions {
         precision: Precision::Exact,
         kv: KvType::F32,
         context: Some(1024),
-        ..EngineOptions::default()
+        ..base()
     }
 }
 

@@ -1,0 +1,77 @@
+//! Which device is taken where the caller leaves the choice.
+
+use crate::common::*;
+use chord_runtime::{DeviceChoice, Engine, EngineOptions, Layout, Precision};
+
+/// The engine answers as the reference does, on the CPU.
+fn is_right_on_the_cpu(mut engine: Engine) {
+    assert_eq!(engine.adapter().backend, "cpu");
+    let prompt = reference(TINY, "deq").prompts.remove(0);
+    let mut session = engine.new_session().unwrap();
+    let done = generate(
+        &mut engine,
+        &mut session,
+        &greedy(&prompt.prompt_ids, prompt.ids.len() as u32),
+    );
+    assert_eq!(done.tokens, prompt.ids);
+}
+
+#[test]
+fn a_gpu_in_software_is_left_for_the_cpu_on_gpu() {
+    gpu_only();
+    let options = EngineOptions {
+        device: DeviceChoice::Auto,
+        ..exact()
+    };
+    let engine = load(TINY, &options);
+    let reason = engine.device_reason();
+    assert!(reason.ends_with("is software"), "{reason}");
+    is_right_on_the_cpu(engine);
+}
+
+#[test]
+fn a_gpu_in_software_that_is_asked_for_is_taken_on_gpu() {
+    gpu_only();
+    let options = EngineOptions {
+        device: DeviceChoice::Auto,
+        adapter: Some("0".into()),
+        ..exact()
+    };
+    let engine = load(TINY, &options);
+    assert_ne!(engine.adapter().backend, "cpu");
+    assert_eq!(engine.device_reason(), "this adapter, as asked");
+}
+
+#[test]
+fn a_gpu_whose_every_variant_is_wrong_gives_way_to_the_cpu_on_gpu() {
+    gpu_only();
+    let wrong = [Layout::RowPerThread, Layout::Lanes].map(|layout| (layout, Precision::Exact));
+    let options = EngineOptions {
+        device: DeviceChoice::Auto,
+        adapter: Some("0".into()),
+        layout: Some(Layout::RowPerThread),
+        self_test_faults: wrong.to_vec(),
+        ..exact()
+    };
+    let engine = load(TINY, &options);
+    let reason = engine.device_reason();
+    assert!(
+        reason.starts_with("the CPU: the kernels compute wrong results on adapter"),
+        "{reason}"
+    );
+    is_right_on_the_cpu(engine);
+}
+
+#[test]
+fn the_threads_of_the_cpu_are_those_asked_for() {
+    for (threads, name) in [(1, "CPU, 1 thread"), (3, "CPU, 3 threads")] {
+        let options = EngineOptions {
+            device: DeviceChoice::Cpu,
+            threads: Some(threads),
+            ..exact()
+        };
+        let engine = load(TINY, &options);
+        assert_eq!(engine.adapter().name, name);
+        is_right_on_the_cpu(engine);
+    }
+}
