@@ -96,7 +96,7 @@ fn bytes<I: Isa>(
     let dot = map(isa, |g| {
         isa.dot_small(isa.load(acc, g), isa.load(&small, g), isa.load(&x, g))
     });
-    assert_eq!(dot, expect(&small, |b| i32::from(b)), "{name}: dot_small");
+    assert_eq!(dot, expect(&small, i32::from), "{name}: dot_small");
 
     let entry = |i: u8| table[usize::from(i) / 4].to_le_bytes()[usize::from(i) % 4].cast_signed();
     let table: [i8; 16] = std::array::from_fn(|i| entry(i as u8));
