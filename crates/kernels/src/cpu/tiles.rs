@@ -5,11 +5,11 @@ use chord_simd::Isa;
 
 /// The first `tiles` tiles of `tile` words, of each of `rows` rows that lie `stride` words apart from `first` on: by tile, then by
 /// row. The last tile ends where the row's `width` words do.
-pub(crate) fn split<'a>(
-    words: &'a mut [u32],
+pub(crate) fn split(
+    words: &mut [u32],
     (first, stride, width): (usize, usize, usize),
     (rows, tile, tiles): (usize, usize, usize),
-) -> Vec<&'a mut [u32]> {
+) -> Vec<&mut [u32]> {
     let mut of_rows: Vec<_> = words[first..]
         .chunks_mut(stride)
         .take(rows)
