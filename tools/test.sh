@@ -41,15 +41,18 @@ counts() { # counts REPORT
     echo "$(($(attribute tests) + 0)) $(($(attribute failures) + $(attribute errors) + 0))"
 }
 
-suite() { # suite lavapipe|swiftshader|cpu FILTER
+suite() { # suite lavapipe|swiftshader|cpu|cpu-LEVEL FILTER
     local started=$SECONDS code=0 all bad device=gpu driver
-    # On the CPU no driver is there: nothing may look for a GPU.
-    if [ "$1" = cpu ]; then device=cpu driver=/nonexistent/no-driver.json; else driver="$(icd_file "$1")"; fi
+    # On the CPU no driver is there: nothing may look for a GPU. Level 0 is its best instructions, the last level plain code.
+    case "$1" in
+    cpu*) device=cpu driver=/nonexistent/no-driver.json ;;
+    *) driver="$(icd_file "$1")" ;;
+    esac
     # nextest keeps its reports in the workspace, wherever the build goes.
     local report="$root/target/nextest/$profile/junit.xml"
     say "== tests on $1: $2"
     rm -f "$report"
-    WASM_CHORD_TEST_DEVICE=$device WASM_CHORD_TEST_ICD="$1" VK_DRIVER_FILES="$driver" \
+    WASM_CHORD_TEST_DEVICE=$device WASM_CHORD_TEST_LEVEL="$(tr -cd 0-9 <<<"$1")" WASM_CHORD_TEST_ICD="$1" VK_DRIVER_FILES="$driver" \
         cargo nextest run --release --locked --workspace --profile "$profile" -E "$2" </dev/null || code=$?
     read -r all bad <<<"$(counts "$report")"
     # No report: it did not build, or no test was selected. Neither may look like a pass.
@@ -118,6 +121,7 @@ check "shaders through Tint" tools/check-shaders.sh || true
 suite lavapipe 'all()'
 suite swiftshader "$both"
 suite cpu "$on_cpu"
+for level in 1 2; do suite "cpu-$level" "package(chord-kernels) & ($on_cpu)"; done
 doc_tests
 # Without a package there is nothing for the others to try: they would only wait for it, one after another.
 if check "npm package and chat page: build, size" built; then

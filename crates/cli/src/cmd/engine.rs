@@ -7,7 +7,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::adapters;
 use crate::args::{DeviceArg, EngineArgs, Kv, ModelArgs, PrecisionArg};
 use crate::error::Error;
-use crate::model_file::{self, Mapped};
+use crate::model_file::{self, Files};
 use crate::out::dim;
 use chord_model::Config;
 use chord_runtime::{DeviceChoice, Engine, EngineOptions, KvType, LoadProgress, Precision};
@@ -104,13 +104,13 @@ pub fn device_line(engine: &Engine, reason: &str) -> String {
 }
 
 fn open(model: &ModelArgs, args: &EngineArgs, needs: Needs) -> Result<Engine, Error> {
-    let mapped = Mapped::open(&model_file::resolve(model)?)?;
+    let files = Files::open(&model_file::resolve(model)?)?;
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
     let mut report = |progress: LoadProgress| show(&bar, &progress);
     // Ctrl-C ends the program while a model loads.
     let never = AtomicBool::new(false);
     let engine = pollster::block_on(Engine::load(
-        &mapped,
+        &files,
         &options(args, needs),
         &never,
         &mut report,

@@ -3,9 +3,9 @@
 pub mod cache;
 pub mod download;
 pub mod error;
+mod files;
 mod header;
 mod http;
-mod mapped;
 mod progress;
 mod url;
 
@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use chord_gguf::{Directory, Limits, Parser, PartName, Progress};
 
-pub use mapped::Mapped;
+pub use files::Files;
 
 use self::http::Token;
 use self::url::Url;

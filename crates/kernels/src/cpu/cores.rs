@@ -1,7 +1,9 @@
 //! The threads that run a step, and the instructions they may use.
 
+use super::pace::Pace;
 use crate::Error;
 use chord_simd::Level;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Threads, made once per device: they sleep between runs.
 #[derive(Debug)]
@@ -9,6 +11,8 @@ pub struct Cores {
     #[cfg(not(target_arch = "wasm32"))]
     pool: rayon::ThreadPool,
     threads: usize,
+    /// How many of them work.
+    active: AtomicUsize,
     level: Level,
 }
 
@@ -17,36 +21,39 @@ impl Cores {
     ///
     /// # Errors
     /// `E_THREADS`.
-    pub fn new(threads: Option<usize>) -> Result<Self, Error> {
+    pub fn new(level: Level, threads: Option<usize>) -> Result<Self, Error> {
         #[cfg(target_arch = "wasm32")]
-        let _ = threads;
+        let threads = {
+            let _ = threads;
+            1
+        };
         #[cfg(not(target_arch = "wasm32"))]
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads.unwrap_or(0))
             .thread_name(|i| format!("chord-{i}"))
             .build()
             .map_err(|e| Error::Threads(e.to_string()))?;
+        #[cfg(not(target_arch = "wasm32"))]
+        let threads = pool.current_num_threads();
         Ok(Self {
             #[cfg(not(target_arch = "wasm32"))]
-            threads: pool.current_num_threads(),
-            #[cfg(not(target_arch = "wasm32"))]
             pool,
-            #[cfg(target_arch = "wasm32")]
-            threads: 1,
-            level: Level::best(),
+            threads,
+            active: AtomicUsize::new(threads),
+            level,
         })
     }
 
-    /// Threads that work at once.
+    /// Threads that may work at once.
     #[must_use]
     pub fn threads(&self) -> usize {
         self.threads
     }
 
-    /// Their name.
+    /// The instructions in use.
     #[must_use]
-    pub fn instructions(&self) -> &'static str {
-        self.level.name()
+    pub fn level(&self) -> Level {
+        self.level
     }
 
     pub(crate) fn describe(&self) -> String {
@@ -54,6 +61,13 @@ impl Cores {
             1 => "1 thread".into(),
             n => format!("{n} threads"),
         }
+    }
+
+    /// Lets as many threads work as `pace` found best.
+    pub(crate) fn keep(&self, pace: &Pace) {
+        let spared = usize::from(pace.spares_one());
+        let active = self.threads.saturating_sub(spared).max(1);
+        self.active.store(active, Ordering::Relaxed);
     }
 
     /// Runs what calls [`Cores::each`] on one of the threads: they then stay awake from one call to the next.
@@ -64,20 +78,22 @@ impl Cores {
         self.pool.install(work)
     }
 
-    /// The instructions in use.
-    #[must_use]
-    pub fn level(&self) -> Level {
-        self.level
-    }
-
     /// Calls `work` for each item, by whichever thread is free; returns when all are done.
     pub fn each<T: Send>(&self, items: Vec<T>, work: impl Fn(T) + Send + Sync) {
-        #[cfg(target_arch = "wasm32")]
-        items.into_iter().for_each(work);
+        let active = self.active.load(Ordering::Relaxed).min(items.len());
+        if active <= 1 {
+            return items.into_iter().for_each(work);
+        }
         #[cfg(not(target_arch = "wasm32"))]
         {
             use rayon::prelude::*;
-            items.into_par_iter().for_each(work);
+            // Pieces of this length keep as many threads busy; where all work, they share as finely as they like.
+            let least = match active < self.threads {
+                true => items.len().div_ceil(active),
+                false => 1,
+            };
+            let items = items.into_par_iter().with_min_len(least);
+            items.for_each(work);
         }
     }
 }

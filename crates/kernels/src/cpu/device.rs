@@ -1,11 +1,14 @@
 //! The host's processor as a device: runs the plan's steps where they are submitted.
 
+use super::pace::Pace;
 use super::{Cores, CpuBindings, CpuBuffer};
 use crate::Error;
 use crate::gpu::{AdapterInfo, Caps, Counters};
 use crate::op::{BufDesc, Kernel, Step};
+use chord_simd::Level;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use web_time::Instant;
 
 /// The processor, open.
 #[derive(Debug)]
@@ -15,6 +18,7 @@ pub struct Cpu {
     counters: Arc<Counters>,
     lost: Arc<OnceLock<String>>,
     cores: Cores,
+    paces: [Mutex<Pace>; 2],
 }
 
 /// A buffer; its bytes leave the live count when it is dropped.
@@ -69,14 +73,22 @@ impl Cpu {
     /// # Errors
     /// `E_THREADS` where the system gives none.
     pub fn open(threads: Option<usize>) -> Result<Self, Error> {
-        let cores = Cores::new(threads)?;
+        Self::open_at(Level::best(), threads)
+    }
+
+    /// The same with these instructions.
+    ///
+    /// # Errors
+    /// `E_THREADS`.
+    pub fn open_at(level: Level, threads: Option<usize>) -> Result<Self, Error> {
+        let cores = Cores::new(level, threads)?;
         let most = isize::MAX as u64;
         Ok(Self {
             info: AdapterInfo {
                 name: format!("CPU, {}", cores.describe()),
                 backend: "cpu".into(),
                 kind: "cpu".into(),
-                driver: cores.instructions().into(),
+                driver: cores.level().name().into(),
             },
             caps: Caps {
                 subgroups: None,
@@ -90,6 +102,7 @@ impl Cpu {
             counters: Arc::default(),
             lost: Arc::default(),
             cores,
+            paces: Default::default(),
         })
     }
 
@@ -150,10 +163,16 @@ impl Cpu {
             return;
         }
         let steps: Vec<&BoundStep> = steps.collect();
+        // One row and a batch have speeds of their own.
+        let pace = &self.paces[usize::from(rows > 1)];
         self.cores.enter(|| {
+            let mut pace = pace.lock().unwrap_or_else(PoisonError::into_inner);
             for step in steps {
+                let began = Instant::now();
+                self.cores.keep(&pace);
                 let bindings = CpuBindings::new(&step.bind);
                 step.kernel.fast(rows, &bindings, &self.cores);
+                pace.took(began.elapsed(), step.weight_bytes);
                 Counters::add(&self.counters.dispatches, 1);
                 Counters::add(&self.counters.weight_bytes, step.weight_bytes(rows));
             }

@@ -4,6 +4,7 @@ mod cores;
 mod device;
 pub(crate) mod formats;
 mod memory;
+mod pace;
 pub(crate) mod product;
 pub(crate) mod tiles;
 

@@ -63,6 +63,27 @@ fn a_gpu_whose_every_variant_is_wrong_gives_way_to_the_cpu_on_gpu() {
 }
 
 #[test]
+fn the_cpu_computes_the_same_bits_on_any_number_of_threads_and_again() {
+    let tokens = &reference(TINY, "deq").prompts[0].prompt_ids;
+    for precision in [Precision::Fast, Precision::Exact] {
+        let bits = |threads| -> Vec<u32> {
+            let options = EngineOptions {
+                device: DeviceChoice::Cpu,
+                threads: Some(threads),
+                precision,
+                ..base()
+            };
+            let rows = eval(&mut load(TINY, &options), tokens, 32);
+            rows.iter().flatten().map(|logit| logit.to_bits()).collect()
+        };
+        let first = bits(1);
+        for threads in [2, 5, 2] {
+            assert!(bits(threads) == first, "{precision:?} on {threads} threads");
+        }
+    }
+}
+
+#[test]
 fn the_threads_of_the_cpu_are_those_asked_for() {
     for (threads, name) in [(1, "CPU, 1 thread"), (3, "CPU, 3 threads")] {
         let options = EngineOptions {

@@ -36,10 +36,14 @@ impl Rng {
     }
 }
 
-/// What is tested: the GPU's kernels, or with `WASM_CHORD_TEST_DEVICE=cpu` the fast ones of the CPU.
+/// What is tested: the GPU's kernels, or with `WASM_CHORD_TEST_DEVICE=cpu` the fast ones of the CPU, with its best instructions
+/// or, by `WASM_CHORD_TEST_LEVEL`, the n-th best.
 pub fn device() -> Device {
     if std::env::var_os("WASM_CHORD_TEST_DEVICE").is_some_and(|d| d == "cpu") {
-        return Device::Cpu(Cpu::open(None).unwrap());
+        let level = std::env::var("WASM_CHORD_TEST_LEVEL").map_or(0, |n| n.parse().unwrap_or(0));
+        let levels = chord_simd::Level::all();
+        let level = levels[level.min(levels.len() - 1)];
+        return Device::Cpu(Cpu::open_at(level, None).unwrap());
     }
     let gpu = pollster::block_on(Gpu::open(None));
     Device::Gpu(gpu.expect("tests need an adapter: lavapipe is enough"))
