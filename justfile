@@ -39,6 +39,11 @@ set positional-arguments
 @bench *ARGS:
     tools/run.sh bench "$@"
 
+# the command beside llama-bench (where that is on PATH), in turn; the table is kept in bench/results: `just bench-native --rounds 5 --busy`
+[no-exit-message]
+@bench-native *ARGS:
+    tools/bench-native.sh "$@"
+
 # the package beside wllama, in one run in Chromium; the table is kept in bench/results: `just bench-browser --rounds 3 --tokens 24`
 [no-exit-message]
 @bench-browser *ARGS:

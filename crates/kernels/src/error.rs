@@ -32,10 +32,10 @@ pub enum Error {
         why: String,
     },
     /// The device is gone.
-    #[error("the GPU device was lost: {0}")]
+    #[error("the device was lost: {0}")]
     Lost(String),
     /// An allocation failed.
-    #[error("the GPU has no room for {what}{}", if *bytes > 0 { format!(" ({bytes} bytes)") } else { String::new() })]
+    #[error("the device has no room for {what}{}", if *bytes > 0 { format!(" ({bytes} bytes)") } else { String::new() })]
     OutOfMemory {
         /// Buffer label.
         what: String,
@@ -89,7 +89,7 @@ impl Error {
             Self::NoAdapter { .. } => "run on the CPU (--device cpu), or install your GPU's driver: on Linux one for Vulkan and its loader (Debian: apt-get install libvulkan1 mesa-vulkan-drivers)".into(),
             Self::Limit { .. } | Self::Open { .. } => "choose another adapter, or update the driver".into(),
             Self::Lost(_) => "try again; if it happens again, update the driver or choose another adapter".into(),
-            Self::OutOfMemory { .. } => "use a shorter context or a smaller model, or close other programs that use the GPU".into(),
+            Self::OutOfMemory { .. } => "use a shorter context or a smaller model, or close other programs that use its memory".into(),
             Self::Timeout { .. } => "the device may be hung: try again, or choose another adapter".into(),
             Self::Threads(_) => "ask for fewer threads, or raise the limit of processes (ulimit -u)".into(),
             Self::Shader(_) | Self::Refused { .. } => "this is a bug: please report it with the name of your GPU and its driver".into(),

@@ -1,5 +1,6 @@
 //! Matrix products with fused epilogues (shaders/matmul.wgsl).
 
+mod epilogue;
 mod fast;
 mod twin;
 

@@ -299,8 +299,13 @@ impl Kernel for Sample {
 
     fn cpu(&self, _rows: u32, mem: &CpuBindings<'_>) {
         let p: SampleParams = bytemuck::pod_read_unaligned(bytemuck::cast_slice(&mem.read(0)[..8]));
-        let logits: Vec<f32> = mem.read(1).iter().copied().map(f32::from_bits).collect();
-        let eog = mem.read(4);
-        sample(&p, &logits, &mut mem.write(2), &mut mem.write(3), &eog);
+        let (logits, eog) = (mem.read(1), mem.read(4));
+        sample(
+            &p,
+            bytemuck::cast_slice(&logits),
+            &mut mem.write(2),
+            &mut mem.write(3),
+            &eog,
+        );
     }
 }

@@ -19,6 +19,8 @@ pub struct Cpu {
     lost: Arc<OnceLock<String>>,
     cores: Cores,
     paces: [Mutex<Pace>; 2],
+    #[cfg(target_arch = "wasm32")]
+    last_turn: Mutex<Instant>,
 }
 
 /// A buffer; its bytes leave the live count when it is dropped.
@@ -103,6 +105,8 @@ impl Cpu {
             lost: Arc::default(),
             cores,
             paces: Default::default(),
+            #[cfg(target_arch = "wasm32")]
+            last_turn: Mutex::new(Instant::now()),
         })
     }
 
@@ -179,11 +183,28 @@ impl Cpu {
         });
     }
 
-    /// Everything submitted is done; in a browser, other work of the worker (an abort, say) has its turn.
+    /// Everything submitted is done; in a browser, other work of the worker (an abort, say) has its turn now and then.
     pub(crate) async fn wait(&self) -> Result<(), Error> {
         #[cfg(target_arch = "wasm32")]
-        gloo_timers::future::TimeoutFuture::new(0).await;
+        if self.turn_is_due() {
+            gloo_timers::future::TimeoutFuture::new(0).await;
+        }
         self.check()
+    }
+
+    /// Whether others have waited long enough: giving way takes a browser some milliseconds each time.
+    #[cfg(target_arch = "wasm32")]
+    fn turn_is_due(&self) -> bool {
+        const EVERY: web_time::Duration = web_time::Duration::from_millis(50);
+        let mut last = self
+            .last_turn
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let due = last.elapsed() >= EVERY;
+        if due {
+            *last = Instant::now();
+        }
+        due
     }
 
     pub(crate) async fn read(&self, staging: &Buffer, words: u64) -> Result<Vec<u32>, Error> {

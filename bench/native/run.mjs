@@ -1,0 +1,113 @@
+/**
+ * The command beside llama-bench, natively: each in turn, round by round, on the same file with the same threads.
+ * `node bench/native/run.mjs WASM-CHORD MODEL [--rounds N] [--prompt N] [--generate N] [--threads N] [--busy] [--gpu]`.
+ * `--busy` keeps one core busy meanwhile; `--gpu` has both on a GPU too, a software one where there is no other.
+ */
+import { execFileSync, spawn } from "node:child_process";
+import { mkdirSync, statSync, writeFileSync } from "node:fs";
+import { availableParallelism, cpus, loadavg } from "node:os";
+import { basename, join } from "node:path";
+import { parseArgs } from "node:util";
+
+const root = join(import.meta.dirname, "../..");
+const { values: flags, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    rounds: { type: "string", default: "5" },
+    prompt: { type: "string", default: "128" },
+    generate: { type: "string", default: "64" },
+    threads: { type: "string", default: String(availableParallelism()) },
+    busy: { type: "boolean", default: false },
+    gpu: { type: "boolean", default: false },
+  },
+});
+const [command, model] = positionals;
+if (!command || !model) {
+  console.error("usage: run.mjs WASM-CHORD MODEL [--rounds N] [--prompt N] [--generate N] [--threads N] [--busy] [--gpu]");
+  process.exit(2);
+}
+
+function run(program, args) {
+  return execFileSync(program, args, { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"], maxBuffer: 1 << 26 });
+}
+
+/** The program's output, or undefined where it is not there. */
+function tried(program, args) {
+  try {
+    return run(program, args);
+  } catch {
+    return undefined;
+  }
+}
+
+/** A round of ours: tokens per second of prompt and answer, and what it ran on. */
+function ours(device) {
+  const own = device === "cpu" ? ["--threads", flags.threads] : [];
+  return () => {
+    const lines = run(command, ["bench", model, "-p", flags.prompt, "-g", flags.generate, "-r", "1", "--json", "--device", device, ...own]);
+    const result = JSON.parse(lines.trim().split("\n").at(-1));
+    return { prefill: result.prefill_tok_s.median, decode: result.decode_tok_s.median, on: result.adapter.name };
+  };
+}
+
+/** A round of llama-bench. `layers`: how many of them on the GPU. */
+function llama(layers) {
+  return () => {
+    const rows = JSON.parse(run("llama-bench", ["-m", model, "-t", flags.threads, "-p", flags.prompt, "-n", flags.generate, "-r", "1", "-ngl", layers, "-o", "json"]));
+    const of = (test) => rows.find(test)?.avg_ts;
+    return { prefill: of((row) => row.n_prompt > 0), decode: of((row) => row.n_gen > 0), on: rows[0].gpu_info && layers !== "0" ? rows[0].gpu_info : rows[0].cpu_info };
+  };
+}
+
+const contenders = [{ name: "wasm-chord, CPU", round: ours("cpu") }];
+const devices = tried("llama-bench", ["--list-devices"]);
+if (devices !== undefined) {
+  contenders.push({ name: "llama.cpp, CPU", round: llama("0") });
+}
+if (flags.gpu) {
+  contenders.push({ name: "wasm-chord, GPU", round: ours("gpu") });
+  if (/vulkan|cuda|metal/i.test(devices ?? "")) {
+    contenders.push({ name: "llama.cpp, GPU", round: llama("99") });
+  }
+}
+
+const load = loadavg().map((n) => n.toFixed(2)).join(" ");
+const spinner = flags.busy ? spawn(process.execPath, ["-e", "for (;;);"]) : undefined;
+const results = contenders.map(() => []);
+try {
+  for (let i = 0; i < Number(flags.rounds); i++) {
+    for (const [at, { name, round }] of contenders.entries()) {
+      const got = round();
+      results[at].push(got);
+      console.error(`round ${i + 1}: ${name}: prefill ${got.prefill.toFixed(1)}, decode ${got.decode.toFixed(1)} tok/s`);
+    }
+  }
+} finally {
+  spinner?.kill();
+}
+
+const sorted = (at, what) => results[at].map((round) => round[what]).sort((a, b) => a - b);
+const median = (at, what) => sorted(at, what)[Math.floor((results[at].length - 1) / 2)];
+const cell = (at, what) => `${median(at, what).toFixed(1)} (${sorted(at, what)[0].toFixed(1)}–${sorted(at, what).at(-1).toFixed(1)})`;
+const ratio = (at, what) => (at === 0 ? "" : `${(median(0, what) / median(at, what)).toFixed(2)}×`);
+const rows = contenders.map(
+  ({ name }, at) => `| ${name} | ${cell(at, "prefill")} | ${ratio(at, "prefill")} | ${cell(at, "decode")} | ${ratio(at, "decode")} | ${results[at][0].on} |`,
+);
+const commit = run("git", ["-C", root, "rev-parse", "--short", "HEAD"]).trim();
+const version = tried("llama-bench", ["--version"])?.trim().split("\n")[0];
+const day = new Date().toISOString().slice(0, 10);
+const text = `# wasm-chord natively${devices === undefined ? "" : ", beside llama-bench"}
+
+- Commit ${commit}, ${day}; ${cpus().length} × ${cpus()[0].model}; load average before the run ${load}${flags.busy ? "; one core kept busy" : ""}
+- Model ${basename(model)}, ${statSync(model).size} bytes; prompt of ${flags.prompt} tokens, answer of ${flags.generate}; ${flags.threads} threads${version ? `\n- ${version}` : ""}
+- Medians of ${flags.rounds} rounds in tokens per second, lowest and highest in brackets; engines in turn, each round a process of its own
+
+| | prefill | wasm-chord on the CPU is | decode | wasm-chord on the CPU is | on |
+| --- | ---: | ---: | ---: | ---: | --- |
+${rows.join("\n")}
+`;
+const folder = join(root, "bench/results");
+mkdirSync(folder, { recursive: true });
+const file = join(folder, `native-${day}-${commit}-${basename(model, ".gguf")}${flags.busy ? "-busy" : ""}.md`);
+writeFileSync(file, text);
+console.log(`${text}\n${file}`);
