@@ -1,34 +1,52 @@
 #!/usr/bin/env bash
-# build-web.sh: the engine as WebAssembly with its JavaScript glue, into pkg/src/engine/: once with plain vectors, once with
-# relaxed ones; a browser fetches one of the two. Nothing is done where these are newer than every source.
+# build-web.sh: the engine as WebAssembly with its JavaScript glue, into pkg/src/engine/: with plain and with relaxed vectors, for one
+# thread and for several; a browser fetches one of the four. Nothing is done where these are newer than every source.
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 source "$root/tools/wasm.sh"
 cd "$root"
 out=pkg/src/engine
 
-# built simd|relaxed: where cargo leaves it
+# built BUILD: where cargo leaves it
 built() { printf '%s\n' "$target/$1/wasm32-unknown-unknown/web/chord_web.wasm"; }
 
-# bind simd|relaxed FOLDER: glue and module, made small
+# module BUILD: what the package calls it
+module() {
+    case "$1" in
+    simd) echo chord_web_bg.wasm ;;
+    relaxed) echo chord_web_relaxed_bg.wasm ;;
+    simd-threads) echo chord_web_threads_bg.wasm ;;
+    relaxed-threads) echo chord_web_relaxed_threads_bg.wasm ;;
+    esac
+}
+
+# bind BUILD FOLDER: glue and module, made small
 bind() {
     cargo run --release --locked -q -p bindgen -- "$(built "$1")" "$2" </dev/null >&2
-    node_modules/.bin/wasm-opt -Oz --enable-reference-types --enable-bulk-memory --enable-nontrapping-float-to-int \
-        --enable-sign-ext --enable-mutable-globals --enable-multivalue --enable-simd --enable-relaxed-simd \
+    node_modules/.bin/wasm-opt -O1 --enable-reference-types --enable-bulk-memory --enable-nontrapping-float-to-int \
+        --enable-sign-ext --enable-mutable-globals --enable-multivalue --enable-simd --enable-relaxed-simd --enable-threads \
         "$2/chord_web_bg.wasm" -o "$2/chord_web_bg.wasm"
 }
 
-for build in simd relaxed; do
+# place GLUE PLAIN RELAXED: two builds with the same glue, which is called so
+place() {
+    local work="$work/$1" build
+    for build in "$2" "$3"; do bind "$build" "$work/$build"; done
+    for file in "$work/$2"/*.js "$work/$2"/*.d.ts; do
+        cmp "$file" "$work/$3/$(basename "$file")" >&2 || die "$2 and $3 need different glue: $(basename "$file")"
+    done
+    for file in js d.ts; do cp "$work/$2/chord_web.$file" "$out/$1.$file"; done
+    for build in "$2" "$3"; do cp "$work/$build/chord_web_bg.wasm" "$out/$(module "$build")"; done
+}
+
+fresh=true
+for build in "${wasm_builds[@]}"; do
     wasm_cargo "$build" build --locked --profile web -p chord-web </dev/null >&2
+    [ "$out/$(module "$build")" -nt "$(built "$build")" ] || fresh=false
 done
-plain="$out/chord_web_bg.wasm" relaxed="$out/chord_web_relaxed_bg.wasm"
-if [ "$plain" -nt "$(built simd)" ] && [ "$relaxed" -nt "$(built relaxed)" ]; then exit 0; fi
+if [ "$fresh" = true ]; then exit 0; fi
 say "bindings and wasm-opt"
 mkdir -p "$out"
 work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT
-bind relaxed "$work"
-bind simd "$out"
-for file in "$out"/*.js "$out"/*.d.ts; do
-    cmp "$file" "$work/$(basename "$file")" >&2 || die "the two builds need different glue: $(basename "$file")"
-done
-cp "$work/chord_web_bg.wasm" "$relaxed"
+place chord_web simd relaxed
+place chord_web_threads simd-threads relaxed-threads

@@ -26,4 +26,6 @@ fetched() {
     [ "$total" -lt 1000000 ] || die "$what: no longer under 1 MB gzipped"
 }
 fetched "the package, in a browser with relaxed vectors" index.js worker.js engine/chord_web_relaxed_bg.wasm
-fetched "the package, in any other" index.js worker.js engine/chord_web_bg.wasm
+fetched "the same, with threads" index.js worker.js engine/chord_web_relaxed_threads_bg.wasm
+fetched "the package, in any other browser" index.js worker.js engine/chord_web_bg.wasm
+fetched "the same, with threads" index.js worker.js engine/chord_web_threads_bg.wasm

@@ -1,27 +1,49 @@
 # Sourced by the scripts beside it, after lib.sh: compiling for WebAssembly.
 # shellcheck shell=bash
 
-# What a build may use. Every browser with WebAssembly vectors runs `simd`, most of today's `relaxed`.
-# wasm_features simd|relaxed
-wasm_features() {
+# The builds. Every browser with WebAssembly vectors runs `simd`, most of today's `relaxed`; those with threads need a page that may
+# share memory between its workers.
+wasm_builds=(simd relaxed simd-threads relaxed-threads)
+
+# What a build may use, as flags of the compiler.
+# wasm_flags BUILD
+wasm_flags() {
     case "$1" in
-    simd) echo +simd128 ;;
-    relaxed) echo +simd128,+relaxed-simd ;;
-    *) die "unknown build '$1': simd or relaxed" 2 ;;
+    simd) echo "-C target-feature=+simd128" ;;
+    relaxed) echo "-C target-feature=+simd128,+relaxed-simd" ;;
+    # One memory of up to 4 GiB for all threads, made by the page's side; what a thread sets up for itself is exported for the glue.
+    *-threads)
+        echo "$(wasm_flags "${1%-threads}"),+atomics,+bulk-memory -C link-arg=--shared-memory -C link-arg=--import-memory" \
+            "-C link-arg=--max-memory=4294967296 -C link-arg=--export=__heap_base -C link-arg=--export=__wasm_init_tls" \
+            "-C link-arg=--export=__tls_size -C link-arg=--export=__tls_align -C link-arg=--export=__tls_base"
+        ;;
+    *) die "unknown build '$1': ${wasm_builds[*]}" 2 ;;
     esac
 }
 
-# rustup's target where it can be had; else Debian's compiler for the web, which builds the standard library itself. Builds have
-# folders of their own: they differ in flags, and cargo would make each anew whenever the other was made.
-# wasm_cargo simd|relaxed ARGUMENTS...
+# rustup_has target|component NAME: it is there, or has just been added.
+rustup_has() {
+    rustup "$1" list --installed 2>/dev/null | grep -qx "$2" || rustup "$1" add "$2" >/dev/null 2>&1
+}
+
+# rustup's compiler where it has what that takes, else Debian's compiler for the web. That one builds the
+# standard library along, as both do for threads: the ready one has no locks for them. Builds have folders of their own: they
+# differ in flags, and cargo would make each anew whenever the other was made.
+# wasm_cargo BUILD ARGUMENTS...
 wasm_cargo() {
-    local flags
-    flags="--cfg getrandom_backend=\"wasm_js\" -C target-feature=$(wasm_features "$1")"
+    local flags needs="target wasm32-unknown-unknown" std=()
+    flags="--cfg getrandom_backend=\"wasm_js\" $(wasm_flags "$1")"
     local -x CARGO_TARGET_DIR="$target/$1"
+    case "$1" in
+    *-threads)
+        needs="component rust-src" std=(-Zbuild-std=std,panic_abort)
+        local -x RUSTC_BOOTSTRAP=1
+        ;;
+    esac
     shift
-    if rustup target list --installed 2>/dev/null | grep -qx wasm32-unknown-unknown ||
-        rustup target add wasm32-unknown-unknown >/dev/null 2>&1; then
-        RUSTFLAGS="$flags" cargo "$@" --target wasm32-unknown-unknown
+    # shellcheck disable=SC2086 # two words
+    if rustup_has $needs; then
+        RUSTFLAGS="$flags" cargo "$@" "${std[@]}" --target wasm32-unknown-unknown
     else
         [ -x /usr/bin/wasm-ld-19 ] || install_packages "a Rust compiler for WebAssembly" rustc-web cargo-web rust-web-src rust-web-llvm lld-19
         RUSTC_BOOTSTRAP=1 RUSTC=/usr/bin/rustc RUSTFLAGS="$flags" CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER=wasm-ld-19 \

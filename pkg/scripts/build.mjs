@@ -11,8 +11,8 @@ const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const dist = join(root, "dist");
 const engine = join(root, "src/engine");
 
-/** Of the two a browser fetches the one that it runs (src/vectors.ts). */
-const MODULES = ["chord_web_bg.wasm", "chord_web_relaxed_bg.wasm"];
+/** Of these a browser fetches the one that it runs (src/vectors.ts). */
+const MODULES = ["chord_web_bg.wasm", "chord_web_relaxed_bg.wasm", "chord_web_threads_bg.wasm", "chord_web_relaxed_threads_bg.wasm"];
 const missing = MODULES.find((name) => !existsSync(join(engine, name)));
 if (missing) {
   console.error(`pkg/src/engine/${missing} is missing: build the engine first (\`just web\` does both)`);

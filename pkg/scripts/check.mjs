@@ -53,7 +53,7 @@ for (const file of files) {
     fail(`${file} has no place in the package`);
   }
 }
-for (const needed of ["dist/index.js", "dist/index.d.ts", "dist/ai-sdk.d.ts", "dist/worker.js", "dist/engine/chord_web_bg.wasm", "dist/engine/chord_web_relaxed_bg.wasm", "README.md", "LICENSE-MIT", "LICENSE-APACHE"]) {
+for (const needed of ["dist/index.js", "dist/index.d.ts", "dist/ai-sdk.d.ts", "dist/worker.js", "dist/engine/chord_web_bg.wasm", "dist/engine/chord_web_relaxed_bg.wasm", "dist/engine/chord_web_threads_bg.wasm", "dist/engine/chord_web_relaxed_threads_bg.wasm", "README.md", "LICENSE-MIT", "LICENSE-APACHE"]) {
   if (!files.includes(`package/${needed}`)) {
     fail(`${needed} is missing from the package`);
   }
@@ -69,8 +69,7 @@ for (const name of ["index.js", "worker.js", "ai-sdk.js"]) {
 }
 const wanted = [
   ["index.js", /new Worker\(new URL\("\.\/worker\.js",\s*import\.meta\.url\),\s*\{\s*type:\s*"module"\s*\}\)/],
-  ["worker.js", /new URL\("\.\/engine\/chord_web_bg\.wasm",\s*import\.meta\.url\)/],
-  ["worker.js", /new URL\("\.\/engine\/chord_web_relaxed_bg\.wasm",\s*import\.meta\.url\)/],
+  ...["", "_relaxed", "_threads", "_relaxed_threads"].map((build) => ["worker.js", new RegExp(`new URL\\("\\./engine/chord_web${build}_bg\\.wasm",\\s*import\\.meta\\.url\\)`)]),
 ];
 for (const [name, expression] of wanted) {
   if (!expression.test(readFileSync(join(root, "dist", name), "utf8"))) {

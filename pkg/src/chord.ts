@@ -199,9 +199,10 @@ async function open<K extends "plan" | "load">(op: K, from: ModelSource, given: 
     // Workers cannot ask. Nothing waits for the answer: without it the browser may drop the cache when space runs out.
     void askPersistence();
   }
-  const client = new Client(spawnWorker(given.workerUrl));
+  const trouble = globalThis.crossOriginIsolated ? new BroadcastChannel(`wasm-chord ${crypto.randomUUID()}`) : null;
+  const client = new Client(spawnWorker(given.workerUrl), trouble);
   const sent = sendSource(source);
-  const input = { source: sent.source, options };
+  const input = { source: sent.source, options: { ...options, ...(trouble && { trouble: trouble.name }) } };
   const hooks: CallHooks = { signal: given.signal, onProgress: given.onProgress, transfer: sent.transfer };
   const call = client.call<"plan" | "load">(op, input, hooks);
   try {

@@ -41,9 +41,13 @@ export class Client {
   readonly #pending = new Map<number, Pending>();
   #nextId = 1;
   #broken: ChordError | null = null;
+  readonly #trouble: BroadcastChannel | null;
 
-  constructor(worker: WorkerLike) {
+  /** `trouble`: where a thread of the worker says what stopped it; the worker itself then waits for that thread and hears nothing. */
+  constructor(worker: WorkerLike, trouble: BroadcastChannel | null = null) {
     this.#worker = worker;
+    this.#trouble = trouble;
+    trouble?.addEventListener("message", ({ data }) => this.close(workerError(`a thread of the worker stopped: ${String(data)}`)));
     worker.addEventListener("message", (event) => this.#receive((event as MessageEvent<Response>).data));
     worker.addEventListener("error", (event) => {
       const said = "message" in event && event.message ? `: ${String(event.message)}` : ": its script could not be loaded";
@@ -103,6 +107,7 @@ export class Client {
     }
     this.#broken = error;
     this.#worker.terminate();
+    this.#trouble?.close();
     for (const id of [...this.#pending.keys()]) {
       this.#settle(id)?.reject(error);
     }

@@ -1,5 +1,6 @@
 /** Where a model runs: the browser knows more of its adapter than the engine learns. */
 import { chordError } from "./errors.js";
+import { threadsFor } from "./threads.js";
 import type { AdapterInfo, DeviceChoice, DeviceInfo } from "./types.js";
 
 interface Gpu {
@@ -16,6 +17,12 @@ export interface Limits {
   maxBinding: number;
   maxBuffer: number;
   total?: number;
+}
+
+/** What was asked for: a device, and threads for the processor. */
+export interface Asked {
+  device: DeviceChoice;
+  threads?: number;
 }
 
 /** A device that has been chosen, or asked for and not there. */
@@ -50,8 +57,9 @@ function describe(adapter: Adapter): AdapterInfo {
 }
 
 /** The processor. `reason`: why not a GPU. */
-export function onCpu(reason: string): Chosen {
-  return { device: { kind: "cpu", reason, threads: 1 }, adapter: { name: "CPU, 1 thread", backend: "cpu", type: "cpu", driver: "" }, limits: CPU_LIMITS };
+export function onCpu(reason: string, threads: number): Chosen {
+  const name = `CPU, ${threads} thread${threads === 1 ? "" : "s"}`;
+  return { device: { kind: "cpu", reason, threads }, adapter: { name, backend: "cpu", type: "cpu", driver: "" }, limits: CPU_LIMITS };
 }
 
 function onGpu(adapter: Adapter | null, reason: string): Chosen {
@@ -71,27 +79,28 @@ function missing(): string {
  * The device for what was asked: a GPU in software, which is slower than the processor itself, only where a GPU was asked for.
  * One that is asked for and not there has no `adapter`.
  */
-export async function chooseDevice(asked: DeviceChoice): Promise<Chosen> {
+export async function chooseDevice({ device: asked, threads }: Asked): Promise<Chosen> {
+  const cpu = (reason: string) => onCpu(reason, threadsFor(threads));
   if (asked === "cpu") {
-    return onCpu(ASKED);
+    return cpu(ASKED);
   }
   if (asked === "gpu") {
     return onGpu(await requestAdapter(), ASKED);
   }
   if (!gpu()) {
-    return onCpu(missing());
+    return cpu(missing());
   }
   // An adapter that cannot be asked for is none.
   const adapter = await requestAdapter().catch(() => null);
   if (!adapter) {
-    return onCpu("WebGPU finds no GPU that it may use");
+    return cpu("WebGPU finds no GPU that it may use");
   }
-  return isSoftware(adapter) ? onCpu(`the only GPU, ${describe(adapter).name}, is software`) : onGpu(adapter, "a GPU is there");
+  return isSoftware(adapter) ? cpu(`the only GPU, ${describe(adapter).name}, is software`) : onGpu(adapter, "a GPU is there");
 }
 
 /** The device, or an error that says why the GPU that was asked for is not there. */
-export async function requireDevice(asked: DeviceChoice): Promise<Chosen & { adapter: AdapterInfo }> {
-  if (asked === "gpu" && !gpu()) {
+export async function requireDevice(asked: Asked): Promise<Chosen & { adapter: AdapterInfo }> {
+  if (asked.device === "gpu" && !gpu()) {
     const help = isSecureContext
       ? 'Use a current Chrome, Edge, Firefox or Safari (on Linux WebGPU may have to be switched on in the browser\'s settings), or load with device: "auto".'
       : 'Open the page over https, or load with device: "auto".';

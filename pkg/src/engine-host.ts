@@ -1,5 +1,6 @@
 /** The engine in the worker: one model, loaded from a source that can be opened again, kept alive through devices that fail. */
-import init, { Cancel, Model, plan as planHeader, type Device } from "./engine/chord_web.js";
+import { startEngine, type Engine, type Glue } from "./build.js";
+import type { Cancel, Device, Model } from "./engine/chord_web.js";
 import { adapterReturns, chooseDevice, onCpu, requireDevice } from "./device.js";
 import type { Chosen } from "./device.js";
 import { aborted, chordError, ModelError } from "./errors.js";
@@ -7,7 +8,7 @@ import type { EngineOptions, GenerateDone, GenerateRequest, TokenEvent } from ".
 import { openHeader, openSource } from "./storage/index.js";
 import type { OpenedSource } from "./source.js";
 import type { ChordInfo, ModelSource, Plan, Progress, Stats } from "./types.js";
-import { engineUrl } from "./vectors.js";
+import { threadsFor } from "./threads.js";
 
 /** So many losses within this time are no accident. */
 const LOSSES = 3;
@@ -22,20 +23,17 @@ export interface GenerateListener {
   onToken(token: TokenEvent): void;
 }
 
-let ready: Promise<{ memory: WebAssembly.Memory }> | undefined;
-
-async function engine(): Promise<{ memory: WebAssembly.Memory }> {
-  ready ??= init({ module_or_path: engineUrl() });
-  return ready;
+function engineFor({ device }: Chosen, { trouble }: EngineOptions): Promise<Engine> {
+  return startEngine(device.threads, trouble);
 }
 
 /** What a model needs, from its header. */
 export async function plan(source: ModelSource, options: EngineOptions, signal: AbortSignal): Promise<Plan> {
-  const [opened, chosen] = await Promise.all([openHeader(source, { cache: "opfs", headers: options.headers, signal }), chooseDevice(options.device)]);
+  const [opened, chosen] = await Promise.all([openHeader(source, { cache: "opfs", headers: options.headers, signal }), chooseDevice(options)]);
   try {
-    await engine();
+    const { glue } = await engineFor(chosen, options);
     const { adapter, device, limits } = chosen;
-    const json = await planHeader(opened, JSON.stringify({ ...options, limits }));
+    const json = await glue.plan(opened, JSON.stringify({ ...options, limits }));
     return { ...(JSON.parse(json) as Omit<Plan, "adapter" | "device">), adapter, device };
   } catch (error) {
     throw asChordError(error);
@@ -49,7 +47,7 @@ export class Host {
   readonly #source: ModelSource;
   readonly #options: EngineOptions;
   #chosen: Chosen;
-  readonly #memory: WebAssembly.Memory;
+  #engine: Engine;
   #model: Model | null = null;
   #device: Device | null = null;
   #losses: number[] = [];
@@ -57,18 +55,17 @@ export class Host {
   #networkBytes = 0;
   #cachedBytes = 0;
 
-  private constructor(source: ModelSource, options: EngineOptions, chosen: Chosen, memory: WebAssembly.Memory) {
+  private constructor(source: ModelSource, options: EngineOptions, chosen: Chosen, engine: Engine) {
     this.#source = source;
     this.#options = options;
     this.#chosen = chosen;
-    this.#memory = memory;
+    this.#engine = engine;
   }
 
   /** Loads; a device that fails meanwhile is replaced and the loading begins again. */
   static async load(source: ModelSource, options: EngineOptions, listener: Listener, signal: AbortSignal): Promise<Host> {
-    const chosen = await requireDevice(options.device);
-    const { memory } = await engine();
-    const host = new Host(source, options, chosen, memory);
+    const chosen = await requireDevice(options);
+    const host = new Host(source, options, chosen, await engineFor(chosen, options));
     await host.#surviving(signal, () => host.#loadOnce(listener, signal));
     return host;
   }
@@ -82,7 +79,7 @@ export class Host {
   stats(): Stats {
     return {
       ...(JSON.parse(this.#loaded().stats()) as Stats),
-      wasmBytes: this.#memory.buffer.byteLength,
+      wasmBytes: this.#engine.memory.buffer.byteLength,
       networkBytes: this.#networkBytes,
       cachedBytes: this.#cachedBytes,
       recoveries: this.#recoveries,
@@ -117,7 +114,7 @@ export class Host {
       const model = this.#model ?? (await this.#loadOnce({ onProgress() {} }, signal));
       const resumed = { ...request, sampling: { ...request.sampling, seed }, resume: [...given] };
       let repeated = given.length;
-      return cancellable(signal, async (cancel) => {
+      return cancellable(this.#engine.glue, signal, async (cancel) => {
         const json = await model.generate(
           JSON.stringify(resumed),
           cancel,
@@ -180,7 +177,8 @@ export class Host {
         }
         this.#recoveries += Number(lost);
         if (often || !lost) {
-          this.#chosen = onCpu(said);
+          this.#chosen = onCpu(said, threadsFor(this.#options.threads));
+          this.#engine = await engineFor(this.#chosen, this.#options);
           this.#losses = [];
         } else if (gpu) {
           await adapterReturns(signal);
@@ -192,6 +190,7 @@ export class Host {
   async #loadOnce(listener: Listener, signal: AbortSignal): Promise<Model> {
     const { cache = "none", sha256, headers } = this.#options;
     const { kind, reason } = this.#chosen.device;
+    const { glue, threads } = this.#engine;
     const opened = await openSource(this.#source, {
       cache,
       sha256,
@@ -201,8 +200,8 @@ export class Host {
         listener.onProgress({ stage: "download", loaded, total: total ?? loaded, cached, bytesPerSecond }),
     });
     try {
-      const model = await cancellable(signal, (cancel) =>
-        Model.load(opened, JSON.stringify({ ...this.#options, device: kind, reason }), cancel, (stage: "header" | "upload" | "compile" | "ready", loaded: number, total: number) => {
+      const model = await cancellable(glue, signal, (cancel) =>
+        glue.Model.load(opened, JSON.stringify({ ...this.#options, device: kind, threads, reason }), cancel, (stage: "header" | "upload" | "compile" | "ready", loaded: number, total: number) => {
           // The last word comes when the file has been checked as well.
           if (stage !== "ready") {
             listener.onProgress(stage === "header" ? { stage } : { stage, loaded, total });
@@ -232,8 +231,8 @@ export class Host {
 }
 
 /** Runs an operation of the engine that stops at its next step once the signal fires. */
-async function cancellable<T>(signal: AbortSignal, run: (cancel: Cancel) => Promise<T>): Promise<T> {
-  const cancel = new Cancel();
+async function cancellable<T>(glue: Glue, signal: AbortSignal, run: (cancel: Cancel) => Promise<T>): Promise<T> {
+  const cancel = new glue.Cancel();
   const onAbort = () => cancel.cancel();
   signal.addEventListener("abort", onAbort);
   if (signal.aborted) {

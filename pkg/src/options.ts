@@ -12,6 +12,7 @@ export function engineOptions(source: ModelSource, options: LoadOptions): Engine
     throw param("onProgress", "must be a function");
   }
   const contextLength = integer(p, "contextLength", 1, 2 ** 32 - 1);
+  const threads = integer(p, "threads", 1, 256);
   const kv = oneOf(p, "kv", ["f16", "f32"]);
   const precision = oneOf(p, "precision", ["fast", "exact"]);
   const sha256 = checkSum(p.sha256);
@@ -20,6 +21,7 @@ export function engineOptions(source: ModelSource, options: LoadOptions): Engine
     device: oneOf(p, "device", ["auto", "gpu", "cpu"]) ?? "auto",
     cache: oneOf(p, "cache", ["opfs", "none"]) ?? (isAddress(source) ? "opfs" : "none"),
     ...(contextLength !== undefined && { contextLength }),
+    ...(threads !== undefined && { threads }),
     ...(kv && { kv }),
     ...(precision && { precision }),
     ...(sha256 && { sha256 }),

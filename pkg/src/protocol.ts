@@ -11,6 +11,9 @@ export interface EngineOptions {
   kv?: KvType;
   precision?: "fast" | "exact";
   device: DeviceChoice;
+  threads?: number;
+  /** The `BroadcastChannel` on which a thread says what stopped it. */
+  trouble?: string;
   sha256?: string;
   cache?: "opfs" | "none";
   headers?: Record<string, string>;

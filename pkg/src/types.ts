@@ -27,6 +27,11 @@ export interface PlanOptions extends RequestOptions {
   kv?: KvType;
   /** `gpu` takes a GPU in software too, and is an error where there is none. Default `auto`. */
   device?: DeviceChoice;
+  /**
+   * Threads on the processor, in a page that is cross-origin isolated; elsewhere it is one. Default: as many as the processor
+   * runs at once, 8 at most.
+   */
+  threads?: number;
   /** Address of the package's worker script, where the bundler's own is not wanted. */
   workerUrl?: string | URL;
 }

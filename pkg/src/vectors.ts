@@ -1,4 +1,4 @@
-/** Which of the engine's two builds this browser runs. */
+/** Which of the engine's builds this browser runs. */
 import { chordError } from "./errors.js";
 
 /** (module (func (export "f") (param i32) (result i32) … one lane of i32x4.relaxed_dot_i8x16_i7x16_add_s(x, 3s, 1000s) …)) */
@@ -18,13 +18,13 @@ function hasRelaxed(): boolean {
   return (f as (x: number) => number)(-2) === 1000 - 4 * 6;
 }
 
-/** The address of the build. Bundlers find both files by these expressions, word for word. */
-export function engineUrl(): URL {
+/** The address of the build, for threads or without. Bundlers find the files by these expressions, word for word. */
+export function engineUrl(threads: boolean): URL {
   if (hasRelaxed()) {
-    return new URL("./engine/chord_web_relaxed_bg.wasm", import.meta.url);
+    return threads ? new URL("./engine/chord_web_relaxed_threads_bg.wasm", import.meta.url) : new URL("./engine/chord_web_relaxed_bg.wasm", import.meta.url);
   }
   if (WebAssembly.validate(PLAIN)) {
-    return new URL("./engine/chord_web_bg.wasm", import.meta.url);
+    return threads ? new URL("./engine/chord_web_threads_bg.wasm", import.meta.url) : new URL("./engine/chord_web_bg.wasm", import.meta.url);
   }
   throw chordError("E_NO_SIMD", "this browser's WebAssembly has no vectors (SIMD)", "Use a current Chrome, Edge or Firefox, or Safari 16.4 or later.");
 }

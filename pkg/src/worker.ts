@@ -1,8 +1,9 @@
-/** The worker: takes the page's requests one after the other, and `abort` at once. */
+/** The worker: takes the page's requests one after the other, and `abort` at once. Started by itself, it is a thread of the engine. */
 import { asChordError, Host, plan } from "./engine-host.js";
 import { aborted, ModelError, toWire } from "./errors.js";
 import type { Operation, Operations, Request, Response } from "./protocol.js";
 import { receiveSource } from "./streams.js";
+import { beThread, isThread } from "./threads.js";
 
 type Handlers = { [K in Operation]: (input: Operations[K]["in"], id: number, signal: AbortSignal) => Operations[K]["out"] | Promise<Operations[K]["out"]> };
 
@@ -63,8 +64,7 @@ async function answer<K extends Operation>(op: K, input: Operations[K]["in"], id
   }
 }
 
-addEventListener("message", (event: MessageEvent<Request>) => {
-  const request = event.data;
+function receive({ data: request }: MessageEvent<Request>): void {
   const { id, op } = request;
   if (op === "abort") {
     running.get(id)?.abort();
@@ -75,4 +75,10 @@ addEventListener("message", (event: MessageEvent<Request>) => {
   const next = () => answer(op, request.input as never, id, control);
   // The device is lost in the middle of things, not after them.
   queue = op === "destroyDevice" ? (void next(), queue) : queue.then(next);
-});
+}
+
+if (isThread()) {
+  beThread();
+} else {
+  addEventListener("message", receive);
+}

@@ -137,3 +137,16 @@ test("what cannot be sent is refused, and the client goes on", async () => {
   worker.done(worker.of("stats")[0]?.id ?? -1, 1);
   assert.equal(await next.output, 1);
 });
+
+test("a thread that stops ends the worker, which waits for it in vain", async () => {
+  FakeWorker.obliging = false;
+  const worker = new FakeWorker();
+  const trouble = new BroadcastChannel("a test's trouble");
+  const client = new Client(worker, trouble);
+  const call = client.call("stats", null);
+  const thread = new BroadcastChannel(trouble.name);
+  thread.postMessage("unreachable");
+  await assert.rejects(call.output, { code: "E_WORKER", message: /a thread of the worker stopped: unreachable/ });
+  assert.ok(worker.terminated);
+  thread.close();
+});

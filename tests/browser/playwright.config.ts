@@ -37,8 +37,10 @@ export default defineConfig<Device>({
   reporter: "list",
   use: { trace: "off", screenshot: "off", video: "off" },
   // Without a tag: on the CPU only, which is much faster than SwiftShader. `@gpu`: what is about the GPU. `@both`: on each.
+  // `@threads`: on the CPU's threads too, in a page that may share memory; `@isolated`: there only.
   projects: [
     { name: "gpu", grep: /@gpu|@both/, use: { launchOptions: swiftshader, device: "gpu" } },
-    { name: "cpu", grepInvert: /@gpu/, use: { launchOptions: chromium, device: "auto" } },
+    { name: "cpu", grepInvert: /@gpu|@isolated/, use: { launchOptions: chromium, device: "auto" } },
+    { name: "threads", grep: /@threads|@isolated/, use: { launchOptions: chromium, device: "auto", isolated: true } },
   ],
 });

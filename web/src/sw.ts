@@ -1,6 +1,7 @@
 /**
  * Keeps the page for offline use: every file of the build, under one version. Everything else passes by:
- * models are cached by the package itself.
+ * models are cached by the package itself. It also isolates the page, whatever its host sends: on the processor a model then has threads
+ * from the second visit on.
  */
 export {};
 
@@ -41,7 +42,18 @@ function fileOf(request: Request): string | null {
 
 async function answer(name: string, request: Request): Promise<Response> {
   const cache = await caches.open(CACHE);
-  return (await cache.match(name)) ?? fetch(request);
+  const response = (await cache.match(name)) ?? (await fetch(request));
+  // The others need no header, and a module that is passed on as it is keeps what the browser compiled of it.
+  return /\.(html|js)$/.test(name) ? isolated(response) : response;
+}
+
+/** The document, or a worker's script, with the headers that let workers share memory. */
+function isolated(response: Response): Response {
+  const { status, statusText } = response;
+  const headers = new Headers(response.headers);
+  headers.set("Cross-Origin-Opener-Policy", "same-origin");
+  headers.set("Cross-Origin-Embedder-Policy", "require-corp");
+  return new Response(response.body, { status, statusText, headers });
 }
 
 self.addEventListener("install", (event) => event.waitUntil(keep()));

@@ -215,6 +215,15 @@ impl Device {
         }
     }
 
+    /// Threads that compute; 0 on a GPU.
+    #[must_use]
+    pub fn threads(&self) -> usize {
+        match self {
+            Self::Gpu(_) => 0,
+            Self::Cpu(cpu) => cpu.threads(),
+        }
+    }
+
     /// What it can do. The only place that knows.
     #[must_use]
     pub fn caps(&self) -> &Caps {
@@ -235,7 +244,7 @@ impl Device {
 
     /// What destroys the device, at any time: every later use fails with `E_DEVICE_LOST`, as after a driver reset.
     #[must_use]
-    pub fn destroyer(&self) -> Box<dyn Fn() + Send + Sync> {
+    pub fn destroyer(&self) -> Box<dyn Fn()> {
         match self {
             Self::Gpu(gpu) => Box::new(gpu.destroyer()),
             Self::Cpu(cpu) => Box::new(cpu.destroyer()),

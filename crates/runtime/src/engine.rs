@@ -129,6 +129,12 @@ impl Engine {
         self.p.device.info()
     }
 
+    /// Threads that compute; 0 on a GPU.
+    #[must_use]
+    pub fn threads(&self) -> usize {
+        self.p.device.threads()
+    }
+
     /// Context in tokens.
     #[must_use]
     pub fn context_length(&self) -> u32 {
@@ -143,7 +149,7 @@ impl Engine {
 
     /// What destroys the device under the engine, even while it works, as a driver reset would: every later call fails with
     /// `E_DEVICE_LOST`.
-    pub fn device_destroyer(&self) -> Box<dyn Fn() + Send + Sync> {
+    pub fn device_destroyer(&self) -> Box<dyn Fn()> {
         self.p.device.destroyer()
     }
 

@@ -21,6 +21,8 @@ mod trace;
 pub mod trace_check;
 mod upload;
 
+#[cfg(all(target_arch = "wasm32", target_feature = "atomics"))]
+pub use chord_kernels::cpu::lend_thread;
 pub use chord_kernels::gpu::AdapterInfo;
 pub use chord_kernels::matmul::Layout;
 pub use chord_model::FitPlan;

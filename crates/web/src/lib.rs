@@ -6,6 +6,9 @@ mod model;
 mod plan;
 mod request;
 mod source;
+#[cfg(target_feature = "atomics")]
+mod threads;
+const _: () = ();
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

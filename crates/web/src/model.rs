@@ -18,6 +18,8 @@ struct Options {
     kv: Option<String>,
     precision: Option<String>,
     device: String,
+    /// Workers that lend themselves as threads; absent: none.
+    threads: Option<usize>,
     /// Why that device: the page knows, because it asked the browser.
     reason: String,
 }
@@ -86,6 +88,7 @@ impl Model {
             context: options.context_length,
             kv: kv_type(options.kv.as_deref())?,
             precision: precision(options.precision.as_deref())?,
+            threads: options.threads,
             ..EngineOptions::default()
         };
         let source = JsSource::new(source);
@@ -218,16 +221,15 @@ impl Model {
 
     /// `DeviceInfo` of the package's types.
     fn where_it_runs(&self) -> Value {
-        let cpu = self.engine.adapter().backend == "cpu";
-        // A worker without SharedArrayBuffer has one thread.
-        let (kind, threads) = if cpu { ("cpu", 1) } else { ("gpu", 0) };
+        let threads = self.engine.threads();
+        let kind = if threads == 0 { "gpu" } else { "cpu" };
         json!({ "kind": kind, "reason": self.reason, "threads": threads })
     }
 
     /// A handle on the device that works while the model is busy.
     #[must_use]
     pub fn device(&self) -> Device {
-        Device(Box::new(self.engine.device_destroyer()))
+        Device(self.engine.device_destroyer())
     }
 }
 

@@ -26,7 +26,7 @@ test("an abort in each stage of loading ends it, and the next load works", async
   await expect.poll(() => page.workers().length).toBe(0);
 });
 
-test("an abort in prefill, while decoding and in the queue leaves the engine usable", { tag: "@both" }, async ({ chordPage }) => {
+test("an abort in prefill, while decoding and in the queue leaves the engine usable", { tag: ["@both", "@threads"] }, async ({ chordPage }) => {
   const prompt = golden(TINY).find((p) => p.name === "long")?.prompt ?? [];
   const seen = await chordPage.evaluate(
     async ({ url, prompt }) => {

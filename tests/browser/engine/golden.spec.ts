@@ -20,7 +20,7 @@ for (const [name, url, prompts, most = 48] of [
   // 253 MB: fetched by `just test-full` and `just browser-gemma`.
   ...(GEMMA3 ? [["gemma-3-270m-q4_k_m", "/gemma/gemma-3-270m-q4_k_m.gguf", ["capital"]] as const] : []),
 ] as const) {
-  test(`greedy ids of ${name} are the reference's`, { tag: "@both" }, async ({ chordPage }) => {
+  test(`greedy ids of ${name} are the reference's`, { tag: ["@both", "@threads"] }, async ({ chordPage }) => {
     test.slow(ALL);
     const listed = golden(name).filter((p) => (ALL && p.ids.length > 0) || (prompts as readonly string[]).includes(p.name));
     const wanted = listed.map((p) => ({ ...p, ids: ALL ? p.ids : p.ids.slice(0, most) }));

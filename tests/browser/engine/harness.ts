@@ -42,12 +42,15 @@ export function golden(model: string): { name: string; prompt: number[]; ids: nu
 /** What `Chord.load` and `Chord.plan` are asked for, unless a test asks itself: the project's. */
 export interface Device {
   device: DeviceChoice;
+  /** Whether the page is cross-origin isolated. */
+  isolated: boolean;
 }
 
 export const test = base.extend<Device & { server: TestServer; chordPage: Page }>({
   device: ["auto", { option: true }],
-  server: async ({ device }, use) => {
-    const server = await startServer({ roots: { "/pkg/": join(root, "pkg/dist/"), "/models/": join(root, "tests/data/models/"), "/split/": join(root, "tests/data/split/"), "/cached/": dirname(smolPath), ...(GEMMA3 ? { "/gemma/": dirname(GEMMA3) } : {}) } });
+  isolated: [false, { option: true }],
+  server: async ({ device, isolated }, use) => {
+    const server = await startServer({ isolated, roots: { "/pkg/": join(root, "pkg/dist/"), "/models/": join(root, "tests/data/models/"), "/split/": join(root, "tests/data/split/"), "/cached/": dirname(smolPath), ...(GEMMA3 ? { "/gemma/": dirname(GEMMA3) } : {}) } });
     const script = `
       import { Chord } from "/pkg/index.js";
       const on = (options) => ({ device: ${JSON.stringify(device)}, ...options });

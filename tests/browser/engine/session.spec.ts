@@ -4,7 +4,7 @@ import { golden, T0, test, TINY } from "./harness.ts";
 
 const url = `/models/${TINY}.gguf`;
 
-test("a second turn prefills only the new tokens", async ({ chordPage }) => {
+test("a second turn prefills only the new tokens", { tag: "@threads" }, async ({ chordPage }) => {
   const [prompt] = golden(TINY).filter((p) => p.name === "long").map((p) => p.prompt);
   const seen = await chordPage.evaluate(
     async ({ url, prompt }) => {
@@ -26,7 +26,7 @@ test("a second turn prefills only the new tokens", async ({ chordPage }) => {
   expect(seen.usage.prompt_tokens_details.cached_tokens).toBe(seen.next - 4);
 });
 
-test("a stream gives the same text as the whole answer, a seed the same answer twice, a stop string ends it", async ({ chordPage }) => {
+test("a stream gives the same text as the whole answer, a seed the same answer twice, a stop string ends it", { tag: "@threads" }, async ({ chordPage }) => {
   const seen = await chordPage.evaluate(async (url) => {
     const chord = await Chord.load(url, { cache: "none", contextLength: 512 });
     const ask = { messages: [{ role: "user" as const, content: "Tell me about the moon 🌙." }], max_tokens: 24, seed: 11 };
@@ -54,7 +54,7 @@ test("a stream gives the same text as the whole answer, a seed the same answer t
 /** Each round compiles every kernel anew, which SwiftShader takes seconds for: the full tests do all twenty. */
 const ROUNDS = process.env.WASM_CHORD_FULL ? 20 : 6;
 
-test("rounds of load and dispose return to where they began", { tag: "@both" }, async ({ chordPage, page }) => {
+test("rounds of load and dispose return to where they began", { tag: ["@both", "@threads"] }, async ({ chordPage, page }) => {
   const session = await page.context().newCDPSession(page);
   const heap = async () => {
     await session.send("HeapProfiler.collectGarbage");

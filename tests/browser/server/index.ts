@@ -46,8 +46,14 @@ const TYPES: Record<string, string> = {
   ".gguf": "application/octet-stream",
 };
 
-/** `roots`: folder by path prefix (which ends in "/"), the longest prefix wins. `port` 0, the default, takes a free one. */
-export async function startServer(options: { roots?: Record<string, string>; port?: number } = {}): Promise<TestServer> {
+/** What lets a page's workers share memory. */
+const ISOLATED = { "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp" };
+
+/**
+ * `roots`: folder by path prefix (which ends in "/"), the longest prefix wins. `port` 0, the default, takes a free one. `isolated`: its
+ * pages are cross-origin isolated.
+ */
+export async function startServer(options: { roots?: Record<string, string>; port?: number; isolated?: boolean } = {}): Promise<TestServer> {
   const served = new Map<string, ServedFile>();
   const log = new Map<string, Served[]>();
   const roots = Object.entries(options.roots ?? {}).sort((a, b) => b[0].length - a[0].length);
@@ -66,6 +72,9 @@ export async function startServer(options: { roots?: Record<string, string>; por
       bytes: 0,
     };
     log.set(path, [...(log.get(path) ?? []), entry]);
+    if (options.isolated && content) {
+      Object.assign(content.headers, ISOLATED);
+    }
     await deliver(request, response, content, file?.faults ?? {}, entry);
   };
 
@@ -104,7 +113,7 @@ function contentOf(path: string, file: ServedFile): Content {
     type,
     etag: file.etag ?? `"${file.seed ?? 0}-${file.size ?? 0}"`,
     lastModified: file.lastModified ?? "Mon, 02 Mar 2026 08:00:00 GMT",
-    headers: file.headers ?? {},
+    headers: { ...file.headers },
   };
   if (file.body !== undefined) {
     const bytes = typeof file.body === "string" ? new TextEncoder().encode(file.body) : file.body;

@@ -52,7 +52,7 @@ impl Fuse {
     }
 
     fn on(&self, engine: &Engine) {
-        *self.device.borrow_mut() = Some(Box::new(engine.device_destroyer()));
+        *self.device.borrow_mut() = Some(engine.device_destroyer());
     }
 }
 

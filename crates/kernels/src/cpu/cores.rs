@@ -1,6 +1,7 @@
 //! The threads that run a step, and the instructions they may use.
 
 use super::pace::Pace;
+use super::pool::Pool;
 use crate::Error;
 use chord_simd::Level;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,38 +9,22 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// Threads, made once per device: they sleep between runs.
 #[derive(Debug)]
 pub struct Cores {
-    #[cfg(not(target_arch = "wasm32"))]
-    pool: rayon::ThreadPool,
-    threads: usize,
+    pool: Pool,
     /// How many of them work.
     active: AtomicUsize,
     level: Level,
 }
 
 impl Cores {
-    /// So many threads, or as many as the processor runs at once.
+    /// So many threads, or as many as the processor runs at once. In a browser: as many as were lent, or one.
     ///
     /// # Errors
     /// `E_THREADS`.
     pub fn new(level: Level, threads: Option<usize>) -> Result<Self, Error> {
-        #[cfg(target_arch = "wasm32")]
-        let threads = {
-            let _ = threads;
-            1
-        };
-        #[cfg(not(target_arch = "wasm32"))]
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads.unwrap_or(0))
-            .thread_name(|i| format!("chord-{i}"))
-            .build()
-            .map_err(|e| Error::Threads(e.to_string()))?;
-        #[cfg(not(target_arch = "wasm32"))]
-        let threads = pool.current_num_threads();
+        let pool = Pool::new(threads)?;
         Ok(Self {
-            #[cfg(not(target_arch = "wasm32"))]
+            active: AtomicUsize::new(pool.threads()),
             pool,
-            threads,
-            active: AtomicUsize::new(threads),
             level,
         })
     }
@@ -47,7 +32,7 @@ impl Cores {
     /// Threads that may work at once.
     #[must_use]
     pub fn threads(&self) -> usize {
-        self.threads
+        self.pool.threads()
     }
 
     /// The instructions in use.
@@ -57,7 +42,7 @@ impl Cores {
     }
 
     pub(crate) fn describe(&self) -> String {
-        match self.threads {
+        match self.threads() {
             1 => "1 thread".into(),
             n => format!("{n} threads"),
         }
@@ -66,16 +51,13 @@ impl Cores {
     /// Lets as many threads work as `pace` found best.
     pub(crate) fn keep(&self, pace: &Pace) {
         let spared = usize::from(pace.spares_one());
-        let active = self.threads.saturating_sub(spared).max(1);
+        let active = self.threads().saturating_sub(spared).max(1);
         self.active.store(active, Ordering::Relaxed);
     }
 
     /// Runs what calls [`Cores::each`] on one of the threads: they then stay awake from one call to the next.
     pub fn enter<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
-        #[cfg(target_arch = "wasm32")]
-        return work();
-        #[cfg(not(target_arch = "wasm32"))]
-        self.pool.install(work)
+        self.pool.enter(work)
     }
 
     /// Calls `work` for each item, by whichever thread is free; returns when all are done.
@@ -84,16 +66,11 @@ impl Cores {
         if active <= 1 {
             return items.into_iter().for_each(work);
         }
-        #[cfg(not(target_arch = "wasm32"))]
-        {
-            use rayon::prelude::*;
-            // Pieces of this length keep as many threads busy; where all work, they share as finely as they like.
-            let least = match active < self.threads {
-                true => items.len().div_ceil(active),
-                false => 1,
-            };
-            let items = items.into_par_iter().with_min_len(least);
-            items.for_each(work);
-        }
+        // Pieces of this length keep as many threads busy; where all work, they share as finely as they like.
+        let least = match active < self.threads() {
+            true => items.len().div_ceil(active),
+            false => 1,
+        };
+        Pool::each(items, least, work);
     }
 }

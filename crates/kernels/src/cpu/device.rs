@@ -114,6 +114,10 @@ impl Cpu {
         &self.info
     }
 
+    pub(crate) fn threads(&self) -> usize {
+        self.cores.threads()
+    }
+
     pub(crate) fn caps(&self) -> &Caps {
         &self.caps
     }

@@ -3,13 +3,22 @@
 mod cores;
 mod device;
 pub(crate) mod formats;
+#[cfg(all(target_arch = "wasm32", target_feature = "atomics"))]
+mod lent;
 mod memory;
 mod pace;
+#[cfg_attr(
+    all(target_arch = "wasm32", not(target_feature = "atomics")),
+    path = "alone.rs"
+)]
+mod pool;
 pub(crate) mod product;
 pub(crate) mod tiles;
 
 pub use cores::Cores;
 pub use device::{BoundStep, Buffer, Cpu};
+#[cfg(all(target_arch = "wasm32", target_feature = "atomics"))]
+pub use lent::lend_thread;
 pub use memory::{CpuBuffer, PANEL, Words, WordsMut};
 
 use crate::op::{BufDesc, BufId, Step};

@@ -1,0 +1,24 @@
+//! No threads but the caller's: a browser's page that may not share memory between its workers.
+
+use crate::Error;
+
+#[derive(Debug)]
+pub(super) struct Pool;
+
+impl Pool {
+    pub(super) fn new(_threads: Option<usize>) -> Result<Self, Error> {
+        Ok(Self)
+    }
+
+    pub(super) fn threads(&self) -> usize {
+        1
+    }
+
+    pub(super) fn enter<R>(&self, work: impl FnOnce() -> R) -> R {
+        work()
+    }
+
+    pub(super) fn each<T>(items: Vec<T>, _least: usize, work: impl Fn(T)) {
+        items.into_iter().for_each(work);
+    }
+}
