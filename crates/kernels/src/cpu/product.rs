@@ -1,7 +1,7 @@
 //! A panel of weights times columns of activations: the loop that the CPU's time goes into.
 
 use super::formats::{Block, Floats, ForType, Integers, Panel, for_type, integer};
-use crate::act::{ActKind, BLOCK};
+use crate::act::{self, ActKind, BLOCK};
 use chord_quant::WeightType;
 use chord_simd::{Isa, Level, Op, PANEL};
 
@@ -36,11 +36,9 @@ impl Columns {
         let of_row = |row: usize| words[row * blocks * unit..][..blocks * unit].chunks_exact(unit);
         let factors = (0..n).map(|row| match norm {
             None => scale,
-            Some((n, eps)) => {
-                let ssq: f64 = of_row(row)
-                    .map(|b| f64::from(f32::from_bits(b[unit - 1])))
-                    .sum();
-                (f64::from(scale) / (ssq / f64::from(n) + f64::from(eps)).sqrt()) as f32
+            Some(norm) => {
+                let ssq: f64 = of_row(row).map(|b| f64::from(act::ssq(kind, b))).sum();
+                (f64::from(scale) / act::rms(norm, ssq)) as f32
             }
         });
         let factors = factors.collect();
@@ -57,8 +55,8 @@ impl Columns {
             (ActKind::Q8, true) => {
                 let floats = all.flat_map(|b| {
                     let mut out = [0; F32_WORDS];
-                    let (values, ssq) = crate::act::decode(ActKind::Q8, b);
-                    crate::act::encode(ActKind::F32, &values, ssq, &mut out);
+                    let (values, ssq) = act::decode(ActKind::Q8, b);
+                    act::encode(ActKind::F32, &values, ssq, &mut out);
                     out
                 });
                 (ActKind::F32, floats.collect())
