@@ -1,13 +1,11 @@
 //! The command line: every flag, its type and its help.
 
+mod values;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use chord_model::config::SamplingRange;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-
-/// Rows of the engine's largest batch.
-const MAX_CHUNK: u32 = 32;
 
 /// Run a GGUF language model on your own machine, on its GPU or its CPU, from the terminal.
 #[derive(Debug, Parser)]
@@ -154,28 +152,28 @@ pub enum PrecisionArg {
 #[command(next_help_heading = "Sampling")]
 pub struct SamplingArgs {
     /// Randomness; 0 always takes the likeliest token [default: from the model, else 0.8]
-    #[arg(long, value_name = "T", value_parser = temperature)]
+    #[arg(long, value_name = "T", value_parser = values::temperature)]
     pub temperature: Option<f32>,
     /// Keep the K likeliest tokens; 0 keeps all [default: from the model, else 40]
     #[arg(long, value_name = "K")]
     pub top_k: Option<u32>,
     /// Keep the smallest set of tokens with this total probability; 1 is off [default: from the model, else 0.95]
-    #[arg(long, value_name = "P", value_parser = top_p)]
+    #[arg(long, value_name = "P", value_parser = values::top_p)]
     pub top_p: Option<f32>,
     /// Drop tokens less likely than this share of the likeliest; 0 is off [default: from the model, else 0.05]
-    #[arg(long, value_name = "P", value_parser = min_p)]
+    #[arg(long, value_name = "P", value_parser = values::min_p)]
     pub min_p: Option<f32>,
     /// How many of the last tokens the penalties look at; 0 is none, -1 all [default: from the model, else 64]
-    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = last_n)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = values::last_n)]
     pub repeat_last_n: Option<u32>,
     /// Divide the logits of recent tokens by this; 1 is off [default: from the model, else 1]
-    #[arg(long, value_name = "X", value_parser = repeat_penalty)]
+    #[arg(long, value_name = "X", value_parser = values::repeat_penalty)]
     pub repeat_penalty: Option<f32>,
     /// Subtract this from the logits of tokens already there [default: 0]
-    #[arg(long, value_name = "X", allow_negative_numbers = true, value_parser = presence_penalty)]
+    #[arg(long, value_name = "X", allow_negative_numbers = true, value_parser = values::presence_penalty)]
     pub presence_penalty: Option<f32>,
     /// Subtract this for each time a token is already there [default: 0]
-    #[arg(long, value_name = "X", allow_negative_numbers = true, value_parser = frequency_penalty)]
+    #[arg(long, value_name = "X", allow_negative_numbers = true, value_parser = values::frequency_penalty)]
     pub frequency_penalty: Option<f32>,
     /// Seed of the random choice: same seed, same answer [default: a new one each time]
     #[arg(long, value_name = "N")]
@@ -302,7 +300,7 @@ pub struct EvalArgs {
     #[arg(long, value_name = "TEXTFILE")]
     pub perplexity: Option<PathBuf>,
     /// Tokens computed at a time, at most 32
-    #[arg(long, value_name = "N", default_value_t = MAX_CHUNK, value_parser = chunk)]
+    #[arg(long, value_name = "N", default_value_t = values::MAX_CHUNK, value_parser = values::chunk)]
     pub chunk: u32,
     /// One JSON object on standard output
     #[arg(long)]
@@ -360,57 +358,6 @@ pub struct AdaptersArgs {
     /// One JSON object on standard output
     #[arg(long)]
     pub json: bool,
-}
-
-/// A number in `range`: what passes here is not refused once the model is loaded.
-fn in_range(range: SamplingRange, s: &str) -> Result<f32, String> {
-    match s.parse::<f32>() {
-        Ok(v) if range.contains(v) => Ok(v),
-        Ok(_) => Err(format!("must be a number from {range}")),
-        Err(e) => Err(e.to_string()),
-    }
-}
-
-fn temperature(s: &str) -> Result<f32, String> {
-    in_range(SamplingRange::TEMPERATURE, s)
-}
-
-fn top_p(s: &str) -> Result<f32, String> {
-    in_range(SamplingRange::TOP_P, s)
-}
-
-fn min_p(s: &str) -> Result<f32, String> {
-    in_range(SamplingRange::MIN_P, s)
-}
-
-fn repeat_penalty(s: &str) -> Result<f32, String> {
-    in_range(SamplingRange::REPEAT_PENALTY, s)
-}
-
-fn presence_penalty(s: &str) -> Result<f32, String> {
-    in_range(SamplingRange::PRESENCE_PENALTY, s)
-}
-
-fn frequency_penalty(s: &str) -> Result<f32, String> {
-    in_range(SamplingRange::FREQUENCY_PENALTY, s)
-}
-
-/// -1 is everything, as in model files.
-fn last_n(s: &str) -> Result<u32, String> {
-    match s {
-        "-1" => Ok(u32::MAX),
-        n => n.parse().map_err(|e| format!("{e}; -1 is all tokens")),
-    }
-}
-
-fn chunk(s: &str) -> Result<u32, String> {
-    match s.parse::<u32>() {
-        Ok(n) if (1..=MAX_CHUNK).contains(&n) => Ok(n),
-        Ok(_) => Err(format!(
-            "must be 1 to {MAX_CHUNK}: the engine computes at most {MAX_CHUNK} tokens at a time"
-        )),
-        Err(e) => Err(e.to_string()),
-    }
 }
 
 #[cfg(test)]

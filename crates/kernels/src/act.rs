@@ -25,7 +25,7 @@ pub const BLOCK: usize = 32;
 impl ActKind {
     /// Words of a block.
     #[must_use]
-    pub fn words(self) -> usize {
+    pub const fn words(self) -> usize {
         match self {
             Self::F32 => 36,
             Self::Q8 => 12,
@@ -105,7 +105,17 @@ pub fn decode(kind: ActKind, words: &[u32]) -> ([f32; BLOCK], f32) {
         ActKind::F32 => std::array::from_fn(|i| f32::from_bits(words[i])),
         ActKind::Q8 => std::array::from_fn(|i| trailer(i / 16) * q(i)),
     };
-    (values, trailer(3))
+    (values, ssq(kind, words))
+}
+
+/// `ssq` of one block.
+pub(crate) fn ssq(kind: ActKind, words: &[u32]) -> f32 {
+    f32::from_bits(words[kind.words() - 1])
+}
+
+/// Root of the mean square of a row of `n` values from the sum of its blocks' `ssq`.
+pub(crate) fn rms((n, eps): (u32, f32), ssq: f64) -> f64 {
+    (ssq / f64::from(n) + f64::from(eps)).sqrt()
 }
 
 /// Checks that a block's sums are those of its values: the largest difference, relative to their magnitude.

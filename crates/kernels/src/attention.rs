@@ -4,9 +4,10 @@ mod fast;
 
 use crate::act::{self, ActKind, BLOCK};
 use crate::cpu::{Cores, CpuBindings, f};
-use crate::kv::{Head, KvShape, PAGE};
+use crate::kv::{KvShape, PAGE, Row};
 use crate::kv_write::{Inputs, write_row};
 use crate::op::{Access, Grid, Kernel};
+use crate::rope::{Head, Token};
 use crate::shaders::{Shader, define, flag};
 
 /// Attention of every row of the batch over its sequence's pages.
@@ -64,36 +65,18 @@ impl Attention {
         self.shape.n_heads * (self.shape.head_dim + 3)
     }
 
-    fn attend(
-        &self,
-        r: usize,
-        tile: u32,
-        row: &[u32],
-        mem: &CpuBindings<'_>,
-        k: &[u32],
-        v: &[u32],
-    ) {
+    fn attend(&self, r: usize, tile: u32, row: &Row, mem: &CpuBindings<'_>, k: &[u32], v: &[u32]) {
         let (qkv, rope, table) = (mem.read(1), mem.read(4), mem.read(6));
-        let (shape, pos) = (&self.shape, row[1]);
+        let shape = &self.shape;
         let dim = shape.head_dim as usize;
         let group = Self::group(shape);
         let kv_head = tile / Self::subgroups(shape);
-        // (page, slots) the row sees.
-        let current = shape.ring_index(pos / PAGE);
-        let pages: Vec<(u32, std::ops::Range<u32>)> = (0..(pos / PAGE + 1).min(shape.seq_pages))
-            .map(|i| {
-                let start = shape.logical(i, pos) * PAGE;
-                let first = shape.first_visible(pos).saturating_sub(start);
-                let end = if i == current { pos % PAGE + 1 } else { PAGE };
-                (table[(row[2] + i) as usize], first..end)
-            })
-            .collect();
+        let pages = shape.seen(row, &table);
+        let token = Token::new(shape, &qkv, &rope, r);
         let mut output = vec![0.0f32; group as usize * dim];
         for h in 0..group {
             let head = tile * group + h;
-            let q = shape
-                .token(&qkv, &rope, r)
-                .rotated(head * shape.head_dim, Head::Query, pos);
+            let q = token.rotated(head * shape.head_dim, Head::Query, row[1]);
             let slots = || {
                 pages
                     .iter()
@@ -243,8 +226,8 @@ impl Kernel for Attention {
 
     fn cpu(&self, rows: u32, mem: &CpuBindings<'_>) {
         let batch = mem.read(5);
-        for r in 0..rows as usize {
-            let row = &batch[4 * r..4 * r + 4];
+        let rows = batch.as_chunks().0.iter().take(rows as usize);
+        for (r, row) in rows.enumerate() {
             for kv_head in 0..self.shape.n_kv_heads {
                 if self.fused && row[3] != 0 {
                     let (mut k, mut v) = (mem.write(2), mem.write(3));

@@ -5,7 +5,7 @@ use crate::cpu::{Cores, CpuBindings, PANEL, f};
 use crate::op::{Access, Grid, Kernel};
 use crate::shaders::{Shader, define, flag};
 use bytemuck::{Pod, Zeroable};
-use chord_quant::{WeightType, layout, stream_block};
+use chord_quant::{StreamLayout, WeightType, layout, stream_block};
 
 /// `x[row] = table[rows[row].token] * scale`.
 #[derive(Clone, Debug)]
@@ -82,55 +82,50 @@ impl Kernel for Embed {
     }
 
     fn weight_bytes(&self) -> u64 {
-        layout(self.a, 1, self.k_blocks as usize * BLOCK)
+        self.row()
             .map_or(0, |l| 4 * (l.quant_words + l.scale_words) as u64)
     }
 
     fn cpu(&self, rows: u32, mem: &CpuBindings<'_>) {
-        let (quants, scales) = (mem.read(1), mem.read(2));
-        let l = layout(self.a, self.part.1 as usize, self.k_blocks as usize * BLOCK)
-            .expect("the plan checked the shape");
-        let (q, s) = (l.quant_words_per_row, l.scale_words_per_row);
-        self.rows(rows, mem, |token| {
-            let row = |words: &[u32], n: usize| words[token * n..(token + 1) * n].to_vec();
-            (row(&quants, q), row(&scales, s))
+        self.rows(rows, mem, |words, n, token| {
+            words[token * n..(token + 1) * n].to_vec()
         });
     }
 
     fn fast(&self, rows: u32, mem: &CpuBindings<'_>, _cores: &Cores) {
-        let (quants, scales) = (mem.read(1), mem.read(2));
-        let l =
-            layout(self.a, 1, self.k_blocks as usize * BLOCK).expect("the plan checked the shape");
-        let (q, s) = (l.quant_words_per_row, l.scale_words_per_row);
-        self.rows(rows, mem, |token| {
-            let row = |words: &[u32], n: usize| {
-                let panel = &words[token / PANEL * n * PANEL..][..n * PANEL];
-                panel
-                    .iter()
-                    .skip(token % PANEL)
-                    .step_by(PANEL)
-                    .copied()
-                    .collect()
-            };
-            (row(&quants, q), row(&scales, s))
+        self.rows(rows, mem, |words, n, token| {
+            let panel = &words[token / PANEL * n * PANEL..][..n * PANEL];
+            let row = panel.iter().skip(token % PANEL).step_by(PANEL);
+            row.copied().collect()
         });
     }
 }
 
 impl Embed {
-    /// The first `rows` tokens' rows, whose words of both streams `of` gives.
-    fn rows(&self, rows: u32, mem: &CpuBindings<'_>, of: impl Fn(usize) -> (Vec<u32>, Vec<u32>)) {
+    /// The layout of a row.
+    fn row(&self) -> Result<StreamLayout, chord_quant::Error> {
+        layout(self.a, 1, self.k_blocks as usize * BLOCK)
+    }
+
+    /// The first `rows` tokens' rows: `of` finds, in a stream with so many words a row, those of a token's row.
+    fn rows(
+        &self,
+        rows: u32,
+        mem: &CpuBindings<'_>,
+        of: impl Fn(&[u32], usize, usize) -> Vec<u32>,
+    ) {
+        let (table_quants, table_scales) = (mem.read(1), mem.read(2));
         let (batch, gamma) = (mem.read(3), mem.read(4));
         let (mut x, mut out) = (mem.write(5), mem.write(6));
-        let l =
-            layout(self.a, 1, self.k_blocks as usize * BLOCK).expect("the plan checked the shape");
+        let l = self.row().expect("the plan checked the shape");
         let words = self.act_out.words();
         for r in 0..rows as usize {
             let token = batch[4 * r].min(self.n_vocab - 1);
             let Some(token) = token.checked_sub(self.part.0).filter(|t| *t < self.part.1) else {
                 continue;
             };
-            let (quants, scales) = of(token as usize);
+            let quants = of(&table_quants, l.quant_words_per_row, token as usize);
+            let scales = of(&table_scales, l.scale_words_per_row, token as usize);
             for b in 0..self.k_blocks as usize {
                 let block = stream_block(self.a, &l, &quants, &scales, 0, b)
                     .expect("the streams fit the layout");

@@ -3,9 +3,13 @@
 use crate::cpu::f;
 use crate::shaders::{define, flag};
 use bytemuck::{Pod, Zeroable};
+use std::ops::Range;
 
 /// Slots (tokens) of a page.
 pub const PAGE: u32 = 32;
+
+/// A row of the batch: token, position, where its sequence's page table starts, whether its K and V are written.
+pub(crate) type Row = [u32; 4];
 
 /// Storage format of keys and values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -100,6 +104,10 @@ pub(crate) struct KvParams {
 /// Largest finite half: what f16 storage clamps to, as an out-of-range conversion has no dependable result in WGSL.
 const F16_MAX: f32 = 65504.0;
 
+fn half_bits(v: f32) -> u32 {
+    u32::from(half::f16::from_f32(v.clamp(-F16_MAX, F16_MAX)).to_bits())
+}
+
 impl KvShape {
     pub(crate) fn params(&self, act_blocks: u32, tap_stride: u32) -> KvParams {
         let (norm_eps, gamma_at) = self.qk_norm.unwrap_or_default();
@@ -182,6 +190,27 @@ impl KvShape {
         }
     }
 
+    /// Page and slot of a row's own token.
+    pub(crate) fn place(&self, row: &Row, table: &[u32]) -> (u32, u32) {
+        let [_, pos, table_at, _] = *row;
+        let page = table[(table_at + self.ring_index(pos / PAGE)) as usize];
+        (page, pos % PAGE)
+    }
+
+    /// Pages and slots of them that a row sees, in the order of its table; a page out of its window has none.
+    pub(crate) fn seen(&self, row: &Row, table: &[u32]) -> Vec<(u32, Range<u32>)> {
+        let [_, pos, table_at, _] = *row;
+        let current = self.ring_index(pos / PAGE);
+        (0..(pos / PAGE + 1).min(self.seq_pages))
+            .map(|i| {
+                let start = self.logical(i, pos) * PAGE;
+                let first = self.first_visible(pos).saturating_sub(start).min(PAGE);
+                let end = if i == current { pos % PAGE + 1 } else { PAGE };
+                (table[(table_at + i) as usize], first..end)
+            })
+            .collect()
+    }
+
     /// First value of a slot in a K or V buffer: `[page, kv_head, slot, head_dim]`.
     #[must_use]
     pub fn at(&self, page: u32, kv_head: u32, slot: u32) -> usize {
@@ -202,14 +231,12 @@ impl KvShape {
             KvType::F32 => words[i] = v.to_bits(),
             KvType::F16 => {
                 let shift = 16 * (i % 2);
-                let v = v.clamp(-F16_MAX, F16_MAX);
-                let half = u32::from(half::f16::from_f32(v).to_bits());
-                words[i / 2] = (words[i / 2] & !(0xffff << shift)) | (half << shift);
+                words[i / 2] = (words[i / 2] & !(0xffff << shift)) | (half_bits(v) << shift);
             }
         }
     }
 
-    /// Writes values from value `at` on, both even in number.
+    /// Writes values from value `at` on; `at` and their number are even.
     pub(crate) fn store_all(&self, words: &mut [u32], at: usize, values: &[f32]) {
         match self.kv {
             KvType::F32 => {
@@ -218,153 +245,10 @@ impl KvShape {
                 }
             }
             KvType::F16 => {
-                let half = |v: f32| {
-                    let v = v.clamp(-F16_MAX, F16_MAX);
-                    u32::from(half::f16::from_f32(v).to_bits())
-                };
                 for (word, [a, b]) in words[at / 2..].iter_mut().zip(values.as_chunks().0) {
-                    *word = half(*a) | half(*b) << 16;
+                    *word = half_bits(*a) | half_bits(*b) << 16;
                 }
             }
         }
     }
-
-    /// The batch's `q|k|v` and the RoPE buffer, as the shaders see row `r` of it.
-    pub(crate) fn token<'a>(&'a self, qkv: &'a [u32], rope: &'a [u32], r: usize) -> Token<'a> {
-        Token {
-            shape: self,
-            qkv: &qkv[r * self.qkv_stride as usize..],
-            rope,
-        }
-    }
-}
-
-/// Which weights norm a head.
-#[derive(Clone, Copy)]
-pub(crate) enum Head {
-    Query,
-    Key,
-}
-
-/// A token's `q|k|v`.
-pub(crate) struct Token<'a> {
-    shape: &'a KvShape,
-    qkv: &'a [u32],
-    rope: &'a [u32],
-}
-
-impl Token<'_> {
-    /// Value `i`, with its bias.
-    pub(crate) fn value(&self, i: u32) -> f64 {
-        let bias = self
-            .shape
-            .bias_at
-            .map_or(0.0, |at| f(self.rope, (at + i) as usize));
-        f64::from(f(self.qkv, i as usize)) + f64::from(bias)
-    }
-
-    /// The head that starts at value `first`: normed where the shape says so, and rotated to `pos`.
-    pub(crate) fn rotated(&self, first: u32, which: Head, pos: u32) -> Vec<f64> {
-        let shape = self.shape;
-        let mut values: Vec<f64> = (0..shape.head_dim).map(|d| self.value(first + d)).collect();
-        if let Some((eps, at)) = shape.qk_norm {
-            let mean = values.iter().map(|v| v * v).sum::<f64>() / f64::from(shape.head_dim);
-            let factor = 1.0 / (mean + f64::from(eps)).sqrt();
-            let gamma = match which {
-                Head::Query => at,
-                Head::Key => at + shape.head_dim,
-            };
-            for (d, value) in values.iter_mut().enumerate() {
-                *value *= factor * f64::from(f(self.rope, gamma as usize + d));
-            }
-        }
-        let half = shape.rope_dim / 2;
-        for pair in 0..half {
-            let (a, b) = if shape.neox {
-                (pair, pair + half)
-            } else {
-                (2 * pair, 2 * pair + 1)
-            };
-            let (a, b) = (a as usize, b as usize);
-            let (cos, sin) = self.angle(pair, pos);
-            let (x, y) = (values[a], values[b]);
-            values[a] = x * cos - y * sin;
-            values[b] = y * cos + x * sin;
-        }
-        values
-    }
-
-    /// As [`Token::rotated`], in f32.
-    pub(crate) fn rotate_into(&self, first: u32, which: Head, pos: u32, out: &mut [f32]) {
-        let shape = self.shape;
-        for (d, out) in (first..).zip(out.iter_mut()) {
-            *out = self.value(d) as f32;
-        }
-        if let Some((eps, at)) = shape.qk_norm {
-            let mean = out.iter().map(|v| v * v).sum::<f32>() / shape.head_dim as f32;
-            let factor = 1.0 / (mean + eps).sqrt();
-            let gamma = match which {
-                Head::Query => at,
-                Head::Key => at + shape.head_dim,
-            };
-            for (d, out) in out.iter_mut().enumerate() {
-                *out *= factor * f(self.rope, gamma as usize + d);
-            }
-        }
-        let half = shape.rope_dim / 2;
-        let entries = |first: u32| {
-            let words = &self.rope[2 * first as usize..][..2 * half as usize];
-            words
-                .as_chunks::<2>()
-                .0
-                .iter()
-                .map(|e| e.map(f32::from_bits))
-        };
-        let low = entries(shape.rope_lo + (pos & 255) * half);
-        let high = entries(shape.rope_hi + (pos >> 8) * half);
-        for (pair, ([cl, sl], [ch, sh])) in low.zip(high).enumerate() {
-            let (a, b) = if shape.neox {
-                (pair, pair + half as usize)
-            } else {
-                (2 * pair, 2 * pair + 1)
-            };
-            let (cos, sin) = (ch * cl - sh * sl, sh * cl + ch * sl);
-            let (x, y) = (out[a], out[b]);
-            out[a] = x * cos - y * sin;
-            out[b] = y * cos + x * sin;
-        }
-    }
-
-    /// (cos, sin) of a pair at a position.
-    fn angle(&self, pair: u32, pos: u32) -> (f64, f64) {
-        let half = self.shape.rope_dim / 2;
-        let entry = |i: u32| {
-            let at = 2 * i as usize;
-            (f64::from(f(self.rope, at)), f64::from(f(self.rope, at + 1)))
-        };
-        let (cl, sl) = entry(self.shape.rope_lo + (pos & 255) * half + pair);
-        let (ch, sh) = entry(self.shape.rope_hi + (pos >> 8) * half + pair);
-        (ch * cl - sh * sl, sh * cl + ch * sl)
-    }
-}
-
-/// The RoPE table for `positions` positions: `(cos, sin)` of `[256, dim/2]` positions, then of `[positions/256, dim/2]`
-/// 256-position strides. Two exact small tables instead of `cos` in the shader, which is only accurate near zero.
-/// `angles` are radians per position, `magnitude` multiplies cos and sin.
-#[must_use]
-pub fn rope_table(angles: &[f64], magnitude: f32, positions: u32) -> (Vec<f32>, u32) {
-    let mut table = Vec::new();
-    let mut push = |pos: f64, scale: f64| {
-        for a in angles {
-            let (s, c) = (pos * a).sin_cos();
-            table.extend([(c * scale) as f32, (s * scale) as f32]);
-        }
-    };
-    for pos in 0..256 {
-        push(f64::from(pos), f64::from(magnitude));
-    }
-    for stride in 0..positions.div_ceil(256).max(1) {
-        push(f64::from(stride) * 256.0, 1.0);
-    }
-    (table, 256 * angles.len() as u32)
 }

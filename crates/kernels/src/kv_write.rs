@@ -1,8 +1,9 @@
 //! Keys and values of a batch into their pages (shaders/kv_write.wgsl).
 
 use crate::cpu::{Cores, CpuBindings};
-use crate::kv::{Head, KvShape, PAGE};
+use crate::kv::{KvShape, Row};
 use crate::op::{Access, Grid, Kernel};
+use crate::rope::{Head, Token};
 use crate::shaders::{Shader, define};
 
 /// Writes rotated K, and V, of every row.
@@ -26,17 +27,16 @@ pub(crate) fn write_row(
     shape: &KvShape,
     head: u32,
     r: usize,
-    row: &[u32],
+    row: &Row,
     from: &Inputs<'_>,
     k: &mut [u32],
     v: &mut [u32],
 ) {
-    let pos = row[1];
-    let page = from.table[(row[2] + shape.ring_index(pos / PAGE)) as usize];
-    let token = shape.token(from.qkv, from.rope, r);
+    let (page, slot) = shape.place(row, from.table);
+    let token = Token::new(shape, from.qkv, from.rope, r);
     let first = head * shape.head_dim;
-    let at = shape.at(page, head, pos % PAGE);
-    let key = token.rotated(shape.k_off + first, Head::Key, pos);
+    let at = shape.at(page, head, slot);
+    let key = token.rotated(shape.k_off + first, Head::Key, row[1]);
     let value = (0..shape.head_dim).map(|d| token.value(shape.v_off + first + d));
     for (i, (key, value)) in (at..).zip(key.into_iter().zip(value)) {
         shape.store(k, i, key as f32);
@@ -49,15 +49,14 @@ pub(crate) fn write_rows(shape: &KvShape, rows: u32, mem: &CpuBindings<'_>) {
     let (qkv, rope, batch, table) = (mem.read(1), mem.read(4), mem.read(5), mem.read(6));
     let (mut k, mut v) = (mem.write(2), mem.write(3));
     let mut values = vec![0.0; shape.head_dim as usize];
-    let rows = batch.as_chunks::<4>().0.iter().take(rows as usize);
+    let rows = batch.as_chunks().0.iter().take(rows as usize);
     for (r, row) in rows.enumerate().filter(|(_, row)| row[3] != 0) {
-        let token = shape.token(&qkv, &rope, r);
-        let pos = row[1];
-        let page = table[(row[2] + shape.ring_index(pos / PAGE)) as usize];
+        let token = Token::new(shape, &qkv, &rope, r);
+        let (page, slot) = shape.place(row, &table);
         for head in 0..shape.n_kv_heads {
             let first = head * shape.head_dim;
-            let at = shape.at(page, head, pos % PAGE);
-            token.rotate_into(shape.k_off + first, Head::Key, pos, &mut values);
+            let at = shape.at(page, head, slot);
+            token.rotate_into(shape.k_off + first, Head::Key, row[1], &mut values);
             shape.store_all(&mut k, at, &values);
             for (i, value) in (0..).zip(&mut values) {
                 *value = token.value(shape.v_off + first + i) as f32;
@@ -108,22 +107,15 @@ impl Kernel for KvWrite {
     fn cpu(&self, rows: u32, mem: &CpuBindings<'_>) {
         let (qkv, rope, batch, table) = (mem.read(1), mem.read(4), mem.read(5), mem.read(6));
         let (mut k, mut v) = (mem.write(2), mem.write(3));
-        for r in 0..rows as usize {
-            let row = &batch[4 * r..4 * r + 4];
-            for head in (0..self.shape.n_kv_heads).filter(|_| row[3] != 0) {
-                write_row(
-                    &self.shape,
-                    head,
-                    r,
-                    row,
-                    &Inputs {
-                        qkv: &qkv,
-                        rope: &rope,
-                        table: &table,
-                    },
-                    &mut k,
-                    &mut v,
-                );
+        let from = Inputs {
+            qkv: &qkv,
+            rope: &rope,
+            table: &table,
+        };
+        let rows = batch.as_chunks().0.iter().take(rows as usize);
+        for (r, row) in rows.enumerate().filter(|(_, row)| row[3] != 0) {
+            for head in 0..self.shape.n_kv_heads {
+                write_row(&self.shape, head, r, row, &from, &mut k, &mut v);
             }
         }
     }

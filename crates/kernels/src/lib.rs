@@ -17,10 +17,12 @@ pub mod matmul;
 pub mod op;
 pub mod post_norm;
 pub mod preprocess;
+mod rope;
 pub mod route;
 pub mod sample;
 pub mod shaders;
 pub mod variants;
 
 pub use error::Error;
-pub use kv::{KvShape, KvType, PAGE, rope_table};
+pub use kv::{KvShape, KvType, PAGE};
+pub use rope::rope_table;

@@ -1,8 +1,11 @@
 //! Matrix products with fused epilogues (shaders/matmul.wgsl).
 
 mod epilogue;
+mod experts;
 mod fast;
 mod twin;
+
+pub use experts::Experts;
 
 use crate::act::{ActKind, BLOCK};
 use crate::cpu::{Cores, CpuBindings};
@@ -54,21 +57,6 @@ impl Glu {
             }
         }
     }
-}
-
-/// The matrices are those of several experts, one below the other; `rows_a` and `rows_b` are one expert's. Each token has
-/// `used` routes (expert, bits of its weight) in a buffer. [`Epilogue::Glu`] gives a token a row of blocks per route,
-/// [`Epilogue::Residual`] adds the weighted sum over its routes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Experts {
-    /// Routes per token.
-    pub used: u32,
-    /// First expert of these matrices; routes to others are left to other dispatches.
-    pub first: u32,
-    /// Experts of these matrices.
-    pub count: u32,
-    /// Where the buffer of routes has the biases `[expert, row]` of A and of B.
-    pub bias_at: Option<[u32; 2]>,
 }
 
 /// How the work of a tile is shared among threads. Chosen from the device's capabilities and measured, never by vendor.
@@ -187,10 +175,14 @@ impl MatMul {
         }
     }
 
+    fn tiles_a(&self) -> u32 {
+        self.rows_a.div_ceil(TILE)
+    }
+
     fn tiles(&self) -> u32 {
         match self.epilogue {
-            Epilogue::Plain => self.rows_a.div_ceil(TILE) + self.rows_b.div_ceil(TILE),
-            Epilogue::Residual | Epilogue::Glu => self.rows_a.div_ceil(TILE),
+            Epilogue::Plain => self.tiles_a() + self.rows_b.div_ceil(TILE),
+            Epilogue::Residual | Epilogue::Glu => self.tiles_a(),
         }
     }
 
@@ -208,7 +200,7 @@ impl MatMul {
     /// First value of the second matrix's rows in `out` (Plain).
     #[must_use]
     pub fn b_offset(&self) -> u32 {
-        self.rows_a.div_ceil(TILE) * TILE
+        self.tiles_a() * TILE
     }
 
     /// (first tile, tiles per token) of the output (Residual, Glu).

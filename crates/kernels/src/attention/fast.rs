@@ -4,13 +4,11 @@ use super::Attention;
 use crate::act::BLOCK;
 use crate::cpu::tiles::{encode, split};
 use crate::cpu::{Cores, CpuBindings, f};
-use crate::kv::{Head, KvShape, KvType, PAGE};
+use crate::kv::{KvShape, KvType, Row};
 use crate::kv_write::write_rows;
+use crate::rope::{Head, Token};
 use chord_simd::{Isa, Op, math};
 use std::ops::Range;
-
-/// What a row sees: the place of a page in the store, and slots of it.
-type Seen = Vec<(u32, Range<u32>)>;
 
 impl Attention {
     pub(super) fn run_fast(&self, rows: u32, mem: &CpuBindings<'_>, cores: &Cores) {
@@ -36,20 +34,22 @@ impl Attention {
         let tiles = (shape.n_heads as usize).div_ceil(heads);
         let stride = self.out_stride() as usize * self.act_out.map_or(1, |kind| kind.words());
         let rows = rows as usize;
-        let seen: Vec<Seen> = batch
-            .as_chunks::<4>()
-            .0
+        let batch: &[Row] = &batch.as_chunks().0[..rows];
+        let seen: Vec<_> = batch
             .iter()
-            .take(rows)
-            .map(|row| seen(shape, row, &table))
+            .map(|row| {
+                let mut seen = shape.seen(row, &table);
+                seen.retain(|(_, slots)| !slots.is_empty());
+                seen
+            })
             .collect();
         let mut out = mem.write(7);
         let mut outs = split(&mut out, (0, stride, tiles * words), (rows, words, tiles));
         let items: Vec<_> = outs.iter_mut().enumerate().collect();
         cores.each(items, |(i, out)| {
             let (tile, r) = (i / rows, i % rows);
-            let token = shape.token(&qkv, &rope, r);
-            let pos = batch[4 * r + 1];
+            let token = Token::new(shape, &qkv, &rope, r);
+            let pos = batch[r][1];
             let mut result = vec![0.0; heads * dim];
             for (h, result) in result.chunks_exact_mut(dim).enumerate() {
                 let head = (tile * heads + h) as u32;
@@ -84,21 +84,6 @@ impl Attention {
             }
         });
     }
-}
-
-/// Pages and slots that a row of the batch sees, oldest first.
-fn seen(shape: &KvShape, row: &[u32; 4], table: &[u32]) -> Seen {
-    let pos = row[1];
-    let current = shape.ring_index(pos / PAGE);
-    (0..(pos / PAGE + 1).min(shape.seq_pages))
-        .map(|i| {
-            let start = shape.logical(i, pos) * PAGE;
-            let first = shape.first_visible(pos).saturating_sub(start).min(PAGE);
-            let end = if i == current { pos % PAGE + 1 } else { PAGE };
-            (table[(row[2] + i) as usize], first..end)
-        })
-        .filter(|(_, slots)| !slots.is_empty())
-        .collect()
 }
 
 struct Encode<'a> {

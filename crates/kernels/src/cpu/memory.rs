@@ -145,14 +145,14 @@ impl CpuBuffer {
         let mut next = 0;
         let mut buffers = Vec::with_capacity(orders.len());
         for (description, (order, words)) in descriptions.iter().zip(orders) {
-            let all = if order.is_panels() {
-                weights.clone()
+            let (all, range) = if order.is_panels() {
+                let first = next;
+                next += words;
+                (weights.clone(), first..next)
             } else {
-                Arc::new(RwLock::new(zeroes(&description.label, words)?))
+                let all = zeroes(&description.label, words)?;
+                (Arc::new(RwLock::new(all)), 0..words)
             };
-            let first = if order.is_panels() { next } else { 0 };
-            let range = first..first + words;
-            next = if order.is_panels() { range.end } else { next };
             buffers.push(Self { all, range, order });
         }
         Ok(buffers)

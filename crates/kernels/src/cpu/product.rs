@@ -1,19 +1,21 @@
 //! A panel of weights times columns of activations: the loop that the CPU's time goes into.
 
 use super::formats::{Block, Floats, ForType, Integers, Panel, for_type, integer};
-use crate::act::{ActKind, BLOCK};
+use crate::act::{self, ActKind, BLOCK};
 use chord_quant::WeightType;
 use chord_simd::{Isa, Level, Op, PANEL};
+use std::marker::PhantomData;
 
 /// Most columns of one call.
 pub(crate) const COLUMNS: usize = 8;
 
-/// An activation block with what every panel would compute of it again. int8: 8 words of bytes, then both scales, scale times
-/// sum of both halves, the total of those, and both sums negated as integers. f32: 32 values, then both sums.
-pub(crate) const WORDS: usize = 16;
-const F32_WORDS: usize = 36;
+/// Words of an int8 activation block with what every panel would compute of it again: 8 of bytes, both scales, scale times sum of
+/// both halves, the total of those, both sums negated as integers, and one unused.
+const Q8_WORDS: usize = 16;
+/// Words of an f32 block, which stays as it is (see [`crate::act`]).
+const F32_WORDS: usize = ActKind::F32.words();
 
-/// Rows of x, ready for [`product`].
+/// Rows of x, ready for [`Matrix::times`].
 pub(crate) struct Columns {
     kind: ActKind,
     words: Vec<u32>,
@@ -36,18 +38,16 @@ impl Columns {
         let of_row = |row: usize| words[row * blocks * unit..][..blocks * unit].chunks_exact(unit);
         let factors = (0..n).map(|row| match norm {
             None => scale,
-            Some((n, eps)) => {
-                let ssq: f64 = of_row(row)
-                    .map(|b| f64::from(f32::from_bits(b[unit - 1])))
-                    .sum();
-                (f64::from(scale) / (ssq / f64::from(n) + f64::from(eps)).sqrt()) as f32
+            Some(norm) => {
+                let ssq: f64 = of_row(row).map(|b| f64::from(act::ssq(kind, b))).sum();
+                (f64::from(scale) / act::rms(norm, ssq)) as f32
             }
         });
         let factors = factors.collect();
         let all = (0..n).flat_map(of_row);
         let (kind, words) = match (kind, floats) {
             (ActKind::Q8, false) => {
-                let mut words = Vec::with_capacity(n * blocks * WORDS);
+                let mut words = Vec::with_capacity(n * blocks * Q8_WORDS);
                 for block in all {
                     words.extend_from_slice(&expanded(block));
                 }
@@ -57,8 +57,8 @@ impl Columns {
             (ActKind::Q8, true) => {
                 let floats = all.flat_map(|b| {
                     let mut out = [0; F32_WORDS];
-                    let (values, ssq) = crate::act::decode(ActKind::Q8, b);
-                    crate::act::encode(ActKind::F32, &values, ssq, &mut out);
+                    let (values, ssq) = act::decode(ActKind::Q8, b);
+                    act::encode(ActKind::F32, &values, ssq, &mut out);
                     out
                 });
                 (ActKind::F32, floats.collect())
@@ -73,8 +73,9 @@ impl Columns {
     }
 }
 
-fn expanded(block: &[u32]) -> [u32; WORDS] {
-    let mut out = [0; WORDS];
+/// An int8 block as [`Q8_WORDS`] has it.
+fn expanded(block: &[u32]) -> [u32; Q8_WORDS] {
+    let mut out = [0; Q8_WORDS];
     out[..10].copy_from_slice(&block[..10]);
     let d = [block[8], block[9]].map(f32::from_bits);
     let sums = [block[10] as i16, (block[10] >> 16) as i16];
@@ -91,12 +92,13 @@ fn expanded(block: &[u32]) -> [u32; WORDS] {
 /// A weight matrix in panels.
 #[derive(Clone, Copy)]
 pub(crate) struct Matrix<'a> {
-    pub ty: WeightType,
-    pub quants: &'a [[u32; PANEL]],
-    pub scales: &'a [[u32; PANEL]],
+    ty: WeightType,
+    quants: &'a [[u32; PANEL]],
+    scales: &'a [[u32; PANEL]],
     /// Words of a row in each stream.
-    pub row_words: [usize; 2],
-    pub blocks: usize,
+    row_words: [usize; 2],
+    /// Blocks of a row.
+    blocks: usize,
 }
 
 impl<'a> Matrix<'a> {
@@ -156,197 +158,187 @@ impl ForType for On<'_> {
     type Out = ();
     fn integers<T: Integers>(self) {
         match self.work.columns.kind {
-            ActKind::Q8 => self
-                .level
-                .run(Int8::<T>(self.work, std::marker::PhantomData)),
-            ActKind::F32 => self
-                .level
-                .run(Exact::<T>(self.work, std::marker::PhantomData)),
+            ActKind::Q8 => self.level.run(With::<Int8<T>>(self.work, PhantomData)),
+            ActKind::F32 => self.level.run(With::<Exact<T>>(self.work, PhantomData)),
         }
     }
     fn floats<T: Floats>(self) {
-        self.level
-            .run(Float::<T>(self.work, std::marker::PhantomData));
+        self.level.run(With::<Float<T>>(self.work, PhantomData));
     }
 }
 
-struct Int8<'a, T>(Work<'a>, std::marker::PhantomData<T>);
-struct Exact<'a, T>(Work<'a>, std::marker::PhantomData<T>);
-struct Float<'a, T>(Work<'a>, std::marker::PhantomData<T>);
+/// The arithmetic of a product, of a type of weights with a form of x.
+trait Arithmetic {
+    /// A vector's rows, the `group`-th of the panel's, times `C` columns.
+    fn run<I: Isa, const C: usize>(isa: I, run: Run<'_>) -> [I::F; C];
+}
 
-/// Cuts the columns of a call into runs that fit the registers.
-macro_rules! in_runs {
-    ($isa:ident, $work:expr, $run:ident) => {{
-        let work = $work;
+/// What a loop goes over: `group`-th rows of a panel, and columns from `first` on.
+#[derive(Clone, Copy)]
+struct Run<'a> {
+    panel: &'a Panel<'a>,
+    group: usize,
+    columns: &'a Columns,
+    first: usize,
+}
+
+impl<'a> Run<'a> {
+    /// The blocks of `C` columns, of `W` words each.
+    #[inline(always)]
+    fn x<const C: usize, const W: usize>(&self) -> [&'a [[u32; W]]; C] {
+        let (blocks, of_row) = (self.columns.words.as_chunks().0, self.columns.blocks);
+        std::array::from_fn(|c| &blocks[(self.first + c) * of_row..][..of_row])
+    }
+}
+
+/// Work by one arithmetic.
+struct With<'a, A>(Work<'a>, PhantomData<A>);
+
+impl<A: Arithmetic> Op for With<'_, A> {
+    type Out = ();
+    #[inline(always)]
+    fn call<I: Isa>(self, isa: I) {
+        let work = self.0;
         for group in 0..I::GROUPS {
             let mut at = 0;
+            // As many columns at once as the registers hold.
             while at < work.out.len() {
                 let left = work.out.len() - at;
-                let to = &mut work.out[at..];
-                if I::COLUMNS >= 8 && left >= 8 {
-                    $run::<I, T, 8>($isa, &work.panel, work.columns, work.first + at, group, to);
-                    at += 8;
+                let run = Run {
+                    panel: &work.panel,
+                    group,
+                    columns: work.columns,
+                    first: work.first + at,
+                };
+                let out = &mut work.out[at..];
+                at += if I::COLUMNS >= 8 && left >= 8 {
+                    store(isa, A::run::<I, 8>(isa, run), group, out)
                 } else if left >= 4 {
-                    $run::<I, T, 4>($isa, &work.panel, work.columns, work.first + at, group, to);
-                    at += 4;
+                    store(isa, A::run::<I, 4>(isa, run), group, out)
                 } else {
-                    $run::<I, T, 1>($isa, &work.panel, work.columns, work.first + at, group, to);
-                    at += 1;
-                }
+                    store(isa, A::run::<I, 1>(isa, run), group, out)
+                };
             }
         }
-    }};
-}
-
-impl<T: Integers> Op for Int8<'_, T> {
-    type Out = ();
-    #[inline(always)]
-    fn call<I: Isa>(self, isa: I) {
-        in_runs!(isa, self.0, int8);
     }
 }
 
-impl<T: Integers> Op for Exact<'_, T> {
-    type Out = ();
-    #[inline(always)]
-    fn call<I: Isa>(self, isa: I) {
-        in_runs!(isa, self.0, exact);
-    }
-}
-
-impl<T: Floats> Op for Float<'_, T> {
-    type Out = ();
-    #[inline(always)]
-    fn call<I: Isa>(self, isa: I) {
-        in_runs!(isa, self.0, float);
-    }
-}
-
-/// The blocks of `C` rows of x from `first` on.
+/// Writes the results of a run; how many columns those were.
 #[inline(always)]
-fn rows<const C: usize, const W: usize>(columns: &Columns, first: usize) -> [&[[u32; W]]; C] {
-    let blocks = columns.words.as_chunks::<W>().0;
-    std::array::from_fn(|c| &blocks[(first + c) * columns.blocks..][..columns.blocks])
-}
-
-#[inline(always)]
-fn store<I: Isa, const C: usize>(isa: I, acc: [I::F; C], group: usize, out: &mut [[f32; PANEL]]) {
+fn store<I: Isa, const C: usize>(
+    isa: I,
+    acc: [I::F; C],
+    group: usize,
+    out: &mut [[f32; PANEL]],
+) -> usize {
     for (acc, out) in acc.into_iter().zip(out) {
         isa.store_f(acc, &mut out[I::LANES * group..]);
     }
+    C
 }
 
 /// int8 dot products: per half of a block four of four bytes each, then the scales.
-#[inline(always)]
-fn int8<I: Isa, T: Integers, const C: usize>(
-    isa: I,
-    panel: &Panel<'_>,
-    columns: &Columns,
-    first: usize,
-    group: usize,
-    out: &mut [[f32; PANEL]],
-) {
-    let x = rows::<C, WORDS>(columns, first);
-    let mut acc = [isa.splat_f(0.0); C];
-    for b in 0..panel.blocks {
-        let mut block: Block<I> = T::block(isa, panel, b, group);
-        // What is to be subtracted from each q, as the power of two that the sum of x is shifted by.
-        let zero = if T::WIDE && I::UNSIGNED {
-            let flip = isa.splat(0x8080_8080);
-            block.q = block.q.map(|q| isa.xor(q, flip));
-            Some(7)
-        } else {
-            T::ZERO
-        };
-        for (acc, x) in acc.iter_mut().zip(x) {
-            let x = &x[b];
-            let f = |i: usize| isa.splat_f(f32::from_bits(x[i]));
-            let mut sums = [0, 1].map(|h| match zero {
-                Some(zero) => isa.shl(isa.splat(x[13 + h]), zero),
-                None => isa.splat(0),
-            });
-            for j in 0..4 {
-                for (h, sum) in sums.iter_mut().enumerate() {
-                    let (q, x) = (block.q[4 * h + j], isa.splat(x[4 * h + j]));
-                    *sum = if T::WIDE {
-                        isa.dot(*sum, q, x)
-                    } else {
-                        isa.dot_small(*sum, q, x)
-                    };
+struct Int8<T>(PhantomData<T>);
+
+impl<T: Integers> Arithmetic for Int8<T> {
+    #[inline(always)]
+    fn run<I: Isa, const C: usize>(isa: I, run: Run<'_>) -> [I::F; C] {
+        let (panel, group, x) = (run.panel, run.group, run.x::<C, Q8_WORDS>());
+        let mut acc = [isa.splat_f(0.0); C];
+        for b in 0..panel.blocks {
+            let mut block: Block<I> = T::block(isa, panel, b, group);
+            // What is to be subtracted from each q, as the power of two that the sum of x is shifted by.
+            let zero = if T::WIDE && I::UNSIGNED {
+                let flip = isa.splat(0x8080_8080);
+                block.q = block.q.map(|q| isa.xor(q, flip));
+                Some(7)
+            } else {
+                T::ZERO
+            };
+            for (acc, x) in acc.iter_mut().zip(x) {
+                let x = &x[b];
+                let f = |i: usize| isa.splat_f(f32::from_bits(x[i]));
+                let mut sums = [0, 1].map(|h| match zero {
+                    Some(zero) => isa.shl(isa.splat(x[13 + h]), zero),
+                    None => isa.splat(0),
+                });
+                for j in 0..4 {
+                    for (h, sum) in sums.iter_mut().enumerate() {
+                        let (q, x) = (block.q[4 * h + j], isa.splat(x[4 * h + j]));
+                        *sum = if T::WIDE {
+                            isa.dot(*sum, q, x)
+                        } else {
+                            isa.dot_small(*sum, q, x)
+                        };
+                    }
+                }
+                let [low, high] = sums.map(|sum| isa.to_f(sum));
+                if T::HALVES {
+                    *acc = isa.fma(isa.mul_f(low, block.d[0]), f(8), *acc);
+                    *acc = isa.fma(isa.mul_f(high, block.d[1]), f(9), *acc);
+                } else {
+                    let both = isa.fma(high, f(9), isa.mul_f(low, f(8)));
+                    *acc = isa.fma(both, block.d[0], *acc);
+                }
+                if T::OFFSETS && T::HALVES {
+                    *acc = isa.fma(block.m[0], f(10), *acc);
+                    *acc = isa.fma(block.m[1], f(11), *acc);
+                } else if T::OFFSETS {
+                    *acc = isa.fma(block.m[0], f(12), *acc);
                 }
             }
-            let [low, high] = sums.map(|sum| isa.to_f(sum));
-            if T::HALVES {
-                *acc = isa.fma(isa.mul_f(low, block.d[0]), f(8), *acc);
-                *acc = isa.fma(isa.mul_f(high, block.d[1]), f(9), *acc);
-            } else {
-                let both = isa.fma(high, f(9), isa.mul_f(low, f(8)));
-                *acc = isa.fma(both, block.d[0], *acc);
-            }
-            if T::OFFSETS && T::HALVES {
-                *acc = isa.fma(block.m[0], f(10), *acc);
-                *acc = isa.fma(block.m[1], f(11), *acc);
-            } else if T::OFFSETS {
-                *acc = isa.fma(block.m[0], f(12), *acc);
-            }
         }
+        acc
     }
-    store(isa, acc, group, out);
 }
 
 /// The same with x in f32.
-#[inline(always)]
-fn exact<I: Isa, T: Integers, const C: usize>(
-    isa: I,
-    panel: &Panel<'_>,
-    columns: &Columns,
-    first: usize,
-    group: usize,
-    out: &mut [[f32; PANEL]],
-) {
-    let x = rows::<C, F32_WORDS>(columns, first);
-    let mut acc = [isa.splat_f(0.0); C];
-    for b in 0..panel.blocks {
-        let block: Block<I> = T::block(isa, panel, b, group);
-        for h in 0..2 {
-            let mut sums = [isa.splat_f(0.0); C];
-            for i in 16 * h..16 * h + 16 {
-                let w = integer::<I, T>(isa, &block, i);
-                for (sum, x) in sums.iter_mut().zip(x) {
-                    *sum = isa.fma(w, isa.splat_f(f32::from_bits(x[b][i])), *sum);
+struct Exact<T>(PhantomData<T>);
+
+impl<T: Integers> Arithmetic for Exact<T> {
+    #[inline(always)]
+    fn run<I: Isa, const C: usize>(isa: I, run: Run<'_>) -> [I::F; C] {
+        let (panel, group, x) = (run.panel, run.group, run.x::<C, F32_WORDS>());
+        let mut acc = [isa.splat_f(0.0); C];
+        for b in 0..panel.blocks {
+            let block: Block<I> = T::block(isa, panel, b, group);
+            for h in 0..2 {
+                let mut sums = [isa.splat_f(0.0); C];
+                for i in 16 * h..16 * h + 16 {
+                    let w = integer::<I, T>(isa, &block, i);
+                    for (sum, x) in sums.iter_mut().zip(x) {
+                        *sum = isa.fma(w, isa.splat_f(f32::from_bits(x[b][i])), *sum);
+                    }
                 }
-            }
-            for ((acc, sum), x) in acc.iter_mut().zip(sums).zip(x) {
-                *acc = isa.fma(sum, block.d[h], *acc);
-                if T::OFFSETS {
-                    let total = isa.splat_f(f32::from_bits(x[b][33 + h]));
-                    *acc = isa.fma(block.m[h], total, *acc);
+                for ((acc, sum), x) in acc.iter_mut().zip(sums).zip(x) {
+                    *acc = isa.fma(sum, block.d[h], *acc);
+                    if T::OFFSETS {
+                        let total = isa.splat_f(f32::from_bits(x[b][33 + h]));
+                        *acc = isa.fma(block.m[h], total, *acc);
+                    }
                 }
             }
         }
+        acc
     }
-    store(isa, acc, group, out);
 }
 
 /// Float weights.
-#[inline(always)]
-fn float<I: Isa, T: Floats, const C: usize>(
-    isa: I,
-    panel: &Panel<'_>,
-    columns: &Columns,
-    first: usize,
-    group: usize,
-    out: &mut [[f32; PANEL]],
-) {
-    let x = rows::<C, F32_WORDS>(columns, first);
-    let mut acc = [isa.splat_f(0.0); C];
-    for b in 0..panel.blocks {
-        for i in 0..BLOCK {
-            let w = T::value(isa, panel, b, i, group);
-            for (acc, x) in acc.iter_mut().zip(x) {
-                *acc = isa.fma(w, isa.splat_f(f32::from_bits(x[b][i])), *acc);
+struct Float<T>(PhantomData<T>);
+
+impl<T: Floats> Arithmetic for Float<T> {
+    #[inline(always)]
+    fn run<I: Isa, const C: usize>(isa: I, run: Run<'_>) -> [I::F; C] {
+        let (panel, group, x) = (run.panel, run.group, run.x::<C, F32_WORDS>());
+        let mut acc = [isa.splat_f(0.0); C];
+        for b in 0..panel.blocks {
+            for i in 0..BLOCK {
+                let w = T::value(isa, panel, b, i, group);
+                for (acc, x) in acc.iter_mut().zip(x) {
+                    *acc = isa.fma(w, isa.splat_f(f32::from_bits(x[b][i])), *acc);
+                }
             }
         }
+        acc
     }
-    store(isa, acc, group, out);
 }

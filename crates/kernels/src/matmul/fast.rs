@@ -5,7 +5,7 @@ use super::{Epilogue, Experts, MatMul};
 use crate::act::BLOCK;
 use crate::cpu::product::{COLUMNS, Columns, Matrix};
 use crate::cpu::tiles::split;
-use crate::cpu::{Cores, CpuBindings, PANEL, f};
+use crate::cpu::{Cores, CpuBindings, PANEL};
 use chord_simd::Level;
 
 /// Values of a tile for up to so many columns.
@@ -154,20 +154,17 @@ impl Product<'_> {
     fn dense(&self, item: &mut Item<'_, '_>) {
         let kernel = self.kernel;
         let rows = item.out.len();
-        let first_of_b = kernel.rows_a.div_ceil(super::TILE) as usize;
-        let plain = kernel.epilogue == Epilogue::Plain;
         let of_a = (&self.a, kernel.rows_a);
         let (mut y, mut up) = ([[0.0; BLOCK]; COLUMNS], [[0.0; BLOCK]; COLUMNS]);
         let tile = item.tile;
         let mut lines = item.lines();
         for first in (0..rows).step_by(COLUMNS) {
             let span = (first, COLUMNS.min(rows - first));
-            match &self.b {
-                Some(b) if plain && tile >= first_of_b => {
-                    let at = (0, tile - first_of_b);
-                    self.times((b, kernel.rows_b), at, span, &mut y);
+            match (&self.b, self.tile_of_b(tile)) {
+                (Some(b), Some(tile)) => {
+                    self.times((b, kernel.rows_b), (0, tile), span, &mut y);
                 }
-                Some(b) if !plain => {
+                (Some(b), None) if kernel.epilogue == Epilogue::Glu => {
                     self.times(of_a, (0, tile), span, &mut y);
                     self.times((b, kernel.rows_b), (0, tile), span, &mut up);
                 }
@@ -188,15 +185,14 @@ impl Product<'_> {
         let tile = item.tile;
         for (row, line) in item.lines().enumerate() {
             let mut sum = [0.0; BLOCK];
-            for route in row * used..(row + 1) * used {
-                let Some((place, expert)) = self.expert(experts, route) else {
+            for i in row * used..(row + 1) * used {
+                let Some(route) = experts.route(self.routes, i) else {
                     continue;
                 };
                 let of_a = (&self.a, self.kernel.rows_a);
-                self.times(of_a, (place, tile), (route, 1), &mut y);
-                let weight = f(self.routes, 2 * route + 1);
-                for (i, (sum, y)) in sum.iter_mut().zip(&y[0]).enumerate() {
-                    *sum += weight * (y + self.bias(experts, 0, expert, tile, i));
+                self.times(of_a, (route.place, tile), (i, 1), &mut y);
+                for (at, (sum, y)) in (tile * BLOCK..).zip(sum.iter_mut().zip(&y[0])) {
+                    *sum += route.weight * (y + self.bias(experts, 0, route.expert, at));
                 }
             }
             self.emit(tile, &mut sum, &[0.0; BLOCK], line);
@@ -208,50 +204,40 @@ impl Product<'_> {
         let kernel = self.kernel;
         let (mut gate, mut up) = ([[0.0; BLOCK]; COLUMNS], [[0.0; BLOCK]; COLUMNS]);
         let tile = item.tile;
-        for (route, line) in item.lines().enumerate() {
-            let Some((place, expert)) = self.expert(experts, route) else {
+        for (i, line) in item.lines().enumerate() {
+            let Some(route) = experts.route(self.routes, i) else {
                 continue;
             };
-            let at = (place, tile);
-            let token = (route / experts.used as usize, 1);
+            let at = (route.place, tile);
+            let token = (i / experts.used as usize, 1);
             self.times((&self.a, kernel.rows_a), at, token, &mut gate);
             if let Some(b) = &self.b {
                 self.times((b, kernel.rows_b), at, token, &mut up);
             }
             for (which, y) in [&mut gate, &mut up].into_iter().enumerate() {
-                for (i, y) in y[0].iter_mut().enumerate() {
-                    *y += self.bias(experts, which, expert, tile, i);
+                for (at, y) in (tile * BLOCK..).zip(&mut y[0]) {
+                    *y += self.bias(experts, which, route.expert, at);
                 }
             }
             self.emit(tile, &mut gate[0], &up[0], line);
         }
     }
 
-    /// (place among these matrices, expert) of a route, if the expert is one of theirs.
-    fn expert(&self, experts: &Experts, route: usize) -> Option<(usize, usize)> {
-        let expert = self.routes[2 * route];
-        let place = expert.checked_sub(experts.first);
-        let place = place.filter(|place| *place < experts.count)?;
-        Some((place as usize, expert as usize))
+    /// An expert's bias of row `at` of A or of B; 0 behind the last one.
+    fn bias(&self, experts: &Experts, which: usize, expert: usize, at: usize) -> f32 {
+        let rows = self.kernel.rows_a as usize;
+        experts.bias(self.routes, which, expert, (at, rows))
     }
 
-    /// An expert's bias of value `i` of a tile of A or of B.
-    fn bias(&self, experts: &Experts, which: usize, expert: usize, tile: usize, i: usize) -> f32 {
-        let rows = self.kernel.rows_a as usize;
-        match experts.bias_at {
-            Some(first) if tile * BLOCK + i < rows => f(
-                self.routes,
-                first[which] as usize + expert * rows + tile * BLOCK + i,
-            ),
-            _ => 0.0,
-        }
+    /// Which tile of B a tile of the output is (Plain).
+    fn tile_of_b(&self, tile: usize) -> Option<usize> {
+        tile.checked_sub(self.kernel.tiles_a() as usize)
     }
 
     /// What the epilogue makes of a tile of one row.
     fn emit(&self, tile: usize, y: &mut [f32; BLOCK], up: &[f32; BLOCK], line: Line<'_>) {
         let kernel = self.kernel;
-        let tiles_a = kernel.rows_a.div_ceil(super::TILE) as usize;
-        let valid = match tile.checked_sub(tiles_a) {
+        let valid = match self.tile_of_b(tile) {
             Some(of_b) => kernel.rows_b as usize - of_b * BLOCK,
             None => kernel.rows_a as usize - tile * BLOCK,
         };

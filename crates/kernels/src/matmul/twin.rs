@@ -1,6 +1,6 @@
 //! The CPU twin of the matrix products.
 
-use super::{Epilogue, Experts, MatMul};
+use super::{Epilogue, MatMul};
 use crate::act::{self, BLOCK};
 use crate::cpu::{CpuBindings, f};
 use chord_quant::{WeightType, layout, stream_block};
@@ -49,19 +49,6 @@ impl Matrix<'_> {
     }
 }
 
-/// (expert, weight) of a route, if the expert is one of these matrices': its place among them.
-fn route(experts: &Experts, routes: &[u32], i: usize) -> Option<(usize, usize, f64)> {
-    let expert = routes[2 * i];
-    let place = expert
-        .checked_sub(experts.first)
-        .filter(|place| *place < experts.count)?;
-    Some((
-        place as usize,
-        expert as usize,
-        f64::from(f(routes, 2 * i + 1)),
-    ))
-}
-
 impl MatMul {
     pub(super) fn twin(&self, rows: u32, mem: &CpuBindings<'_>) {
         let rows = rows as usize;
@@ -87,12 +74,13 @@ impl MatMul {
                 for (row, inputs) in inputs.chunks(used).enumerate() {
                     let mut sum = vec![0.0; a.rows];
                     for (i, input) in (row * used..).zip(inputs) {
-                        let Some((place, expert, weight)) = route(&experts, &routes, i) else {
+                        let Some(route) = experts.route(&routes, i) else {
                             continue;
                         };
-                        let y = &a.times(place, &[input])[0];
+                        let y = &a.times(route.place, &[input])[0];
+                        let bias = |r| experts.bias(&routes, 0, route.expert, (r, a.rows));
                         for (r, (sum, y)) in sum.iter_mut().zip(y).enumerate() {
-                            *sum += weight * (y + bias(&experts, 0, &routes, expert * a.rows + r));
+                            *sum += f64::from(route.weight) * (y + f64::from(bias(r)));
                         }
                     }
                     self.emit(row, &sum, None, mem);
@@ -109,16 +97,15 @@ impl MatMul {
                     &s_b,
                 );
                 for i in 0..rows * experts.used as usize {
-                    if let Some((place, expert, _)) = route(&experts, &routes, i) {
+                    if let Some(route) = experts.route(&routes, i) {
                         let input = [&inputs[i / experts.used as usize]];
-                        let biased = |which: usize, y: Vec<Vec<f64>>| -> Vec<f64> {
-                            let at = |r| bias(&experts, which, &routes, expert * a.rows + r);
-                            y[0].iter().enumerate().map(|(r, y)| y + at(r)).collect()
+                        let biased = |which: usize, matrix: &Matrix<'_>| -> Vec<f64> {
+                            let y = &matrix.times(route.place, &input)[0];
+                            let bias = |r| experts.bias(&routes, which, route.expert, (r, a.rows));
+                            let y = y.iter().enumerate();
+                            y.map(|(r, y)| y + f64::from(bias(r))).collect()
                         };
-                        let (gate, up) = (
-                            biased(0, a.times(place, &input)),
-                            biased(1, b.times(place, &input)),
-                        );
+                        let (gate, up) = (biased(0, &a), biased(1, &b));
                         self.emit(i, &gate, Some(&up), mem);
                     }
                 }
@@ -155,9 +142,7 @@ impl MatMul {
                     .map(|b| act::decode(self.act_in, b))
                     .collect();
                 let ssq: f64 = blocks.iter().map(|(_, ssq)| f64::from(*ssq)).sum();
-                let factor = self.norm.map_or(1.0, |(n, eps)| {
-                    1.0 / (ssq / f64::from(n) + f64::from(eps)).sqrt()
-                });
+                let factor = self.norm.map_or(1.0, |norm| 1.0 / act::rms(norm, ssq));
                 let values = blocks.iter().flat_map(|(v, _)| v).map(|v| f64::from(*v));
                 (values.collect(), factor * f64::from(self.scale))
             })
@@ -238,11 +223,4 @@ impl MatMul {
         let words = self.act_out.words();
         act::encode(self.act_out, values, ssq, &mut out[at * words..][..words]);
     }
-}
-
-/// Bias `at` of A or of B.
-fn bias(experts: &Experts, which: usize, routes: &[u32], at: usize) -> f64 {
-    experts.bias_at.map_or(0.0, |first| {
-        f64::from(f(routes, first[which] as usize + at))
-    })
 }
