@@ -21,7 +21,7 @@ module() {
 
 # bind BUILD FOLDER: glue and module, made small
 bind() {
-    cargo run --release --locked -q -p bindgen -- "$(built "$1")" "$2" </dev/null >&2
+    "$target/release/bindgen" "$(built "$1")" "$2" </dev/null >&2
     node_modules/.bin/wasm-opt -O1 --enable-reference-types --enable-bulk-memory --enable-nontrapping-float-to-int \
         --enable-sign-ext --enable-mutable-globals --enable-multivalue --enable-simd --enable-relaxed-simd --enable-threads \
         "$2/chord_web_bg.wasm" -o "$2/chord_web_bg.wasm"
@@ -45,6 +45,8 @@ for build in "${wasm_builds[@]}"; do
 done
 if [ "$fresh" = true ]; then exit 0; fi
 say "bindings and wasm-opt"
+# The whole workspace's features are the tests': what is built here is theirs too.
+cargo build --release --locked -q --workspace --bin bindgen </dev/null >&2
 mkdir -p "$out"
 work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT
