@@ -3,6 +3,12 @@
 /// Words that lie side by side in memory: a panel's word of as many rows. Vectors hold all or a whole part of them.
 pub const PANEL: usize = 16;
 
+/// The first `N` values.
+#[inline(always)]
+pub(crate) fn first<const N: usize, T: Copy>(from: &[T]) -> [T; N] {
+    *from.first_chunk().expect("a whole vector")
+}
+
 /// An instruction set: lanes of 32 bits, as integers (also four packed bytes) or floats. Methods are meant to be inlined into an
 /// [`Op`](crate::Op); elsewhere each is a call.
 pub trait Isa: Copy + Send + Sync + 'static {

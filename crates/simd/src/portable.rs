@@ -1,5 +1,6 @@
 //! Plain code over arrays: what every processor runs, and what the compiler may turn into its vectors.
 
+use crate::isa::first;
 use crate::{Isa, PANEL};
 use half::f16;
 
@@ -34,7 +35,7 @@ impl Isa for Portable {
 
     #[inline(always)]
     fn load(self, words: &[u32; PANEL], group: usize) -> U {
-        std::array::from_fn(|i| words[LANES * group + i])
+        first(&words[LANES * group..])
     }
     #[inline(always)]
     fn splat(self, word: u32) -> U {
@@ -149,7 +150,7 @@ impl Isa for Portable {
     }
     #[inline(always)]
     fn load_f(self, from: &[f32]) -> F {
-        std::array::from_fn(|i| from[i])
+        first(from)
     }
     #[inline(always)]
     fn load_bits(self, from: &[u32]) -> F {

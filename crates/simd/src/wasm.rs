@@ -1,6 +1,7 @@
 //! WebAssembly's vectors of 128 bits. A module either has them or does not load, so nothing is detected here: builds with and
 //! without the relaxed instructions are separate files, and the page fetches the one that its browser takes.
 
+use crate::isa::first;
 use crate::{Isa, PANEL};
 use bytemuck::must_cast;
 use std::arch::wasm32::*;
@@ -8,12 +9,6 @@ use std::arch::wasm32::*;
 /// 128-bit vectors, with relaxed instructions where the build has them.
 #[derive(Clone, Copy, Debug)]
 pub struct Wasm;
-
-/// The first `N` values.
-#[inline(always)]
-fn first<const N: usize, T: Copy>(from: &[T]) -> [T; N] {
-    *from.first_chunk().expect("a whole vector")
-}
 
 /// The even and the odd bytes of each lane as 16-bit integers: a product of two such vectors adds pairs within a lane.
 #[inline(always)]

@@ -4,7 +4,9 @@
     reason = "intrinsics are called where the type proves that the processor has them"
 )]
 
+use crate::isa::first;
 use crate::level::Op;
+use crate::methods::with;
 use crate::{Isa, PANEL};
 use bytemuck::must_cast;
 use std::arch::x86_64::*;
@@ -53,25 +55,6 @@ impl Avx2 {
         // SAFETY: an `Avx2` exists only where detection found all of these.
         unsafe { inner(self, op) }
     }
-}
-
-/// Methods that are one intrinsic, or a few.
-macro_rules! with {
-    ($(fn $name:ident($($arg:ident: $ty:ty),*) -> $out:ty = $body:expr;)*) => {
-        $(
-            #[inline(always)]
-            fn $name(self, $($arg: $ty),*) -> $out {
-                // SAFETY: `self` proves that the processor has these instructions.
-                unsafe { $body }
-            }
-        )*
-    };
-}
-
-/// The first `N` values.
-#[inline(always)]
-fn first<const N: usize, T: Copy>(from: &[T]) -> [T; N] {
-    *from.first_chunk().expect("a whole vector")
 }
 
 /// How far ahead weights are fetched, in bytes.
