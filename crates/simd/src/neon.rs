@@ -1,10 +1,10 @@
-//! ARM's vectors of 128 bits. Every 64-bit ARM processor has NEON; dot products of bytes came with ARMv8.2's later processors.
+//! ARM's vectors of 128 bits, with and without dot products of bytes.
 #![allow(
     unsafe_code,
-    reason = "dot products are called where the type proves that the processor has them"
+    reason = "intrinsics are called where the type proves that the processor has them"
 )]
 
-use crate::isa::first;
+use crate::isa::{by_words, first};
 use crate::level::Op;
 use crate::methods::with;
 use crate::{Isa, PANEL};
@@ -12,7 +12,8 @@ use bytemuck::must_cast;
 use std::arch::aarch64::*;
 use std::arch::{asm, is_aarch64_feature_detected};
 
-/// Vectors of 128 bits; with `DOT` also dot products of bytes. Made by [`Neon::detect`] only.
+/// NEON, which nearly every 64-bit ARM processor has; with `DOT` also dot products of bytes: Cortex-A55 and A75, Apple A13 and M1 on.
+/// Made by [`Neon::detect`] only.
 #[derive(Clone, Copy, Debug)]
 pub struct Neon<const DOT: bool>(());
 
@@ -47,26 +48,40 @@ impl Neon<false> {
     }
 }
 
-/// What `vdotq_s32` does, which is not in stable Rust yet.
+/// What `vdotq_laneq_s32` does, which is not in stable Rust: one lane of `x` for all. As copies in every lane, each would be a load of
+/// its own, and spilled.
 #[target_feature(enable = "neon,dotprod")]
 #[inline]
-fn sdot(mut acc: uint32x4_t, w: uint32x4_t, x: uint32x4_t) -> uint32x4_t {
+fn sdot<const LANE: u32>(mut acc: uint32x4_t, w: uint32x4_t, x: uint32x4_t) -> uint32x4_t {
     // SAFETY: it reads and writes these registers only, and this function is compiled for processors that have it.
     unsafe {
         asm!(
-            "sdot {acc:v}.4s, {w:v}.16b, {x:v}.16b",
-            acc = inout(vreg) acc, w = in(vreg) w, x = in(vreg) x,
+            "sdot {acc:v}.4s, {w:v}.16b, {x:v}.4b[{lane}]",
+            acc = inout(vreg) acc, w = in(vreg) w, x = in(vreg) x, lane = const LANE,
             options(pure, nomem, nostack, preserves_flags),
         );
     }
     acc
 }
 
-/// The same in more steps. Two products of at most 128 * 127 stay within 16 bits.
+#[target_feature(enable = "neon,dotprod")]
+#[inline]
+fn lane_dot(acc: uint32x4_t, w: [uint32x4_t; 4], x: [u32; 4]) -> uint32x4_t {
+    let x = must_cast(x);
+    let acc = sdot::<0>(acc, w[0], x);
+    let acc = sdot::<1>(acc, w[1], x);
+    let acc = sdot::<2>(acc, w[2], x);
+    sdot::<3>(acc, w[3], x)
+}
+
+/// Two products of at most 128 * 127 stay within 16 bits.
 #[target_feature(enable = "neon")]
 #[inline]
-fn widening_dot(acc: uint32x4_t, w: uint32x4_t, x: uint32x4_t) -> uint32x4_t {
-    let (w, x) = (vreinterpretq_s8_u32(w), vreinterpretq_s8_u32(x));
+fn widening_dot(acc: uint32x4_t, w: uint32x4_t, x: u32) -> uint32x4_t {
+    let (w, x) = (
+        vreinterpretq_s8_u32(w),
+        vreinterpretq_s8_u32(vdupq_n_u32(x)),
+    );
     let low = vmull_s8(vget_low_s8(w), vget_low_s8(x));
     let pairs = vpaddq_s16(low, vmull_high_s8(w, x));
     vreinterpretq_u32_s32(vpadalq_s16(vreinterpretq_s32_u32(acc), pairs))
@@ -87,7 +102,8 @@ fn bits(by: u32) -> int32x4_t {
 
 impl<const DOT: bool> Isa for Neon<DOT> {
     const LANES: usize = 4;
-    const COLUMNS: usize = 8;
+    // Loops over more columns with dot products, and over any without, are not unrolled: sums lie in memory there.
+    const COLUMNS: usize = if DOT { 4 } else { 8 };
     const UNSIGNED: bool = false;
     type U = uint32x4_t;
     type F = float32x4_t;
@@ -121,6 +137,11 @@ impl<const DOT: bool> Isa for Neon<DOT> {
         to[..4].copy_from_slice(&must_cast::<_, [u32; 4]>(a));
     }
 
+    #[inline(always)]
+    fn dot_small(self, acc: uint32x4_t, w: [uint32x4_t; 4], x: [u32; 4]) -> uint32x4_t {
+        self.dot(acc, w, x)
+    }
+
     with! {
         fn load_halves(from: &[u32]) -> float32x4_t = from_halves(must_cast(first::<2, _>(from)));
         fn splat(word: u32) -> uint32x4_t = vdupq_n_u32(word);
@@ -135,10 +156,11 @@ impl<const DOT: bool> Isa for Neon<DOT> {
         fn mul(a: uint32x4_t, b: uint32x4_t) -> uint32x4_t = vmulq_u32(a, b);
         fn lookup(table: [i8; 16], a: uint32x4_t) -> uint32x4_t =
             vreinterpretq_u32_s8(vqtbl1q_s8(must_cast(table), vreinterpretq_u8_u32(a)));
-        fn dot(acc: uint32x4_t, w: uint32x4_t, x: uint32x4_t) -> uint32x4_t =
-            if DOT { sdot(acc, w, x) } else { widening_dot(acc, w, x) };
-        fn dot_small(acc: uint32x4_t, w: uint32x4_t, x: uint32x4_t) -> uint32x4_t =
-            if DOT { sdot(acc, w, x) } else { widening_dot(acc, w, x) };
+        fn dot(acc: uint32x4_t, w: [uint32x4_t; 4], x: [u32; 4]) -> uint32x4_t = if DOT {
+            lane_dot(acc, w, x)
+        } else {
+            by_words(acc, w, x, |acc, w, x| widening_dot(acc, w, x))
+        };
         fn to_f(a: uint32x4_t) -> float32x4_t = vcvtq_f32_s32(vreinterpretq_s32_u32(a));
         fn round(a: float32x4_t) -> uint32x4_t = vreinterpretq_u32_s32(vcvtnq_s32_f32(a));
         fn as_f(a: uint32x4_t) -> float32x4_t = vreinterpretq_f32_u32(a);
