@@ -40,6 +40,12 @@ install_packages() {
     fi
 }
 
+# Whether rustup has the standard library of a target, or gets it now.
+# rustup_target NAME
+rustup_target() {
+    rustup target list --installed 2>/dev/null | grep -qx "$1" || rustup target add "$1" >/dev/null 2>&1
+}
+
 # ICD files tell the Vulkan loader which driver to use; the first that exists is printed.
 # icd_file lavapipe|swiftshader
 icd_file() {

@@ -19,8 +19,7 @@ wasm_cargo() {
     flags="--cfg getrandom_backend=\"wasm_js\" -C target-feature=$(wasm_features "$1")"
     local -x CARGO_TARGET_DIR="$target/$1"
     shift
-    if rustup target list --installed 2>/dev/null | grep -qx wasm32-unknown-unknown ||
-        rustup target add wasm32-unknown-unknown >/dev/null 2>&1; then
+    if rustup_target wasm32-unknown-unknown; then
         RUSTFLAGS="$flags" cargo "$@" --target wasm32-unknown-unknown
     else
         [ -x /usr/bin/wasm-ld-19 ] || install_packages "a Rust compiler for WebAssembly" rustc-web cargo-web rust-web-src rust-web-llvm lld-19
