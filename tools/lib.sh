@@ -40,6 +40,12 @@ install_packages() {
     fi
 }
 
+# Whether rustup has this part for its compiler, or gets it now.
+# rustup_has target|component NAME
+rustup_has() {
+    rustup "$1" list --installed 2>/dev/null | grep -qx "$2" || rustup "$1" add "$2" >/dev/null 2>&1
+}
+
 # ICD files tell the Vulkan loader which driver to use; the first that exists is printed.
 # icd_file lavapipe|swiftshader
 icd_file() {

@@ -116,7 +116,7 @@ built() {
 }
 
 check "formatting and lints" tools/check.sh || true
-check "vectors in WebAssembly" tools/check-simd.sh || true
+check "vectors in WebAssembly and on ARM" tools/check-simd.sh || true
 check "shaders through Tint" tools/check-shaders.sh || true
 suite lavapipe 'all()'
 suite swiftshader "$both"

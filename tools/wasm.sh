@@ -21,11 +21,6 @@ wasm_flags() {
     esac
 }
 
-# rustup_has target|component NAME: it is there, or has just been added.
-rustup_has() {
-    rustup "$1" list --installed 2>/dev/null | grep -qx "$2" || rustup "$1" add "$2" >/dev/null 2>&1
-}
-
 # rustup's compiler where it has what that takes, else Debian's compiler for the web. That one builds the
 # standard library along, as both do for threads: the ready one has no locks for them. Builds have folders of their own: they
 # differ in flags, and cargo would make each anew whenever the other was made.

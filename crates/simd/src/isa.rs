@@ -3,6 +3,19 @@
 /// Words that lie side by side in memory: a panel's word of as many rows. Vectors hold all or a whole part of them.
 pub const PANEL: usize = 16;
 
+/// The first `N` values.
+#[inline(always)]
+pub(crate) fn first<const N: usize, T: Copy>(from: &[T]) -> [T; N] {
+    *from.first_chunk().expect("a whole vector")
+}
+
+/// A dot product word by word.
+#[inline(always)]
+pub(crate) fn by_words<U>(acc: U, w: [U; 4], x: [u32; 4], dot: impl Fn(U, U, u32) -> U) -> U {
+    let pairs = w.into_iter().zip(x);
+    pairs.fold(acc, |acc, (w, x)| dot(acc, w, x))
+}
+
 /// An instruction set: lanes of 32 bits, as integers (also four packed bytes) or floats. Methods are meant to be inlined into an
 /// [`Op`](crate::Op); elsewhere each is a call.
 pub trait Isa: Copy + Send + Sync + 'static {
@@ -47,11 +60,11 @@ pub trait Isa: Copy + Send + Sync + 'static {
     fn mul(self, a: Self::U, b: Self::U) -> Self::U;
     /// Byte `i` of the result is entry `a[i]` (below 16) of the table.
     fn lookup(self, table: [i8; 16], a: Self::U) -> Self::U;
-    /// `acc` plus the sum of the products of the four bytes of `w` and `x`; `x` is signed and not -128, `w` as
-    /// [`Isa::UNSIGNED`] says.
-    fn dot(self, acc: Self::U, w: Self::U, x: Self::U) -> Self::U;
+    /// `acc` plus the sum of the products of the bytes of `w` and `x`, of which every lane has the same; `x` is signed and not -128,
+    /// `w` as [`Isa::UNSIGNED`] says. Four words, because ARM multiplies by a lane of a vector of them.
+    fn dot(self, acc: Self::U, w: [Self::U; 4], x: [u32; 4]) -> Self::U;
     /// As [`Isa::dot`] where every byte of `w` is from 0 to 127.
-    fn dot_small(self, acc: Self::U, w: Self::U, x: Self::U) -> Self::U;
+    fn dot_small(self, acc: Self::U, w: [Self::U; 4], x: [u32; 4]) -> Self::U;
 
     /// Signed integers as floats.
     fn to_f(self, a: Self::U) -> Self::F;

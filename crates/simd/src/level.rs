@@ -1,6 +1,8 @@
 //! Choosing the instruction set.
 
 use crate::Isa;
+#[cfg(target_arch = "aarch64")]
+use crate::neon::Neon;
 use crate::portable::Portable;
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 use crate::wasm::Wasm;
@@ -24,6 +26,12 @@ pub enum Level {
     /// 256-bit vectors.
     #[cfg(target_arch = "x86_64")]
     Avx2(Avx2),
+    /// 128-bit vectors of ARM with dot products of bytes.
+    #[cfg(target_arch = "aarch64")]
+    NeonDot(Neon<true>),
+    /// 128-bit vectors of ARM.
+    #[cfg(target_arch = "aarch64")]
+    Neon(Neon<false>),
     /// 128-bit vectors of WebAssembly.
     #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
     Wasm(Wasm),
@@ -40,6 +48,10 @@ impl Level {
             Avx512::detect().map(Self::Avx512),
             #[cfg(target_arch = "x86_64")]
             Avx2::detect().map(Self::Avx2),
+            #[cfg(target_arch = "aarch64")]
+            Neon::<true>::detect().map(Self::NeonDot),
+            #[cfg(target_arch = "aarch64")]
+            Neon::<false>::detect().map(Self::Neon),
             #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
             Some(Self::Wasm(Wasm)),
             Some(Self::Portable(Portable)),
@@ -76,6 +88,10 @@ impl Level {
             Self::Avx512(isa) => isa.run(op),
             #[cfg(target_arch = "x86_64")]
             Self::Avx2(isa) => isa.run(op),
+            #[cfg(target_arch = "aarch64")]
+            Self::NeonDot(isa) => isa.run(op),
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon(isa) => isa.run(op),
             #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
             Self::Wasm(isa) => op.call(isa),
             Self::Portable(isa) => op.call(isa),

@@ -8,6 +8,10 @@
 mod isa;
 mod level;
 pub mod math;
+#[cfg(any(target_arch = "aarch64", target_arch = "x86_64"))]
+mod methods;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod pages;
 mod portable;
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]

@@ -1,5 +1,6 @@
 //! Plain code over arrays: what every processor runs, and what the compiler may turn into its vectors.
 
+use crate::isa::{by_words, first};
 use crate::{Isa, PANEL};
 use half::f16;
 
@@ -34,7 +35,7 @@ impl Isa for Portable {
 
     #[inline(always)]
     fn load(self, words: &[u32; PANEL], group: usize) -> U {
-        std::array::from_fn(|i| words[LANES * group + i])
+        first(&words[LANES * group..])
     }
     #[inline(always)]
     fn splat(self, word: u32) -> U {
@@ -82,16 +83,20 @@ impl Isa for Portable {
         })
     }
     #[inline(always)]
-    fn dot(self, acc: U, w: U, x: U) -> U {
-        std::array::from_fn(|i| {
-            let (w, x) = (w[i].to_le_bytes(), x[i].to_le_bytes());
-            let product = |j: usize| i32::from(w[j].cast_signed()) * i32::from(x[j].cast_signed());
-            let sum: i32 = (0..4).map(product).sum();
-            acc[i].wrapping_add(sum.cast_unsigned())
+    fn dot(self, acc: U, w: [U; 4], x: [u32; 4]) -> U {
+        by_words(acc, w, x, |acc, w, x| {
+            let x = x.to_le_bytes();
+            std::array::from_fn(|i| {
+                let w = w[i].to_le_bytes();
+                let product =
+                    |j: usize| i32::from(w[j].cast_signed()) * i32::from(x[j].cast_signed());
+                let sum: i32 = (0..4).map(product).sum();
+                acc[i].wrapping_add(sum.cast_unsigned())
+            })
         })
     }
     #[inline(always)]
-    fn dot_small(self, acc: U, w: U, x: U) -> U {
+    fn dot_small(self, acc: U, w: [U; 4], x: [u32; 4]) -> U {
         self.dot(acc, w, x)
     }
 
@@ -149,7 +154,7 @@ impl Isa for Portable {
     }
     #[inline(always)]
     fn load_f(self, from: &[f32]) -> F {
-        std::array::from_fn(|i| from[i])
+        first(from)
     }
     #[inline(always)]
     fn load_bits(self, from: &[u32]) -> F {

@@ -1,6 +1,7 @@
 //! WebAssembly's vectors of 128 bits. A module either has them or does not load, so nothing is detected here: builds with and
 //! without the relaxed instructions are separate files, and the page fetches the one that its browser takes.
 
+use crate::isa::{by_words, first};
 use crate::{Isa, PANEL};
 use bytemuck::must_cast;
 use std::arch::wasm32::*;
@@ -8,12 +9,6 @@ use std::arch::wasm32::*;
 /// 128-bit vectors, with relaxed instructions where the build has them.
 #[derive(Clone, Copy, Debug)]
 pub struct Wasm;
-
-/// The first `N` values.
-#[inline(always)]
-fn first<const N: usize, T: Copy>(from: &[T]) -> [T; N] {
-    *from.first_chunk().expect("a whole vector")
-}
 
 /// The even and the odd bytes of each lane as 16-bit integers: a product of two such vectors adds pairs within a lane.
 #[inline(always)]
@@ -105,17 +100,18 @@ impl Isa for Wasm {
         fn abs_f(a: v128) -> v128 = f32x4_abs(a);
         // What is taken apart here is the same for many products, and the compiler does it once; no relaxed form of the whole
         // range costs less than these two.
-        fn dot(acc: v128, w: v128, x: v128) -> v128 = {
-            let ((w0, w1), (x0, x1)) = (wide(w), wide(x));
+        fn dot(acc: v128, w: [v128; 4], x: [u32; 4]) -> v128 = by_words(acc, w, x, |acc, w, x| {
+            let ((w0, w1), (x0, x1)) = (wide(w), wide(u32x4_splat(x)));
             i32x4_add(acc, i32x4_add(i32x4_dot_i16x8(w0, x0), i32x4_dot_i16x8(w1, x1)))
-        };
+        });
     }
 
     #[cfg(target_feature = "relaxed-simd")]
     with! {
         fn lookup(table: [i8; 16], a: v128) -> v128 = i8x16_relaxed_swizzle(must_cast(table), a);
         // Signed bytes come first; what the second operand's top bit means is not defined, but it is zero.
-        fn dot_small(acc: v128, w: v128, x: v128) -> v128 = i32x4_relaxed_dot_i8x16_i7x16_add(x, w, acc);
+        fn dot_small(acc: v128, w: [v128; 4], x: [u32; 4]) -> v128 =
+            by_words(acc, w, x, |acc, w, x| i32x4_relaxed_dot_i8x16_i7x16_add(u32x4_splat(x), w, acc));
         fn round(a: v128) -> v128 = i32x4_relaxed_trunc_f32x4(f32x4_nearest(a));
         fn fma(a: v128, b: v128, c: v128) -> v128 = f32x4_relaxed_madd(a, b, c);
     }
@@ -123,7 +119,7 @@ impl Isa for Wasm {
     #[cfg(not(target_feature = "relaxed-simd"))]
     with! {
         fn lookup(table: [i8; 16], a: v128) -> v128 = i8x16_swizzle(must_cast(table), a);
-        fn dot_small(acc: v128, w: v128, x: v128) -> v128 = Isa::dot(Self, acc, w, x);
+        fn dot_small(acc: v128, w: [v128; 4], x: [u32; 4]) -> v128 = Isa::dot(Self, acc, w, x);
         fn round(a: v128) -> v128 = i32x4_trunc_sat_f32x4(f32x4_nearest(a));
         fn fma(a: v128, b: v128, c: v128) -> v128 = f32x4_add(f32x4_mul(a, b), c);
     }

@@ -4,7 +4,9 @@
     reason = "intrinsics are called where the type proves that the processor has them"
 )]
 
+use crate::isa::{by_words, first};
 use crate::level::Op;
+use crate::methods::with;
 use crate::{Isa, PANEL};
 use bytemuck::must_cast;
 use std::arch::x86_64::*;
@@ -55,25 +57,6 @@ impl Avx2 {
     }
 }
 
-/// Methods that are one intrinsic, or a few.
-macro_rules! with {
-    ($(fn $name:ident($($arg:ident: $ty:ty),*) -> $out:ty = $body:expr;)*) => {
-        $(
-            #[inline(always)]
-            fn $name(self, $($arg: $ty),*) -> $out {
-                // SAFETY: `self` proves that the processor has these instructions.
-                unsafe { $body }
-            }
-        )*
-    };
-}
-
-/// The first `N` values.
-#[inline(always)]
-fn first<const N: usize, T: Copy>(from: &[T]) -> [T; N] {
-    *from.first_chunk().expect("a whole vector")
-}
-
 /// How far ahead weights are fetched, in bytes.
 const AHEAD: usize = 2048;
 
@@ -120,6 +103,11 @@ impl Isa for Avx512 {
         to[..16].copy_from_slice(&must_cast::<_, [u32; 16]>(a));
     }
 
+    #[inline(always)]
+    fn dot_small(self, acc: __m512i, w: [__m512i; 4], x: [u32; 4]) -> __m512i {
+        self.dot(acc, w, x)
+    }
+
     with! {
         fn load_halves(from: &[u32]) -> __m512 = _mm512_cvtph_ps(must_cast(first::<8, _>(from)));
         fn splat(word: u32) -> __m512i = _mm512_set1_epi32(word.cast_signed());
@@ -133,8 +121,8 @@ impl Isa for Avx512 {
         fn mul(a: __m512i, b: __m512i) -> __m512i = _mm512_mullo_epi32(a, b);
         fn lookup(table: [i8; 16], a: __m512i) -> __m512i =
             _mm512_shuffle_epi8(_mm512_broadcast_i32x4(must_cast(table)), a);
-        fn dot(acc: __m512i, w: __m512i, x: __m512i) -> __m512i = _mm512_dpbusd_epi32(acc, w, x);
-        fn dot_small(acc: __m512i, w: __m512i, x: __m512i) -> __m512i = _mm512_dpbusd_epi32(acc, w, x);
+        fn dot(acc: __m512i, w: [__m512i; 4], x: [u32; 4]) -> __m512i =
+            by_words(acc, w, x, |acc, w, x| _mm512_dpbusd_epi32(acc, w, _mm512_set1_epi32(x.cast_signed())));
         fn to_f(a: __m512i) -> __m512 = _mm512_cvtepi32_ps(a);
         fn round(a: __m512) -> __m512i = _mm512_cvtps_epi32(a);
         fn as_f(a: __m512i) -> __m512 = _mm512_castsi512_ps(a);
@@ -203,14 +191,15 @@ impl Isa for Avx2 {
         fn lookup(table: [i8; 16], a: __m256i) -> __m256i =
             _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(must_cast(table)), a);
         // Magnitudes as the unsigned operand: two products of at most 128 * 127 stay within 16 bits.
-        fn dot(acc: __m256i, w: __m256i, x: __m256i) -> __m256i = {
+        fn dot(acc: __m256i, w: [__m256i; 4], x: [u32; 4]) -> __m256i = by_words(acc, w, x, |acc, w, x| {
+            let x = _mm256_set1_epi32(x.cast_signed());
             let pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w));
             _mm256_add_epi32(acc, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
-        };
-        fn dot_small(acc: __m256i, w: __m256i, x: __m256i) -> __m256i = {
-            let pairs = _mm256_maddubs_epi16(w, x);
+        });
+        fn dot_small(acc: __m256i, w: [__m256i; 4], x: [u32; 4]) -> __m256i = by_words(acc, w, x, |acc, w, x| {
+            let pairs = _mm256_maddubs_epi16(w, _mm256_set1_epi32(x.cast_signed()));
             _mm256_add_epi32(acc, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
-        };
+        });
         fn to_f(a: __m256i) -> __m256 = _mm256_cvtepi32_ps(a);
         fn round(a: __m256) -> __m256i = _mm256_cvtps_epi32(a);
         fn as_f(a: __m256i) -> __m256 = _mm256_castsi256_ps(a);

@@ -4,5 +4,8 @@ mod checks;
 
 #[test]
 fn every_method_of_every_set_is_plain_arithmetic() {
-    checks::all();
+    for name in checks::all() {
+        // tools/check-simd.sh compares these with what it expects.
+        println!("checked: {name}");
+    }
 }

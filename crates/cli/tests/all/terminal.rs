@@ -132,10 +132,9 @@ impl Screen {
     /// The same for any of several texts: which one.
     fn wait_for_one(&mut self, texts: &[&str]) -> usize {
         loop {
-            let found = texts
-                .iter()
-                .enumerate()
-                .filter_map(|(i, text)| Some((self.shown[self.seen..].find(text)? + text.len(), i)));
+            let found = texts.iter().enumerate().filter_map(|(i, text)| {
+                Some((self.shown[self.seen..].find(text)? + text.len(), i))
+            });
             if let Some((end, which)) = found.min() {
                 self.seen += end;
                 return which;

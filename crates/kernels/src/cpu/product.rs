@@ -262,15 +262,14 @@ impl<T: Integers> Arithmetic for Int8<T> {
                     Some(zero) => isa.shl(isa.splat(x[13 + h]), zero),
                     None => isa.splat(0),
                 });
-                for j in 0..4 {
-                    for (h, sum) in sums.iter_mut().enumerate() {
-                        let (q, x) = (block.q[4 * h + j], isa.splat(x[4 * h + j]));
-                        *sum = if T::WIDE {
-                            isa.dot(*sum, q, x)
-                        } else {
-                            isa.dot_small(*sum, q, x)
-                        };
-                    }
+                for (h, sum) in sums.iter_mut().enumerate() {
+                    let q = *block.q[4 * h..].first_chunk().expect("a half");
+                    let x = *x[4 * h..].first_chunk().expect("a half");
+                    *sum = if T::WIDE {
+                        isa.dot(*sum, q, x)
+                    } else {
+                        isa.dot_small(*sum, q, x)
+                    };
                 }
                 let [low, high] = sums.map(|sum| isa.to_f(sum));
                 if T::HALVES {

@@ -10,7 +10,9 @@ pub(super) fn check<I: Isa>(isa: I) {
         let (a, b) = (random.words(), random.words());
         words(isa, &a, &b);
         shifts(isa, &a);
-        bytes(isa, &a, &b, &random.words(), &random.words());
+        let x = std::array::from_fn(|_| random.word());
+        dots(isa, std::array::from_fn(|_| random.words()), x, &a);
+        lookup(isa, &a, &b);
     }
 }
 
@@ -53,13 +55,7 @@ fn shifts<I: Isa>(isa: I, a: &[u32; PANEL]) {
 }
 
 #[inline(always)]
-fn bytes<I: Isa>(
-    isa: I,
-    w: &[u32; PANEL],
-    x: &[u32; PANEL],
-    acc: &[u32; PANEL],
-    table: &[u32; PANEL],
-) {
+fn dots<I: Isa>(isa: I, w: [[u32; PANEL]; 4], x: [u32; 4], acc: &[u32; PANEL]) {
     let name = isa.name();
     // Activations are never -128; the largest products come up too.
     let x = x.map(|x| {
@@ -69,22 +65,23 @@ fn bytes<I: Isa>(
         )
     });
     let w = w.map(|w| {
-        u32::from_le_bytes(
-            w.to_le_bytes()
-                .map(|b| if b & 0x78 == 0 { (b >> 7) + 127 } else { b }),
-        )
+        w.map(|w| {
+            u32::from_le_bytes(
+                w.to_le_bytes()
+                    .map(|b| if b & 0x78 == 0 { (b >> 7) + 127 } else { b }),
+            )
+        })
     });
-    let expect = |w: &[u32; PANEL], byte: fn(u8) -> i32| -> [u32; PANEL] {
+    let expect = |w: &[[u32; PANEL]; 4], byte: fn(u8) -> i32| -> [u32; PANEL] {
         std::array::from_fn(|i| {
-            let pairs = w[i].to_le_bytes().into_iter().zip(x[i].to_le_bytes());
-            let sum: i32 = pairs
-                .map(|(w, x)| byte(w) * i32::from(x.cast_signed()))
-                .sum();
-            acc[i].wrapping_add(sum.cast_unsigned())
+            let w = w.iter().flat_map(|w| w[i].to_le_bytes());
+            let x = x.iter().flat_map(|x| x.to_le_bytes());
+            let products = w.zip(x).map(|(w, x)| byte(w) * i32::from(x.cast_signed()));
+            acc[i].wrapping_add(products.sum::<i32>().cast_unsigned())
         })
     };
     let dot = map(isa, |g| {
-        isa.dot(isa.load(acc, g), isa.load(&w, g), isa.load(&x, g))
+        isa.dot(isa.load(acc, g), w.map(|w| isa.load(&w, g)), x)
     });
     let byte = if I::UNSIGNED {
         |b: u8| i32::from(b)
@@ -92,15 +89,19 @@ fn bytes<I: Isa>(
         |b: u8| i32::from(b.cast_signed())
     };
     assert_eq!(dot, expect(&w, byte), "{name}: dot");
-    let small = w.map(|w| w & 0x7f7f_7f7f);
+    let small = w.map(|w| w.map(|w| w & 0x7f7f_7f7f));
     let dot = map(isa, |g| {
-        isa.dot_small(isa.load(acc, g), isa.load(&small, g), isa.load(&x, g))
+        isa.dot_small(isa.load(acc, g), small.map(|w| isa.load(&w, g)), x)
     });
     assert_eq!(dot, expect(&small, i32::from), "{name}: dot_small");
+}
 
+#[inline(always)]
+fn lookup<I: Isa>(isa: I, at: &[u32; PANEL], table: &[u32; PANEL]) {
+    let name = isa.name();
     let entry = |i: u8| table[usize::from(i) / 4].to_le_bytes()[usize::from(i) % 4].cast_signed();
     let table: [i8; 16] = std::array::from_fn(|i| entry(i as u8));
-    let at = w.map(|w| w & 0x0f0f_0f0f);
+    let at = at.map(|a| a & 0x0f0f_0f0f);
     let lookup = map(isa, |g| isa.lookup(table, isa.load(&at, g)));
     let expected = at.map(|a| {
         u32::from_le_bytes(
