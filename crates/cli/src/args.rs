@@ -1,10 +1,14 @@
 //! The command line: every flag, its type and its help.
 
+mod bench;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use chord_model::config::SamplingRange;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use bench::BenchArgs;
 
 /// Rows of the engine's largest batch.
 const MAX_CHUNK: u32 = 32;
@@ -327,27 +331,6 @@ pub struct TraceArgs {
     #[arg(long, value_name = "DIR|FILE.json")]
     pub against: Option<PathBuf>,
     /// One JSON object on standard output
-    #[arg(long)]
-    pub json: bool,
-    #[command(flatten)]
-    pub engine: EngineArgs,
-}
-
-/// `bench`.
-#[derive(Debug, Clone, Args)]
-pub struct BenchArgs {
-    #[command(flatten)]
-    pub model: ModelArgs,
-    /// Prompt tokens to prefill
-    #[arg(short = 'p', value_name = "N", default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..))]
-    pub prompt: u32,
-    /// Tokens to generate
-    #[arg(short = 'g', value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u32).range(2..))]
-    pub generate: u32,
-    /// Repetitions
-    #[arg(short = 'r', value_name = "R", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
-    pub repeat: u32,
-    /// One JSON object a line; the last line is the result
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]

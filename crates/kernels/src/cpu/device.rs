@@ -138,8 +138,7 @@ impl Cpu {
 
     pub(crate) fn buffers(&self, descriptions: &[BufDesc]) -> Result<Vec<Buffer>, Error> {
         let buffers = CpuBuffer::zeroed(descriptions)?.into_iter().map(|buffer| {
-            Counters::add(&self.counters.gpu_bytes, buffer.bytes());
-            Counters::add(&self.counters.buffers, 1);
+            self.counters.allocated(buffer.bytes());
             Buffer {
                 inner: Arc::new(buffer),
                 counters: self.counters.clone(),

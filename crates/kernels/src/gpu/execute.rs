@@ -5,6 +5,7 @@ use super::{Buffer, Counters, Gpu};
 use crate::Error;
 use crate::op::{Access, Grid, Role, Step};
 use std::sync::Arc;
+use web_time::Instant;
 
 /// A step ready to dispatch.
 #[derive(Debug)]
@@ -89,6 +90,7 @@ impl Gpu {
         rows: u32,
         after: &[Copy<'_>],
     ) {
+        let began = Instant::now();
         let mut encoder = self
             .device
             .create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
@@ -114,6 +116,7 @@ impl Gpu {
             );
         }
         self.submit(encoder);
+        Counters::add(&counters.encode_ns, began.elapsed().as_nanos() as u64);
     }
 }
 
