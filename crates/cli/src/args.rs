@@ -66,6 +66,13 @@ wasm-chord trace model.gguf --against reference.json     (takes the ids from the
     )]
     Trace(TraceArgs),
     /// Measure prefill and decode speed, and count the work per token
+    #[command(
+        after_help = "MODEL may also be synth:NAME, a model of a real shape with made-up weights that needs no file: synth:llama-8b-q4_k_m;\n\
+any other name lists them all.\n\n\
+Examples:\n  wasm-chord bench model.gguf -p 512 -g 128\n  \
+wasm-chord bench model.gguf --depth 8192                 with 8192 tokens in the context\n  \
+wasm-chord bench synth:llama-1b-q4_k_m --profile --trace-out trace.json"
+    )]
     Bench(BenchArgs),
     /// List the GPU adapters of this machine, and its CPU
     Adapters(AdaptersArgs),

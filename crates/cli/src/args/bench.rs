@@ -1,5 +1,7 @@
 //! What `bench` takes.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 use super::{EngineArgs, ModelArgs};
@@ -21,6 +23,12 @@ pub struct BenchArgs {
     /// Tokens that the context holds before the prompt: they are computed once, and not measured
     #[arg(short = 'd', long, value_name = "N", default_value_t = 0)]
     pub depth: u32,
+    /// Also time every kernel by itself, in prefill and in decode: share, bytes, GB/s
+    #[arg(long)]
+    pub profile: bool,
+    /// Write the profile to this file as slices that ui.perfetto.dev and chrome://tracing show
+    #[arg(long, value_name = "FILE.json", requires = "profile")]
+    pub trace_out: Option<PathBuf>,
     /// One JSON object a line; the last line is the result
     #[arg(long)]
     pub json: bool,

@@ -198,3 +198,27 @@ fn bench_measures_at_a_depth() {
     let error = run(["bench", &tiny_arg(), "--depth", "1000"]).code(2);
     assert!(error.stderr.contains("--depth 1000"), "{}", error.stderr);
 }
+
+/// A model without a file loads and answers in finite numbers: a NaN would be an error.
+#[test]
+fn bench_makes_a_model_up() {
+    let bench = |name: &str| {
+        let model = format!("synth:{name}");
+        run(["bench", &model, "-p", "40", "-g", "9", "-r", "1", "--json"])
+    };
+    for name in ["tiny-q4_k_m", "tiny-q4_0", "tiny-q8_0"] {
+        let result = bench(name).code(0).json();
+        assert_eq!(result["event"], "bench");
+        // As much context as it needs.
+        assert_eq!(result["engine"]["context"], "49", "{result}");
+    }
+    let error = bench("llama-9b-q4_k_m").code(2);
+    assert!(
+        error.stderr.contains("synth:llama-8b-q4_k_m"),
+        "{}",
+        error.stderr
+    );
+    run(["bench", "synth:tiny-q4_0", "-p", "2000", "-g", "9"])
+        .code(2)
+        .error("E_USAGE");
+}

@@ -26,6 +26,16 @@ impl BoundStep {
     pub fn weight_bytes(&self, rows: u32) -> u64 {
         self.weight_bytes * u64::from(rows.div_ceil(self.grid.rows_per_group))
     }
+
+    /// Encodes the step, and counts it.
+    pub(super) fn encode(&self, pass: &mut wgpu::ComputePass<'_>, rows: u32, counters: &Counters) {
+        let [x, y, z] = self.grid.dispatch(rows);
+        pass.set_pipeline(&self.pipeline.raw);
+        pass.set_bind_group(0, &self.group, &[]);
+        pass.dispatch_workgroups(x, y, z);
+        Counters::add(&counters.dispatches, 1);
+        Counters::add(&counters.weight_bytes, self.weight_bytes(rows));
+    }
 }
 
 impl Gpu {
@@ -98,12 +108,7 @@ impl Gpu {
         {
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
             for step in steps {
-                let [x, y, z] = step.grid.dispatch(rows);
-                pass.set_pipeline(&step.pipeline.raw);
-                pass.set_bind_group(0, &step.group, &[]);
-                pass.dispatch_workgroups(x, y, z);
-                Counters::add(&counters.dispatches, 1);
-                Counters::add(&counters.weight_bytes, step.weight_bytes(rows));
+                step.encode(&mut pass, rows, counters);
             }
         }
         for c in after {

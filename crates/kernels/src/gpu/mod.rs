@@ -4,6 +4,7 @@ mod adapter;
 mod arrival;
 mod execute;
 mod pipeline;
+mod profile;
 mod readback;
 
 pub use adapter::{AdapterInfo, Caps, list_adapters};

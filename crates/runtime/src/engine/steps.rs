@@ -77,9 +77,9 @@ impl Engine {
         Ok(n)
     }
 
-    /// Prepares a batch and counts it as computed without running it: the tracer runs the steps one by one. Returns how many
-    /// tokens were taken.
-    pub(crate) fn append_for_trace(&mut self, id: SeqId, tokens: &[u32]) -> Result<u32, Error> {
+    /// Prepares a batch and counts it as computed without running it: tracer and profiler run the steps one by one. Returns how
+    /// many tokens were taken.
+    pub(crate) fn append_unrun(&mut self, id: SeqId, tokens: &[u32]) -> Result<u32, Error> {
         let (first, n) = self.prepare(id, tokens, CHUNK)?;
         self.write_rows(id, first, &tokens[..n as usize]);
         self.commit(id, &tokens[..n as usize]);
@@ -97,7 +97,7 @@ impl Engine {
     }
 
     /// Cuts the prefill steps into submits that no watchdog minds: by the work they hold.
-    fn groups(&self, rows: u32) -> Vec<std::ops::Range<usize>> {
+    pub(crate) fn groups(&self, rows: u32) -> Vec<std::ops::Range<usize>> {
         // Weight bytes times rows: about 0.1 s of work.
         let budget = if self.p.device.caps().software {
             1 << 27
@@ -115,6 +115,20 @@ impl Engine {
         }
         groups.push(start..self.p.steps.prefill.len());
         groups
+    }
+
+    /// Prepares decoding `token` and counts it as computed without running it.
+    pub(crate) fn append_one_unrun(&mut self, id: SeqId, token: u32) -> Result<(), Error> {
+        let length = self.p.kv.length(id);
+        let edits = self.p.kv.reserve(id, 1)?;
+        self.apply(&edits);
+        let [_, ctl_id, _] = self.p.plan.ids.sampler;
+        self.p
+            .device
+            .write(self.buffer(ctl_id), 0, &[0; ctl::WORDS]);
+        self.write_rows(id, length, &[token]);
+        self.commit(id, &[token]);
+        Ok(())
     }
 
     fn commit(&mut self, id: SeqId, tokens: &[u32]) {

@@ -2,7 +2,10 @@
 
 mod host;
 mod measure;
+mod perfetto;
+mod profile;
 mod report;
+mod synth;
 
 use serde_json::json;
 
@@ -14,23 +17,33 @@ use chord_runtime::{Engine, Timings};
 use report::Report;
 
 pub fn run(args: &BenchArgs) -> Result<u8, Error> {
-    let mut engine = engine::load(
-        &args.model,
-        &args.engine,
-        Needs {
-            // Fixed, so that the counters do not depend on the machine.
-            tokens_per_submit: Some(8),
-            ..Needs::default()
-        },
-    )?;
+    let needs = Needs {
+        // Fixed, so that the counters do not depend on the machine.
+        tokens_per_submit: Some(8),
+        ..Needs::default()
+    };
+    let mut engine = match synth::named(&args.model)? {
+        Some(model) => synth::load(&model, args, needs)?,
+        None => engine::load(&args.model, &args.engine, needs)?,
+    };
     check_room(args, &engine)?;
     let mut out = Out::stdout();
     let measured = measure::measure(&mut engine, args, |rep, t| said(args, &mut out, rep, t))?;
     let report = Report::new(&engine, measured)?;
+    let profile = args
+        .profile
+        .then(|| profile::Found::new(&mut engine, args))
+        .transpose()?;
     if args.json {
+        if let Some(profile) = &profile {
+            out.json(&profile.json())?;
+        }
         out.json(&report.json(args, &engine))?;
     } else {
         report.words(args, &mut out)?;
+        if let Some(profile) = &profile {
+            profile.words(&mut out)?;
+        }
     }
     out.flush()?;
     Ok(exit::OK)
