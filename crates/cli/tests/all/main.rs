@@ -7,6 +7,7 @@ mod download_refused;
 mod engine;
 mod inspect;
 mod logits;
+mod nvidia;
 mod profile;
 mod smollm2;
 mod split;
