@@ -44,6 +44,11 @@ set positional-arguments
 @bench-native *ARGS:
     tools/bench-native.sh "$@"
 
+# what bench/nvidia.sh needs on a machine with an NVIDIA GPU, no network and no compiler: bench/pack, below 60 MiB
+[no-exit-message]
+@bench-nvidia-pack:
+    bench/nvidia.sh pack
+
 # the package beside wllama, in one run in Chromium; the table is kept in bench/results: `just bench-browser --rounds 3 --tokens 24`
 [no-exit-message]
 @bench-browser *ARGS:

@@ -1,11 +1,14 @@
 //! The command line: every flag, its type and its help.
 
+mod bench;
 mod values;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use bench::BenchArgs;
 
 /// Run a GGUF language model on your own machine, on its GPU or its CPU, from the terminal.
 #[derive(Debug, Parser)]
@@ -60,6 +63,13 @@ wasm-chord trace model.gguf --against reference.json     (takes the ids from the
     )]
     Trace(TraceArgs),
     /// Measure prefill and decode speed, and count the work per token
+    #[command(
+        after_help = "MODEL may also be synth:NAME, a model of a real shape with made-up weights that needs no file: synth:llama-8b-q4_k_m;\n\
+any other name lists them all.\n\n\
+Examples:\n  wasm-chord bench model.gguf -p 512 -g 128\n  \
+wasm-chord bench model.gguf --depth 8192                 with 8192 tokens in the context\n  \
+wasm-chord bench synth:llama-1b-q4_k_m --profile --trace-out trace.json"
+    )]
     Bench(BenchArgs),
     /// List the GPU adapters of this machine, and its CPU
     Adapters(AdaptersArgs),
@@ -325,27 +335,6 @@ pub struct TraceArgs {
     #[arg(long, value_name = "DIR|FILE.json")]
     pub against: Option<PathBuf>,
     /// One JSON object on standard output
-    #[arg(long)]
-    pub json: bool,
-    #[command(flatten)]
-    pub engine: EngineArgs,
-}
-
-/// `bench`.
-#[derive(Debug, Clone, Args)]
-pub struct BenchArgs {
-    #[command(flatten)]
-    pub model: ModelArgs,
-    /// Prompt tokens to prefill
-    #[arg(short = 'p', value_name = "N", default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..))]
-    pub prompt: u32,
-    /// Tokens to generate
-    #[arg(short = 'g', value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u32).range(2..))]
-    pub generate: u32,
-    /// Repetitions
-    #[arg(short = 'r', value_name = "R", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
-    pub repeat: u32,
-    /// One JSON object a line; the last line is the result
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]

@@ -212,6 +212,11 @@ mod tests {
         };
         assert_eq!(exit_code(full), (5, "E_GPU_OOM"));
         assert_eq!(exit_code(Gpu::Timeout { seconds: 9 }), (5, "E_GPU_TIMEOUT"));
+        let adapter = "old".into();
+        assert_eq!(
+            exit_code(Gpu::NoTimestamps { adapter }),
+            (5, "E_NO_TIMESTAMPS")
+        );
         let reasons = vec!["too large".into()];
         assert_eq!(exit_code(chord_model::Error::Fit { reasons }), (5, "E_FIT"));
         let none = Gpu::NoAdapter {

@@ -1,6 +1,7 @@
 //! Paged causal attention (shaders/attention.wgsl).
 
 mod fast;
+mod traffic;
 
 use crate::act::{self, ActKind, BLOCK};
 use crate::cpu::{Cores, CpuBindings, f};
@@ -161,6 +162,10 @@ impl Attention {
 }
 
 impl Kernel for Attention {
+    fn kv_bytes(&self, positions: std::ops::Range<u32>) -> u64 {
+        self.kv_read(positions)
+    }
+
     fn shader(&self) -> Shader {
         let quads = self.shape.head_dim / 4;
         let group = Self::group(&self.shape);

@@ -4,6 +4,7 @@ use crate::Error;
 use crate::cpu::{self, Cpu};
 use crate::gpu::{self, AdapterInfo, Caps, Counters, Gpu};
 use crate::op::{BufDesc, BufId, Role, Step};
+use crate::profile::{Clock, StepTime};
 
 /// An open device.
 #[derive(Debug)]
@@ -320,6 +321,41 @@ impl Device {
                 });
                 cpu.run(steps, rows);
                 after.iter().for_each(Copy::on_cpu);
+            }
+        }
+    }
+
+    /// Whose clock [`Device::run_timed`] reads.
+    #[must_use]
+    pub fn clock(&self) -> Clock {
+        match self {
+            Self::Gpu(_) => Clock::Gpu,
+            Self::Cpu(_) => Clock::Host,
+        }
+    }
+
+    /// Runs the steps in order and says when each ran. Slower than [`Device::run`], and not to be used while anything is counted.
+    ///
+    /// # Errors
+    /// `E_NO_TIMESTAMPS` where the adapter has none, and the device's.
+    pub async fn run_timed(&self, steps: &[&BoundStep], rows: u32) -> Result<Vec<StepTime>, Error> {
+        match self {
+            Self::Gpu(gpu) => {
+                let steps = steps.iter().map(|step| match step {
+                    BoundStep::Gpu(step) => step,
+                    BoundStep::Cpu(_) => foreign(),
+                });
+                gpu.run_timed(&steps.collect::<Vec<_>>(), rows).await
+            }
+            Self::Cpu(cpu) => {
+                let mut times = Vec::with_capacity(steps.len());
+                let steps = steps.iter().map(|step| match step {
+                    BoundStep::Cpu(step) => step,
+                    BoundStep::Gpu(_) => foreign(),
+                });
+                cpu.run_each(steps, rows, |time| times.push(time));
+                cpu.wait().await?;
+                Ok(times)
             }
         }
     }

@@ -82,6 +82,10 @@ impl Kernel for Embed {
     }
 
     fn weight_bytes(&self) -> u64 {
+        // Of the parts of a table, one has the token's row.
+        if self.part.0 > 0 {
+            return 0;
+        }
         self.row()
             .map_or(0, |l| 4 * (l.quant_words + l.scale_words) as u64)
     }

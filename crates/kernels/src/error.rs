@@ -48,6 +48,12 @@ pub enum Error {
         /// Deadline that passed.
         seconds: u64,
     },
+    /// Steps cannot be timed.
+    #[error("adapter \"{adapter}\" has no timestamps")]
+    NoTimestamps {
+        /// Adapter name.
+        adapter: String,
+    },
     /// The system gives no threads.
     #[error("no threads to compute with: {0}")]
     Threads(String),
@@ -75,6 +81,7 @@ impl Error {
             Self::Lost(_) => "E_DEVICE_LOST",
             Self::OutOfMemory { .. } => "E_GPU_OOM",
             Self::Timeout { .. } => "E_GPU_TIMEOUT",
+            Self::NoTimestamps { .. } => "E_NO_TIMESTAMPS",
             Self::Threads(_) => "E_THREADS",
             Self::Shader(_) => "E_SHADER",
             Self::Refused { .. } => "E_GPU_REFUSED",
@@ -91,6 +98,7 @@ impl Error {
             Self::Lost(_) => "try again; if it happens again, update the driver or choose another adapter".into(),
             Self::OutOfMemory { .. } => "use a shorter context or a smaller model, or close other programs that use its memory".into(),
             Self::Timeout { .. } => "the device may be hung: try again, or choose another adapter".into(),
+            Self::NoTimestamps { .. } => "measure without a profile, or profile on another adapter or on the CPU (--device cpu)".into(),
             Self::Threads(_) => "ask for fewer threads, or raise the limit of processes (ulimit -u)".into(),
             Self::Shader(_) | Self::Refused { .. } => "this is a bug: please report it with the name of your GPU and its driver".into(),
         }

@@ -17,6 +17,7 @@ pub mod matmul;
 pub mod op;
 pub mod post_norm;
 pub mod preprocess;
+pub mod profile;
 mod rope;
 pub mod route;
 pub mod sample;

@@ -4,6 +4,7 @@ use crate::cpu::{Cores, CpuBindings};
 use crate::shaders::Shader;
 use std::any::Any;
 use std::fmt::Debug;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Index of a buffer in a plan.
@@ -66,6 +67,11 @@ pub trait Kernel: Any + Debug + Send + Sync {
     }
     /// Bytes of weights one workgroup row reads; every row group reads them again.
     fn weight_bytes(&self) -> u64 {
+        0
+    }
+    /// Bytes of K and V that rows at these positions of a sequence read; none but for attention.
+    fn kv_bytes(&self, positions: Range<u32>) -> u64 {
+        let _ = positions;
         0
     }
 }

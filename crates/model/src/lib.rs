@@ -6,6 +6,7 @@ pub mod error;
 mod fit;
 mod graph;
 mod kv_pages;
+pub mod synth;
 mod weights;
 
 pub use config::Config;

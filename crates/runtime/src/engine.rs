@@ -9,39 +9,14 @@ use chord_kernels::gpu::AdapterInfo;
 use chord_model::{Config, FitPlan, KvPages, Plan, SeqId};
 use chord_text::{ChatTemplate, Tokenizer};
 use std::collections::HashMap;
-use std::sync::atomic::Ordering;
 
+mod counters;
 mod sequences;
 mod steps;
 
-pub(crate) use steps::{Chain, Start};
+pub use counters::Counters;
 
-/// Work done since the device was opened; subtract two readings. Machine independent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Dispatches.
-    pub dispatches: u64,
-    /// Submits.
-    pub submits: u64,
-    /// Bytes of weights read by the dispatches.
-    pub weight_bytes: u64,
-    /// Bytes of K and V read.
-    pub kv_bytes: u64,
-    /// Bytes read back to the host.
-    pub readback_bytes: u64,
-    /// Bytes of GPU buffers alive now.
-    pub gpu_bytes: u64,
-    /// Most host bytes held at once while loading weights.
-    pub loader_peak_host_bytes: u64,
-    /// Pipelines created.
-    pub pipelines: u64,
-    /// Bind groups created.
-    pub bind_groups: u64,
-    /// Buffers created.
-    pub buffers: u64,
-    /// Tokens computed by prefill.
-    pub prefilled_tokens: u64,
-}
+pub(crate) use steps::{Chain, Start};
 
 /// The plan's steps, ready to dispatch.
 pub(crate) struct Steps {
@@ -174,26 +149,6 @@ impl Engine {
             .iter()
             .filter(|s| s.name().starts_with("layer0."))
             .count()
-    }
-
-    /// Counter readings.
-    #[must_use]
-    pub fn counters(&self) -> Counters {
-        let c = self.p.device.counters();
-        let read = |n: &std::sync::atomic::AtomicU64| n.load(Ordering::Relaxed);
-        Counters {
-            dispatches: read(&c.dispatches),
-            submits: read(&c.submits),
-            weight_bytes: read(&c.weight_bytes),
-            kv_bytes: read(&c.kv_bytes),
-            readback_bytes: read(&c.readback_bytes),
-            gpu_bytes: read(&c.gpu_bytes),
-            loader_peak_host_bytes: self.p.loader_peak_host_bytes,
-            pipelines: read(&c.pipelines),
-            bind_groups: read(&c.bind_groups),
-            buffers: read(&c.buffers),
-            prefilled_tokens: self.prefilled_tokens,
-        }
     }
 
     /// Everything that changes the output, besides the request.

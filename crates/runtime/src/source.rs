@@ -2,6 +2,7 @@
 
 use crate::Error;
 use chord_gguf::{Directory, Limits, Parser, Progress};
+use chord_model::synth::Synth;
 use std::future::Future;
 
 /// The bytes of a model file, or of the parts of a split model one after another. The engine reads the headers first, in steps of
@@ -33,6 +34,17 @@ pub trait ModelSource {
             let before: u64 = self.parts().iter().take(part).sum();
             self.read_at(before + offset, buf).await
         }
+    }
+}
+
+impl ModelSource for Synth {
+    fn size(&self) -> Option<u64> {
+        Some(Synth::size(self))
+    }
+
+    async fn read_at(&self, offset: u64, buf: &mut [u8]) -> std::io::Result<()> {
+        self.read(offset, buf);
+        Ok(())
     }
 }
 

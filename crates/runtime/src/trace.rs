@@ -87,7 +87,7 @@ impl Engine {
         let mut done = 0;
         while done < tokens.len() {
             let first = self.p.kv.length(id);
-            let rows = self.append_for_trace(id, &tokens[done..])?;
+            let rows = self.append_unrun(id, &tokens[done..])?;
             done += rows as usize;
             let mut tracer = Tracer {
                 engine: self,

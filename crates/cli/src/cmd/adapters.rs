@@ -40,7 +40,7 @@ pub fn words(a: &AdapterInfo) -> String {
 
 /// For programs.
 fn to_json(a: &AdapterInfo) -> serde_json::Value {
-    json!({"name": a.name, "backend": a.backend, "type": a.kind})
+    json!({"name": a.name, "backend": a.backend, "type": a.kind, "driver": a.driver})
 }
 
 /// The device of a loaded model, and why it is that one.

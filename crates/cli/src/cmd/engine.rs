@@ -10,7 +10,9 @@ use crate::error::Error;
 use crate::model_file::{self, Files};
 use crate::out::dim;
 use chord_model::Config;
-use chord_runtime::{DeviceChoice, Engine, EngineOptions, KvType, LoadProgress, Precision};
+use chord_runtime::{
+    DeviceChoice, Engine, EngineOptions, KvType, LoadProgress, ModelSource, Precision,
+};
 
 /// What a subcommand asks of the engine beyond its flags.
 #[derive(Debug, Clone, Copy, Default)]
@@ -69,7 +71,17 @@ pub fn check(args: &EngineArgs) -> Result<(), Error> {
 /// Gets the model, loads it onto the device and says on standard error what came out.
 pub fn load(model: &ModelArgs, args: &EngineArgs, needs: Needs) -> Result<Engine, Error> {
     check(args)?;
-    let engine = open(model, args, needs)?;
+    load_from(&Files::open(&model_file::resolve(model)?)?, args, needs)
+}
+
+/// The same of a model that is no file.
+pub fn load_from(
+    source: &impl ModelSource,
+    args: &EngineArgs,
+    needs: Needs,
+) -> Result<Engine, Error> {
+    check(args)?;
+    let engine = open(source, args, needs)?;
     dim(&device_line(&engine, engine.device_reason()));
     dim(&context_line(
         engine.context_length(),
@@ -93,7 +105,7 @@ pub fn load_again(
     if cpu.is_some() {
         (args.device, args.adapter) = (DeviceArg::Cpu, None);
     }
-    let engine = open(model, &args, needs)?;
+    let engine = open(&Files::open(&model_file::resolve(model)?)?, &args, needs)?;
     dim(&device_line(&engine, cpu.unwrap_or(engine.device_reason())));
     Ok(engine)
 }
@@ -103,14 +115,13 @@ pub fn device_line(engine: &Engine, reason: &str) -> String {
     format!("device: {}; {reason}", adapters::words(engine.adapter()))
 }
 
-fn open(model: &ModelArgs, args: &EngineArgs, needs: Needs) -> Result<Engine, Error> {
-    let files = Files::open(&model_file::resolve(model)?)?;
+fn open(source: &impl ModelSource, args: &EngineArgs, needs: Needs) -> Result<Engine, Error> {
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
     let mut report = |progress: LoadProgress| show(&bar, &progress);
     // Ctrl-C ends the program while a model loads.
     let never = AtomicBool::new(false);
     let engine = pollster::block_on(Engine::load(
-        &files,
+        source,
         &options(args, needs),
         &never,
         &mut report,

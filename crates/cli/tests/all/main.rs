@@ -7,6 +7,8 @@ mod download_refused;
 mod engine;
 mod inspect;
 mod logits;
+mod nvidia;
+mod profile;
 mod smollm2;
 mod split;
 mod terminal;

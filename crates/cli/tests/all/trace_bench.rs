@@ -124,6 +124,7 @@ fn bench_counts_work_per_token() {
         );
     }
     assert!(last["adapter"]["reason"].is_string(), "{last}");
+    assert!(last["ready_ms"].as_f64().expect("number") > 0.0, "{last}");
     let counters = |v: &Value, keys: &[&str]| {
         keys.iter()
             .map(|k| v["counters"][k].as_f64().expect("number"))
@@ -136,9 +137,21 @@ fn bench_counts_work_per_token() {
         "readback_bytes_per_token",
         "submits_per_token",
         "gpu_bytes",
+        "gpu_peak_bytes",
         "loader_peak_host_bytes",
     ];
     assert!(counters(last, &fixed).iter().all(|v| *v > 0.0), "{last}");
+    // Where the system does not tell, null.
+    let host = &last["counters"]["host_peak_bytes"];
+    let known = host.as_u64().is_some_and(|bytes| bytes > 1 << 20);
+    assert!(
+        known || (host.is_null() && !cfg!(target_os = "linux")),
+        "{last}"
+    );
+    // Encoding and pipelines are a GPU's.
+    let gpu = last["adapter"]["backend"] != "cpu";
+    assert_eq!(counters(last, &["encode_us_per_dispatch"])[0] > 0.0, gpu);
+    assert_eq!(counters(last, &["pipelines"])[0] > 0.0, gpu);
     // Nothing is created while decoding.
     assert_eq!(
         counters(
@@ -157,6 +170,55 @@ fn bench_counts_work_per_token() {
         counters(last, &fixed[..3])
     );
     run(["bench", &tiny_arg(), "-p", "1020", "-g", "5"])
+        .code(2)
+        .error("E_USAGE");
+}
+
+/// With tokens before the prompt, a token reads more keys and values, and only the prompt's are prefilled in a run.
+#[test]
+fn bench_measures_at_a_depth() {
+    let bench = |more: &[&str]| {
+        let model = tiny_arg();
+        let args = ["bench", &model, "-p", "9", "-g", "5", "-r", "1", "--json"];
+        run(args.iter().chain(more)).code(0).json()
+    };
+    let (shallow, deep) = (bench(&[]), bench(&["--depth", "200"]));
+    assert_eq!(
+        (&shallow["depth"], &deep["depth"]),
+        (&json!(0), &json!(200))
+    );
+    let kv = |v: &Value| {
+        v["counters"]["kv_bytes_per_token"]
+            .as_f64()
+            .expect("number")
+    };
+    // Positions 9 to 12 see 11.5 on average; 200 further on, 211.5.
+    let ratio = kv(&deep) / kv(&shallow);
+    assert!((ratio - 211.5 / 11.5).abs() < 1e-9, "{ratio}");
+    let error = run(["bench", &tiny_arg(), "--depth", "1000"]).code(2);
+    assert!(error.stderr.contains("--depth 1000"), "{}", error.stderr);
+}
+
+/// A model without a file loads and answers in finite numbers: a NaN would be an error.
+#[test]
+fn bench_makes_a_model_up() {
+    let bench = |name: &str| {
+        let model = format!("synth:{name}");
+        run(["bench", &model, "-p", "40", "-g", "9", "-r", "1", "--json"])
+    };
+    for name in ["tiny-q4_k_m", "tiny-q4_0", "tiny-q8_0"] {
+        let result = bench(name).code(0).json();
+        assert_eq!(result["event"], "bench");
+        // As much context as it needs.
+        assert_eq!(result["engine"]["context"], "49", "{result}");
+    }
+    let error = bench("llama-9b-q4_k_m").code(2);
+    assert!(
+        error.stderr.contains("synth:llama-8b-q4_k_m"),
+        "{}",
+        error.stderr
+    );
+    run(["bench", "synth:tiny-q4_0", "-p", "2000", "-g", "9"])
         .code(2)
         .error("E_USAGE");
 }

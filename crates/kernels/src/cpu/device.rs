@@ -5,6 +5,7 @@ use super::{Cores, CpuBindings, CpuBuffer};
 use crate::Error;
 use crate::gpu::{AdapterInfo, Caps, Counters};
 use crate::op::{BufDesc, Kernel, Step};
+use crate::profile::StepTime;
 use chord_simd::Level;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -19,6 +20,7 @@ pub struct Cpu {
     lost: Arc<OnceLock<String>>,
     cores: Cores,
     paces: [Mutex<Pace>; 2],
+    opened: Instant,
     #[cfg(target_arch = "wasm32")]
     last_turn: Mutex<Instant>,
 }
@@ -63,9 +65,12 @@ impl BoundStep {
         &self.name
     }
 
-    /// Weights are read once for a whole batch.
-    pub(crate) fn weight_bytes(&self, _rows: u32) -> u64 {
-        self.weight_bytes
+    /// Weights are read once for a whole batch, but for those that each row has its own of (embeddings, experts).
+    pub(crate) fn weight_bytes(&self, rows: u32) -> u64 {
+        match self.kernel.grid().rows_per_group {
+            1 => self.weight_bytes * u64::from(rows),
+            _ => self.weight_bytes,
+        }
     }
 }
 
@@ -100,11 +105,13 @@ impl Cpu {
                 workgroup_bytes: u32::MAX,
                 invocations: u32::MAX,
                 storage_buffers: u32::MAX,
+                timestamps: true,
             },
             counters: Arc::default(),
             lost: Arc::default(),
             cores,
             paces: Default::default(),
+            opened: Instant::now(),
             #[cfg(target_arch = "wasm32")]
             last_turn: Mutex::new(Instant::now()),
         })
@@ -142,8 +149,7 @@ impl Cpu {
 
     pub(crate) fn buffers(&self, descriptions: &[BufDesc]) -> Result<Vec<Buffer>, Error> {
         let buffers = CpuBuffer::zeroed(descriptions)?.into_iter().map(|buffer| {
-            Counters::add(&self.counters.gpu_bytes, buffer.bytes());
-            Counters::add(&self.counters.buffers, 1);
+            self.counters.allocated(buffer.bytes());
             Buffer {
                 inner: Arc::new(buffer),
                 counters: self.counters.clone(),
@@ -166,6 +172,16 @@ impl Cpu {
     }
 
     pub(crate) fn run<'a>(&self, steps: impl Iterator<Item = &'a BoundStep>, rows: u32) {
+        self.run_each(steps, rows, |_| ());
+    }
+
+    /// The same, saying of each step when it ran.
+    pub(crate) fn run_each<'a>(
+        &self,
+        steps: impl Iterator<Item = &'a BoundStep>,
+        rows: u32,
+        mut ran: impl FnMut(StepTime) + Send,
+    ) {
         Counters::add(&self.counters.submits, 1);
         if self.lost.get().is_some() {
             return;
@@ -180,7 +196,12 @@ impl Cpu {
                 self.cores.keep(&pace);
                 let bindings = CpuBindings::new(&step.bind);
                 step.kernel.fast(rows, &bindings, &self.cores);
-                pace.took(began.elapsed(), step.weight_bytes);
+                let ended = Instant::now();
+                pace.took(ended - began, step.weight_bytes);
+                ran(StepTime {
+                    start_ns: (began - self.opened).as_nanos() as u64,
+                    end_ns: (ended - self.opened).as_nanos() as u64,
+                });
                 Counters::add(&self.counters.dispatches, 1);
                 Counters::add(&self.counters.weight_bytes, step.weight_bytes(rows));
             }

@@ -66,6 +66,8 @@ pub struct Caps {
     pub invocations: u32,
     /// Storage buffers per shader.
     pub storage_buffers: u32,
+    /// Steps can be timed: timestamps at the ends of passes, or on the CPU the host's clock.
+    pub timestamps: bool,
 }
 
 /// Storage buffers the widest kernel binds.
@@ -74,6 +76,13 @@ const STORAGE_BUFFERS: u32 = 8;
 const INVOCATIONS: u32 = 256;
 /// Workgroup memory of the widest kernel: the WebGPU default.
 const WORKGROUP_BYTES: u32 = 16 << 10;
+
+/// Natively only: browsers round timestamps to 0.1 ms, longer than most steps take.
+const TIMESTAMPS: wgpu::Features = if cfg!(target_arch = "wasm32") {
+    wgpu::Features::empty()
+} else {
+    wgpu::Features::TIMESTAMP_QUERY
+};
 
 impl Caps {
     pub(super) fn of(adapter: &wgpu::Adapter, info: &AdapterInfo) -> Self {
@@ -91,15 +100,15 @@ impl Caps {
             workgroup_bytes: limits.max_compute_workgroup_storage_size,
             invocations: limits.max_compute_invocations_per_workgroup,
             storage_buffers: limits.max_storage_buffers_per_shader_stage,
+            timestamps: adapter.features().intersects(TIMESTAMPS),
         }
     }
 
     pub(super) fn features(&self) -> wgpu::Features {
-        if self.subgroups.is_some() {
-            wgpu::Features::SUBGROUP
-        } else {
-            wgpu::Features::empty()
-        }
+        let mut features = wgpu::Features::empty();
+        features.set(wgpu::Features::SUBGROUP, self.subgroups.is_some());
+        features.set(TIMESTAMPS, self.timestamps);
+        features
     }
 
     pub(super) fn check(&self, info: &AdapterInfo) -> Result<(), Error> {

@@ -5,6 +5,7 @@ use super::{Buffer, Counters, Gpu};
 use crate::Error;
 use crate::op::{Access, Grid, Role, Step};
 use std::sync::Arc;
+use web_time::Instant;
 
 /// A step ready to dispatch.
 #[derive(Debug)]
@@ -24,6 +25,16 @@ impl BoundStep {
     #[must_use]
     pub fn weight_bytes(&self, rows: u32) -> u64 {
         self.weight_bytes * u64::from(rows.div_ceil(self.grid.rows_per_group))
+    }
+
+    /// Encodes the step, and counts it.
+    pub(super) fn encode(&self, pass: &mut wgpu::ComputePass<'_>, rows: u32, counters: &Counters) {
+        let [x, y, z] = self.grid.dispatch(rows);
+        pass.set_pipeline(&self.pipeline.raw);
+        pass.set_bind_group(0, &self.group, &[]);
+        pass.dispatch_workgroups(x, y, z);
+        Counters::add(&counters.dispatches, 1);
+        Counters::add(&counters.weight_bytes, self.weight_bytes(rows));
     }
 }
 
@@ -89,6 +100,7 @@ impl Gpu {
         rows: u32,
         after: &[Copy<'_>],
     ) {
+        let began = Instant::now();
         let mut encoder = self
             .device
             .create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
@@ -96,12 +108,7 @@ impl Gpu {
         {
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
             for step in steps {
-                let [x, y, z] = step.grid.dispatch(rows);
-                pass.set_pipeline(&step.pipeline.raw);
-                pass.set_bind_group(0, &step.group, &[]);
-                pass.dispatch_workgroups(x, y, z);
-                Counters::add(&counters.dispatches, 1);
-                Counters::add(&counters.weight_bytes, step.weight_bytes(rows));
+                step.encode(&mut pass, rows, counters);
             }
         }
         for c in after {
@@ -114,6 +121,7 @@ impl Gpu {
             );
         }
         self.submit(encoder);
+        Counters::add(&counters.encode_ns, began.elapsed().as_nanos() as u64);
     }
 }
 

@@ -4,6 +4,7 @@ mod adapter;
 mod arrival;
 mod execute;
 mod pipeline;
+mod profile;
 mod readback;
 
 pub use adapter::{AdapterInfo, Caps, list_adapters};
@@ -32,8 +33,12 @@ pub struct Counters {
     pub kv_bytes: AtomicU64,
     /// Bytes read back to the host.
     pub readback_bytes: AtomicU64,
-    /// Bytes of GPU buffers alive.
+    /// Bytes of GPU buffers alive. What a driver keeps for itself, staging for writes included, is not in it.
     pub gpu_bytes: AtomicU64,
+    /// The most that ever was.
+    pub gpu_peak_bytes: AtomicU64,
+    /// Nanoseconds of the host from beginning to encode until the driver has the commands; the CPU device encodes nothing.
+    pub encode_ns: AtomicU64,
     /// Buffers created.
     pub buffers: AtomicU64,
     /// Bind groups created.
@@ -46,6 +51,13 @@ impl Counters {
     /// Adds to a counter.
     pub fn add(counter: &AtomicU64, n: u64) {
         counter.fetch_add(n, Ordering::Relaxed);
+    }
+
+    /// A buffer of so many bytes was made.
+    pub(crate) fn allocated(&self, bytes: u64) {
+        let alive = self.gpu_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        self.gpu_peak_bytes.fetch_max(alive, Ordering::Relaxed);
+        Self::add(&self.buffers, 1);
     }
 }
 
@@ -220,8 +232,7 @@ impl Gpu {
                 bytes: size,
             });
         }
-        Counters::add(&self.counters.gpu_bytes, size);
-        Counters::add(&self.counters.buffers, 1);
+        self.counters.allocated(size);
         Ok(Buffer {
             raw,
             counters: self.counters.clone(),

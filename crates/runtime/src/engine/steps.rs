@@ -4,9 +4,9 @@ use super::Engine;
 use crate::Error;
 use crate::options::CHUNK;
 use crate::session::Logprobs;
-use chord_kernels::PAGE;
 use chord_kernels::device::Copy;
 use chord_kernels::gpu::Counters;
+use chord_kernels::op::Step;
 use chord_kernels::sample::{SampleParams, ctl};
 use chord_model::SeqId;
 
@@ -31,25 +31,10 @@ pub(crate) struct Chain {
 }
 
 impl Engine {
-    /// Bytes of K and V that rows at `positions` read.
-    fn count_kv(&self, positions: std::ops::Range<u32>) {
-        let s = &self.p.plan.kv_shape;
-        let slot = 2 * 4 * s.kv.words(u64::from(s.n_kv_heads * s.head_dim));
-        let ring = s.seq_pages * PAGE;
-        let slots = |pos: u32| {
-            if pos < ring {
-                pos + 1
-            } else {
-                ring - PAGE + pos % PAGE + 1
-            }
-        };
-        let windows = || self.p.plan.layer_shapes.iter().map(|layer| layer.window);
-        let of_layers = |pos: u32| -> u64 {
-            let seen = |window: Option<u32>| u64::from(slots(pos).min(window.unwrap_or(u32::MAX)));
-            windows().map(seen).sum()
-        };
-        let total: u64 = positions.map(of_layers).sum();
-        Counters::add(&self.p.device.counters().kv_bytes, total * slot);
+    /// Counts the bytes of K and V that rows at `positions` read in these steps of the plan.
+    fn count_kv(&self, steps: &[Step], positions: &std::ops::Range<u32>) {
+        let read = steps.iter().map(|s| s.kernel.kv_bytes(positions.clone()));
+        Counters::add(&self.p.device.counters().kv_bytes, read.sum());
     }
 
     /// Writes `tokens` as batch rows of a sequence from position `first` on; rows up to whole groups are marked invalid.
@@ -86,15 +71,15 @@ impl Engine {
                 .run(self.p.steps.prefill[group].iter(), n, &[]);
             self.p.device.wait().await?;
         }
-        self.count_kv(first..first + n);
+        self.count_kv(&self.p.plan.prefill, &(first..first + n));
         self.commit(id, taken);
         self.prefilled_tokens += u64::from(n);
         Ok(n)
     }
 
-    /// Prepares a batch and counts it as computed without running it: the tracer runs the steps one by one. Returns how many
-    /// tokens were taken.
-    pub(crate) fn append_for_trace(&mut self, id: SeqId, tokens: &[u32]) -> Result<u32, Error> {
+    /// Prepares a batch and counts it as computed without running it: tracer and profiler run the steps one by one. Returns how
+    /// many tokens were taken.
+    pub(crate) fn append_unrun(&mut self, id: SeqId, tokens: &[u32]) -> Result<u32, Error> {
         let (first, n) = self.prepare(id, tokens, CHUNK)?;
         self.write_rows(id, first, &tokens[..n as usize]);
         self.commit(id, &tokens[..n as usize]);
@@ -112,7 +97,7 @@ impl Engine {
     }
 
     /// Cuts the prefill steps into submits that no watchdog minds: by the work they hold.
-    fn groups(&self, rows: u32) -> Vec<std::ops::Range<usize>> {
+    pub(crate) fn groups(&self, rows: u32) -> Vec<std::ops::Range<usize>> {
         // Weight bytes times rows: about 0.1 s of work.
         let budget = if self.p.device.caps().software {
             1 << 27
@@ -130,6 +115,20 @@ impl Engine {
         }
         groups.push(start..self.p.steps.prefill.len());
         groups
+    }
+
+    /// Prepares decoding `token` and counts it as computed without running it.
+    pub(crate) fn append_one_unrun(&mut self, id: SeqId, token: u32) -> Result<(), Error> {
+        let length = self.p.kv.length(id);
+        let edits = self.p.kv.reserve(id, 1)?;
+        self.apply(&edits);
+        let [_, ctl_id, _] = self.p.plan.ids.sampler;
+        self.p
+            .device
+            .write(self.buffer(ctl_id), 0, &[0; ctl::WORDS]);
+        self.write_rows(id, length, &[token]);
+        self.commit(id, &[token]);
+        Ok(())
     }
 
     fn commit(&mut self, id: SeqId, tokens: &[u32]) {
@@ -202,7 +201,7 @@ impl Engine {
                 self.p.device.run(chained, 1, &copy);
             }
         }
-        self.count_kv(length..length + decodes);
+        self.count_kv(&self.p.plan.decode, &(length..length + decodes));
         let words = self.p.device.map(&self.p.staging, words).await?;
         let made = (words[ctl::STEP] as usize).min(k as usize);
         let tokens = words[ctl::LOG..ctl::LOG + made].to_vec();
@@ -253,7 +252,7 @@ impl Engine {
                 self.p
                     .device
                     .run(self.p.steps.decode.iter().chain(head), 1, &copy);
-                self.count_kv(length..length + 1);
+                self.count_kv(&self.p.plan.decode, &(length..length + 1));
             }
         }
         let words = self.p.device.map(&self.p.staging, words).await?;

@@ -5,6 +5,7 @@
 
 mod bad_models;
 mod common;
+mod counters;
 mod cpu_twins;
 mod device;
 mod families;

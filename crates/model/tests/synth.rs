@@ -1,0 +1,177 @@
+//! Models that are made up: their bytes are a file that is read like any other, and they have the shapes they are named after.
+
+use chord_gguf::Directory;
+use chord_kernels::act::ActKind;
+use chord_kernels::matmul::Layout;
+use chord_kernels::variants::PREFILL_COLS;
+use chord_kernels::{KvType, PAGE};
+use chord_model::synth::{Synth, names};
+use chord_model::{Config, GraphOptions, Plan, plan};
+use chord_quant::WeightType;
+
+/// The header is at most this long: the largest vocabulary has a quarter of a million tokens.
+const HEADER: usize = 8 << 20;
+
+fn header(model: &Synth) -> Directory {
+    let mut bytes = vec![0; HEADER.min(model.size() as usize)];
+    model.read(0, &mut bytes);
+    let directory = Directory::parse(&bytes).unwrap();
+    directory.check_file_len(model.size()).unwrap();
+    directory
+}
+
+fn plan_of(d: &Directory, c: &Config) -> Plan {
+    let options = GraphOptions {
+        kv: KvType::F16,
+        exact: false,
+        seq_pages: 256 / PAGE,
+        sink_pages: 0,
+        pages: 256 / PAGE,
+        sequences: 1,
+        chunk: 32,
+        cols: PREFILL_COLS,
+        layout: Layout::Lanes,
+        attention_threads: 64,
+        eog: 1,
+        positions: 256,
+        taps: false,
+        max_binding: u64::MAX,
+    };
+    plan(d, c, &options).unwrap()
+}
+
+/// Sizes of the files that are published with these shapes and types, in MB, as far as they are known.
+#[test]
+fn every_name_is_a_model_of_its_size() {
+    let mut seen = 0;
+    for name in names() {
+        let model = Synth::new(&name).unwrap();
+        let directory = header(&model);
+        let config = Config::from_directory(&directory).unwrap();
+        let plan = plan_of(&directory, &config);
+        assert_eq!(plan.kv_shape.n_heads, config.n_heads);
+        let megabytes = model.size() as f64 / 1e6;
+        let (layers, published) = match name.as_str() {
+            "llama-1b-q4_k_m" => (16, 808.0),
+            "llama-3b-q4_k_m" => (28, 2019.0),
+            "llama-8b-q4_k_m" => (32, 4920.0),
+            "gemma3-270m-q4_k_m" => (18, 253.0),
+            _ => continue,
+        };
+        seen += 1;
+        assert_eq!(config.n_layers, layers);
+        // Their vocabularies differ, and are a few megabytes.
+        assert!(
+            (megabytes / published - 1.0).abs() < 0.03,
+            "{name}: {megabytes} MB"
+        );
+    }
+    assert_eq!(seen, 4);
+    assert!(Synth::new("llama-8b").is_none() && Synth::new("llama-8b-q4_k_m-").is_none());
+}
+
+/// The rule that a real file was made by: gemma-3-270m-q4_k_m.gguf has these types.
+#[test]
+fn mixes_are_those_of_the_quantiser() {
+    let types = |name: &str, part: &str| -> Vec<&'static str> {
+        let directory = header(&Synth::new(name).unwrap());
+        let of = |n| directory.tensor(&format!("blk.{n}.{part}.weight"));
+        (0..).map_while(of).map(|t| t.ty.name()).collect()
+    };
+    let count = |types: &[&str], ty| types.iter().filter(|t| **t == ty).count();
+    let gemma = |part| types("gemma3-270m-q4_k_m", part);
+    assert_eq!(gemma("attn_q"), ["Q5_0"; 18]);
+    assert_eq!(gemma("attn_output"), ["Q4_K"; 18]);
+    let (v, down) = (gemma("attn_v"), gemma("ffn_down"));
+    assert_eq!((count(&v, "Q8_0"), count(&v, "Q5_0")), (9, 9));
+    assert_eq!((count(&down, "Q6_K"), count(&down, "Q4_K")), (9, 9));
+    assert_eq!(
+        [v[0], v[3], down[0], down[3]],
+        ["Q8_0", "Q5_0", "Q6_K", "Q4_K"]
+    );
+    let down = types("llama-8b-q4_k_m", "ffn_down");
+    assert_eq!((count(&down, "Q6_K"), count(&down, "Q4_K")), (16, 16));
+    assert_eq!(types("llama-8b-q8_0", "ffn_up"), ["Q8_0"; 32]);
+}
+
+/// The same bytes whatever is asked for at once, and no scale that a GPU may take for zero.
+#[test]
+fn weights_are_the_same_in_any_pieces_and_of_the_right_size() {
+    for name in [
+        "tiny-q4_k_m",
+        "tiny-q4_0",
+        "tiny-q8_0",
+        "gemma3-270m-q4_k_m",
+    ] {
+        let model = Synth::new(name).unwrap();
+        let directory = header(&model);
+        for tensor in directory.tensors().iter().filter(|t| t.bytes < 4 << 20) {
+            let mut whole = vec![0; tensor.bytes as usize];
+            model.read(tensor.offset, &mut whole);
+            let mut pieces = vec![0; whole.len()];
+            for (i, piece) in pieces.chunks_mut(1009).enumerate() {
+                model.read(tensor.offset + 1009 * i as u64, piece);
+            }
+            assert!(whole == pieces, "{name} {}", tensor.name);
+            let ty = WeightType::from_ggml_id(tensor.ty.id()).unwrap();
+            let k = tensor.dims[0] as usize;
+            let rows = whole.len() / ty.row_bytes(k).unwrap();
+            if rows == 1 {
+                continue;
+            }
+            let l = chord_quant::layout(ty, rows, k).unwrap();
+            let (mut q, mut s) = (vec![0; l.quant_words], vec![0; l.scale_words]);
+            chord_quant::repack_rows(ty, k, &whole, &mut q, &mut s).unwrap();
+            let mut square = 0.0;
+            for row in 0..rows {
+                for block in 0..k / 32 {
+                    let values = chord_quant::stream_block(ty, &l, &q, &s, row, block)
+                        .unwrap()
+                        .values;
+                    square += values.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>();
+                }
+            }
+            // 1/√k each: a normed row's product is about as large as the row.
+            let power = square / rows as f64;
+            assert!(
+                (0.9..1.15).contains(&power),
+                "{name} {}: {power}",
+                tensor.name
+            );
+            for block in whole.chunks_exact(ty.block_bytes()) {
+                for at in ty.half_fields() {
+                    let scale = half::f16::from_le_bytes([block[*at], block[at + 1]]);
+                    assert!(scale.is_normal(), "{name} {}: {scale}", tensor.name);
+                }
+            }
+        }
+    }
+}
+
+/// At the shapes of real models a decoded token reads hardly more than the file's bytes of the matrices it needs.
+#[test]
+fn repacked_weights_are_at_most_a_hundredth_more_than_the_files() {
+    for name in names().filter(|n| !n.starts_with("tiny")) {
+        let model = Synth::new(&name).unwrap();
+        let directory = header(&model);
+        let config = Config::from_directory(&directory).unwrap();
+        let plan = plan_of(&directory, &config);
+        assert!(
+            plan.act_kinds
+                .iter()
+                .flatten()
+                .all(|kind| *kind == ActKind::Q8)
+        );
+        let steps = plan.decode.iter().chain(&plan.head);
+        let read: u64 = steps.map(|step| step.kernel.weight_bytes()).sum();
+        let matrices = directory.tensors().iter().filter(|t| t.n_dims > 1);
+        let all: u64 = matrices.map(|t| t.bytes).sum();
+        let table = directory.tensor("token_embd.weight").unwrap().bytes;
+        let unread = if config.tied { 0 } else { table };
+        let needed = all - unread + table / u64::from(config.n_vocab);
+        let ratio = read as f64 / needed as f64;
+        let per_layer = (plan.decode.len() - 1) as f64 / f64::from(config.n_layers);
+        println!("{name}: {ratio:.4} of the weights needed, {per_layer:.2} dispatches a layer");
+        assert!(ratio <= 1.01, "{name}: {ratio}");
+    }
+}

@@ -1,0 +1,81 @@
+//! Work counted, not timed: the same on every machine. Only `encode_ns` is the machine's.
+
+use super::Engine;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Work done since the device was opened; [`Counters::since`] gives what was done between two readings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Dispatches.
+    pub dispatches: u64,
+    /// Submits.
+    pub submits: u64,
+    /// Bytes of weight matrices read by the dispatches.
+    pub weight_bytes: u64,
+    /// Bytes of K and V read.
+    pub kv_bytes: u64,
+    /// Bytes read back to the host.
+    pub readback_bytes: u64,
+    /// Nanoseconds of the host spent on encoding and submitting; 0 on the CPU, which encodes nothing.
+    pub encode_ns: u64,
+    /// Bytes of the device's buffers alive now.
+    pub gpu_bytes: u64,
+    /// The most that ever was.
+    pub gpu_peak_bytes: u64,
+    /// Most host bytes held at once while loading weights.
+    pub loader_peak_host_bytes: u64,
+    /// Pipelines created.
+    pub pipelines: u64,
+    /// Bind groups created.
+    pub bind_groups: u64,
+    /// Buffers created.
+    pub buffers: u64,
+    /// Tokens computed by prefill.
+    pub prefilled_tokens: u64,
+}
+
+impl Counters {
+    /// The work since an earlier reading; levels and peaks stay as they are now.
+    #[must_use]
+    pub fn since(&self, before: &Self) -> Self {
+        Self {
+            dispatches: self.dispatches.saturating_sub(before.dispatches),
+            submits: self.submits.saturating_sub(before.submits),
+            weight_bytes: self.weight_bytes.saturating_sub(before.weight_bytes),
+            kv_bytes: self.kv_bytes.saturating_sub(before.kv_bytes),
+            readback_bytes: self.readback_bytes.saturating_sub(before.readback_bytes),
+            encode_ns: self.encode_ns.saturating_sub(before.encode_ns),
+            pipelines: self.pipelines.saturating_sub(before.pipelines),
+            bind_groups: self.bind_groups.saturating_sub(before.bind_groups),
+            buffers: self.buffers.saturating_sub(before.buffers),
+            prefilled_tokens: self
+                .prefilled_tokens
+                .saturating_sub(before.prefilled_tokens),
+            ..*self
+        }
+    }
+}
+
+impl Engine {
+    /// Counter readings.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        let c = self.p.device.counters();
+        let read = |n: &AtomicU64| n.load(Ordering::Relaxed);
+        Counters {
+            dispatches: read(&c.dispatches),
+            submits: read(&c.submits),
+            weight_bytes: read(&c.weight_bytes),
+            kv_bytes: read(&c.kv_bytes),
+            readback_bytes: read(&c.readback_bytes),
+            encode_ns: read(&c.encode_ns),
+            gpu_bytes: read(&c.gpu_bytes),
+            gpu_peak_bytes: read(&c.gpu_peak_bytes),
+            loader_peak_host_bytes: self.p.loader_peak_host_bytes,
+            pipelines: read(&c.pipelines),
+            bind_groups: read(&c.bind_groups),
+            buffers: read(&c.buffers),
+            prefilled_tokens: self.prefilled_tokens,
+        }
+    }
+}
