@@ -60,19 +60,24 @@ declare global {
   var wllama: Wllama;
 }
 
-const ours: Contender = {
-  name: "wasm-chord",
-  isolated: false,
+function named(threads: 1 | 2): string {
+  return threads === 1 ? "1 thread" : "2 threads";
+}
+
+const ours = (threads: 1 | 2): Contender => ({
+  name: `wasm-chord, ${named(threads)}`,
+  isolated: threads > 1,
   folder: "pkg/dist",
   load: (page, url) =>
     page.evaluate(
-      async ({ url, contextLength }) => {
+      async ({ url, contextLength, threads }) => {
         const library = "/library/index.js";
         const start = performance.now();
         const { Chord } = (await import(library)) as typeof import("wasm-chord");
         const stages: Record<string, number> = {};
         globalThis.chord = await Chord.load(url, {
           contextLength,
+          threads,
           cache: "opfs",
           onProgress({ stage }) {
             stages[stage] = performance.now() - start;
@@ -83,7 +88,7 @@ const ours: Contender = {
         if (device.kind === "cpu") return { ms, runsOn: `${adapter.name}, ${adapter.driver}`, stages };
         return { ms, runsOn: `WebGPU on ${adapter.name} (${adapter.type})`, software: adapter.type === "cpu", stages };
       },
-      { url, contextLength: CONTEXT },
+      { url, contextLength: CONTEXT, threads },
     ),
   answer: (page, prompt, max_tokens) =>
     page.evaluate(
@@ -112,11 +117,11 @@ const ours: Contender = {
       },
       { prompt, max_tokens },
     ),
-};
+});
 
 function theirs(threads: 1 | 2): Contender {
   return {
-    name: `wllama, ${threads === 1 ? "1 thread" : "2 threads"}`,
+    name: `wllama, ${named(threads)}`,
     isolated: threads > 1,
     folder: "node_modules/@wllama/wllama/esm",
     load: (page, url) =>
@@ -168,4 +173,5 @@ function theirs(threads: 1 | 2): Contender {
   };
 }
 
-export const contenders: Contender[] = [ours, theirs(1), theirs(2)];
+/** Ours and theirs in turn: each pair runs on as many threads. */
+export const contenders: Contender[] = [ours(1), theirs(1), ours(2), theirs(2)];

@@ -1,4 +1,4 @@
-/** The rounds as a Markdown table: medians, and where the first engine is not ahead, why. */
+/** The rounds as a Markdown table: medians, and where the first engine of a pair is not ahead, why. */
 import type { Contender } from "./contenders.ts";
 import type { Round } from "./measure.ts";
 
@@ -12,7 +12,7 @@ interface Row {
   value(round: Round): number;
   digits: number;
   moreIsBetter?: true;
-  /** Why the first engine is behind here, as far as its rounds tell. */
+  /** Why the first of a pair is behind here, as far as its rounds tell. */
   why?(rounds: Round[]): string | undefined;
 }
 
@@ -45,19 +45,15 @@ const ROWS: Row[] = [
   },
 ];
 
-/** The first of `results` is ours. */
+/** `results` are pairs, the first of each ours. */
 export function table(results: Results[]): string {
-  const [ours, ...others] = results;
-  if (!ours) {
-    throw new Error("no results");
-  }
   const lines = [
-    `| | ${results.map(({ contender }) => contender.name).join(" | ")} | ${ours.contender.name} is |`,
+    `| | ${results.map(({ contender }) => contender.name).join(" | ")} | the first of each pair is |`,
     `| --- |${results.map(() => " ---: |").join("")} --- |`,
   ];
   for (const row of ROWS) {
     const cells = results.map(({ rounds }) => cell(row, rounds));
-    lines.push(`| ${row.title} | ${cells.join(" | ")} | ${verdict(row, ours, others)} |`);
+    lines.push(`| ${row.title} | ${cells.join(" | ")} | ${verdicts(row, results)} |`);
   }
   return lines.join("\n");
 }
@@ -70,23 +66,18 @@ function cell(row: Row, rounds: Round[]): string {
   return low === high ? low : `${text(median(values))} (${low}–${high})`;
 }
 
-function verdict(row: Row, ours: Results, others: Results[]): string {
-  const mine = median(ours.rounds.map(row.value));
-  const ahead: string[] = [];
-  const behind: string[] = [];
-  for (const { contender, rounds } of others) {
-    const theirs = median(rounds.map(row.value));
-    const factor = row.moreIsBetter ? mine / theirs : theirs / mine;
-    if (factor >= 1) {
-      ahead.push(`${factor.toFixed(2)}×`);
-    } else {
-      behind.push(`${contender.name} (${(1 / factor).toFixed(2)}×)`);
-    }
-  }
-  if (behind.length === 0) {
-    return `ahead (${ahead.join(", ")})`;
-  }
-  return `behind ${behind.join(" and ")}: ${row.why?.(ours.rounds) ?? "the measurement does not tell why"}`;
+function verdicts(row: Row, results: Results[]): string {
+  const pairs = results.flatMap((ours, i) => {
+    const theirs = results[i + 1];
+    return i % 2 === 0 && theirs ? [verdict(row, ours, theirs)] : [];
+  });
+  return pairs.join("; ");
+}
+
+function verdict(row: Row, ours: Results, theirs: Results): string {
+  const [a, b] = [ours, theirs].map(({ rounds }) => median(rounds.map(row.value))) as [number, number];
+  const factor = row.moreIsBetter ? a / b : b / a;
+  return factor >= 1 ? `${factor.toFixed(2)}× ahead` : `${(1 / factor).toFixed(2)}× behind: ${row.why?.(ours.rounds) ?? "the measurement does not tell why"}`;
 }
 
 /** What a load waited for in the end, and how long. */
