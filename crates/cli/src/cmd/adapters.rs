@@ -15,7 +15,12 @@ pub fn run(args: &AdaptersArgs) -> Result<u8, Error> {
     let cpu = Device::Cpu(Cpu::open(None).map_err(chord_runtime::Error::from)?);
     let mut out = Out::stdout();
     if args.json {
-        let mut list: Vec<_> = adapters.iter().map(to_json).collect();
+        let with_driver = |a: &AdapterInfo| {
+            let mut row = to_json(a);
+            row["driver"] = json!(a.driver);
+            row
+        };
+        let mut list: Vec<_> = adapters.iter().map(with_driver).collect();
         let mut row = to_json(cpu.info());
         row["instructions"] = json!(cpu.info().driver);
         list.push(row);
@@ -40,7 +45,7 @@ pub fn words(a: &AdapterInfo) -> String {
 
 /// For programs.
 fn to_json(a: &AdapterInfo) -> serde_json::Value {
-    json!({"name": a.name, "backend": a.backend, "type": a.kind, "driver": a.driver})
+    json!({"name": a.name, "backend": a.backend, "type": a.kind})
 }
 
 /// The device of a loaded model, and why it is that one.

@@ -68,7 +68,7 @@ fn events_have_exactly_the_promised_shape_and_the_reference_ids() {
     );
     assert_eq!(
         keys(&done["adapter"]),
-        ["name", "backend", "type", "driver", "reason"]
+        ["name", "backend", "type", "reason"]
     );
     let on_cpu = done["adapter"]["backend"] == "cpu";
     assert_eq!(on_cpu, device() == "cpu", "{done}");
