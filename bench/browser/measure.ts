@@ -28,12 +28,10 @@ export interface Task {
   tokens: number;
 }
 
-const ISOLATED = { "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp" };
-
 export async function measure(contender: Contender, task: Task): Promise<Round> {
   const library = join(task.root, contender.folder);
-  const server = await startServer({ roots: { "/library/": library, "/models/": dirname(task.model) } });
-  server.serve("/", { body: "<!doctype html><title>benchmark</title>", type: "text/html", headers: contender.isolated ? ISOLATED : {} });
+  const server = await startServer({ roots: { "/library/": library, "/models/": dirname(task.model) }, isolated: contender.isolated });
+  server.serve("/", { body: "<!doctype html><title>benchmark</title>", type: "text/html" });
   const profile = mkdtempSync(join(tmpdir(), "wasm-chord-bench-"));
   try {
     const context = await browsers.launchPersistentContext(profile, launch);

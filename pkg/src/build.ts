@@ -10,7 +10,7 @@ export type Glue = Pick<typeof alone, "Cancel" | "Model" | "plan">;
 export interface Engine {
   glue: Glue;
   memory: WebAssembly.Memory;
-  /** Workers that lend themselves as threads; 1: none, the engine's own worker computes. */
+  /** Of the processor; this worker is one of them. */
   threads: number;
 }
 
@@ -36,6 +36,7 @@ async function withoutThreads(): Promise<Engine> {
 
 async function withThreads(threads: number, trouble: string | undefined): Promise<Engine> {
   const { memory } = await threaded.default({ module_or_path: engineUrl(true) });
-  await startThreads(threads, { module: threaded.engineModule() as WebAssembly.Module, memory, trouble });
+  // The worker of the engine is one of them.
+  await startThreads(threads - 1, { module: threaded.engineModule() as WebAssembly.Module, memory, trouble });
   return { glue: threaded, memory, threads };
 }

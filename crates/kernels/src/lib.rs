@@ -3,6 +3,8 @@
 //! One module per kernel: its parameters, its shader permutation, its grid and its twin, a scalar CPU function that is the
 //! truth that GPU and CPU are tested against. [`op::Kernel`] joins them; [`device`] runs the same steps on either.
 
+#![deny(unsafe_code)]
+
 pub mod act;
 pub mod activate;
 pub mod attention;

@@ -18,7 +18,7 @@ struct Options {
     kv: Option<String>,
     precision: Option<String>,
     device: String,
-    /// Workers that lend themselves as threads; absent: none.
+    /// Of the processor: this worker, and those that lend themselves.
     threads: Option<usize>,
     /// Why that device: the page knows, because it asked the browser.
     reason: String,

@@ -18,7 +18,7 @@ impl Pool {
         work()
     }
 
-    pub(super) fn each<T>(items: Vec<T>, _least: usize, work: impl Fn(T)) {
+    pub(super) fn each<T>(&self, _active: usize, items: Vec<T>, work: impl Fn(T)) {
         items.into_iter().for_each(work);
     }
 }

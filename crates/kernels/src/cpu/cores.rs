@@ -66,11 +66,6 @@ impl Cores {
         if active <= 1 {
             return items.into_iter().for_each(work);
         }
-        // Pieces of this length keep as many threads busy; where all work, they share as finely as they like.
-        let least = match active < self.threads() {
-            true => items.len().div_ceil(active),
-            false => 1,
-        };
-        Pool::each(items, least, work);
+        self.pool.each(active, items, work);
     }
 }

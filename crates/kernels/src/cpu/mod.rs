@@ -3,10 +3,12 @@
 mod cores;
 mod device;
 pub(crate) mod formats;
-#[cfg(all(target_arch = "wasm32", target_feature = "atomics"))]
-mod lent;
 mod memory;
 mod pace;
+#[cfg_attr(
+    all(target_arch = "wasm32", target_feature = "atomics"),
+    path = "lent.rs"
+)]
 #[cfg_attr(
     all(target_arch = "wasm32", not(target_feature = "atomics")),
     path = "alone.rs"
@@ -17,9 +19,9 @@ pub(crate) mod tiles;
 
 pub use cores::Cores;
 pub use device::{BoundStep, Buffer, Cpu};
-#[cfg(all(target_arch = "wasm32", target_feature = "atomics"))]
-pub use lent::lend_thread;
 pub use memory::{CpuBuffer, PANEL, Words, WordsMut};
+#[cfg(all(target_arch = "wasm32", target_feature = "atomics"))]
+pub use pool::lend_thread;
 
 use crate::op::{BufDesc, BufId, Step};
 use std::sync::Arc;
