@@ -232,7 +232,7 @@ pub fn choose_at(p: &SampleParams, logits: &[f32], u: f32) -> Result<u32, Sample
 }
 
 /// The whole kernel: chooses a token and advances `rows` and `ctl` as the shader does.
-/// Shapes: `logits` [n_vocab], `rows` [4 words a row, the first is used], `ctl` [[`ctl::WORDS`]], `eog` [n_eog].
+/// Shapes: `logits[n_vocab]`, `rows` of 4 words, of which the first row is used, `ctl` of [`ctl::WORDS`], `eog[n_eog]`.
 pub fn sample(p: &SampleParams, logits: &[f32], rows: &mut [u32], ctl: &mut [u32], eog: &[u32]) {
     if ctl[ctl::DONE] != 0 {
         return;

@@ -1,4 +1,4 @@
-//! Vectors of the processor at hand. Code is written once over [`Isa`] and runs inside [`dispatch`], which compiles it for each
+//! Vectors of the processor at hand. Code is written once over [`Isa`] and runs inside [`Level::run`], which compiles it for each
 //! instruction set and picks the best one that this processor has.
 //!
 //! No kept library has integer dot products of bytes chosen at run time, and those are what quantised weights live on; so this
