@@ -3,8 +3,8 @@
 use crate::cpu::f;
 
 /// The matrices are those of several experts, one below the other; `rows_a` and `rows_b` are one expert's. Each token has
-/// `used` routes (expert, bits of its weight) in a buffer. [`Epilogue::Glu`] gives a token a row of blocks per route,
-/// [`Epilogue::Residual`] adds the weighted sum over its routes.
+/// `used` routes (expert, bits of its weight) in a buffer. `Epilogue::Glu` gives a token a row of blocks per route,
+/// `Epilogue::Residual` adds the weighted sum over its routes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Experts {
     /// Routes per token.
