@@ -21,9 +21,9 @@ wasm_flags() {
     esac
 }
 
-# rustup's compiler where it has what that takes, else Debian's compiler for the web. That one builds the
-# standard library along, as both do for threads: the ready one has no locks for them. Builds have folders of their own: they
-# differ in flags, and cargo would make each anew whenever the other was made.
+# rustup's compiler where it has what that takes, else Debian's compiler for the web. That one builds the standard library along, as
+# both do for threads: the ready one has no locks for them. Builds have folders of their own: they differ in flags, and cargo would
+# make each anew whenever the other was made.
 # wasm_cargo BUILD ARGUMENTS...
 wasm_cargo() {
     local flags needs="target wasm32-unknown-unknown" std=()

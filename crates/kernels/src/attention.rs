@@ -1,7 +1,6 @@
 //! Paged causal attention (shaders/attention.wgsl).
 
 mod fast;
-mod traffic;
 
 use crate::act::{self, ActKind, BLOCK};
 use crate::cpu::{Cores, CpuBindings, f};
@@ -163,7 +162,11 @@ impl Attention {
 
 impl Kernel for Attention {
     fn kv_bytes(&self, positions: std::ops::Range<u32>) -> u64 {
-        self.kv_read(positions)
+        // A KV head's once for each workgroup that shares its query heads.
+        let s = &self.shape;
+        let slot = 2 * 4 * s.kv.words(u64::from(s.n_kv_heads * s.head_dim));
+        let slots: u64 = positions.map(|pos| u64::from(s.seen_slots(pos))).sum();
+        slots * slot * u64::from(Self::subgroups(s))
     }
 
     fn shader(&self) -> Shader {

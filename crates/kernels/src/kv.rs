@@ -211,6 +211,17 @@ impl KvShape {
             .collect()
     }
 
+    /// How many slots [`KvShape::seen`] finds for a row at `pos`.
+    pub(crate) fn seen_slots(&self, pos: u32) -> u32 {
+        let first = self.first_visible(pos);
+        let page = pos / PAGE;
+        if page < self.seq_pages {
+            return pos + 1 - first;
+        }
+        let oldest = (page + 1 - (self.seq_pages - self.sink_pages)) * PAGE;
+        pos + 1 - first.max(oldest) + (self.sink_pages * PAGE).saturating_sub(first)
+    }
+
     /// First value of a slot in a K or V buffer: `[page, kv_head, slot, head_dim]`.
     #[must_use]
     pub fn at(&self, page: u32, kv_head: u32, slot: u32) -> usize {
@@ -247,6 +258,46 @@ impl KvShape {
             KvType::F16 => {
                 for (word, [a, b]) in words[at / 2..].iter_mut().zip(values.as_chunks().0) {
                     *word = half_bits(*a) | half_bits(*b) << 16;
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_many_slots_are_counted_as_are_seen() {
+        for (seq_pages, sink_pages) in [(8, 0), (3, 0), (4, 1), (5, 2)] {
+            for window in [None, Some(1), Some(40), Some(100), Some(500)] {
+                let shape = KvShape {
+                    n_heads: 1,
+                    n_kv_heads: 1,
+                    head_dim: 4,
+                    rope_dim: 4,
+                    neox: true,
+                    rope_lo: 0,
+                    rope_hi: 0,
+                    qkv_stride: 12,
+                    k_off: 4,
+                    v_off: 8,
+                    seq_pages,
+                    sink_pages,
+                    kv: KvType::F32,
+                    scale: 1.0,
+                    bias_at: None,
+                    qk_norm: None,
+                    window,
+                    soft_cap: None,
+                    sinks_at: None,
+                };
+                let table: Vec<u32> = (0..seq_pages).collect();
+                for pos in 0..256 {
+                    let seen = shape.seen(&[0, pos, 0, 0], &table);
+                    let slots: u32 = seen.iter().map(|(_, s)| s.end - s.start).sum();
+                    assert_eq!(shape.seen_slots(pos), slots, "{shape:?} at {pos}");
                 }
             }
         }

@@ -74,13 +74,12 @@ pub fn load(model: &ModelArgs, args: &EngineArgs, needs: Needs) -> Result<Engine
     load_from(&Files::open(&model_file::resolve(model)?)?, args, needs)
 }
 
-/// The same of a model that is no file.
+/// The same of a model that is no file; [`check`] has seen the flags.
 pub fn load_from(
     source: &impl ModelSource,
     args: &EngineArgs,
     needs: Needs,
 ) -> Result<Engine, Error> {
-    check(args)?;
     let engine = open(source, args, needs)?;
     dim(&device_line(&engine, engine.device_reason()));
     dim(&context_line(

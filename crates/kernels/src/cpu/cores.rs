@@ -16,7 +16,7 @@ pub struct Cores {
 }
 
 impl Cores {
-    /// So many threads, or as many as the processor runs at once. In a browser: as many as were lent, or one.
+    /// So many threads, or as many as the processor runs at once. In a browser: this one and those lent to it.
     ///
     /// # Errors
     /// `E_THREADS`.

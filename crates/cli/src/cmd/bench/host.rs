@@ -1,13 +1,23 @@
-//! What the process itself took of the host's memory.
+//! The host's memory, where the system tells: Linux does, in lines like "VmHWM:     12345 kB".
 
-/// The most bytes of memory that this process ever held at once, where the system tells.
+/// The most bytes of memory that this process ever held at once.
 pub fn peak_bytes() -> Option<u64> {
-    // Linux: "VmHWM:     12345 kB". Elsewhere the figure needs calls that the standard library lacks.
-    peak_of(&std::fs::read_to_string("/proc/self/status").ok()?)
+    bytes_of(
+        "VmHWM:",
+        &std::fs::read_to_string("/proc/self/status").ok()?,
+    )
 }
 
-fn peak_of(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?;
+/// Bytes that the system can give without taking them from others.
+pub fn available_bytes() -> Option<u64> {
+    bytes_of(
+        "MemAvailable:",
+        &std::fs::read_to_string("/proc/meminfo").ok()?,
+    )
+}
+
+fn bytes_of(name: &str, text: &str) -> Option<u64> {
+    let line = text.lines().find_map(|l| l.strip_prefix(name))?;
     let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     kibibytes.checked_mul(1024)
 }
@@ -19,8 +29,8 @@ mod tests {
     #[test]
     fn the_high_water_mark_is_read() {
         let status = "Name:\twasm-chord\nVmPeak:\t   99 kB\nVmHWM:\t     12 kB\n";
-        assert_eq!(peak_of(status), Some(12 << 10));
-        assert_eq!(peak_of("VmHWM: many kB"), None);
-        assert_eq!(peak_of(""), None);
+        assert_eq!(bytes_of("VmHWM:", status), Some(12 << 10));
+        assert_eq!(bytes_of("VmHWM:", "VmHWM: many kB"), None);
+        assert_eq!(bytes_of("VmHWM:", ""), None);
     }
 }

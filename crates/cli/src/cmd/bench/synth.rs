@@ -4,6 +4,7 @@ use chord_model::synth::{Synth, names};
 use chord_model::{Config, FitPlan};
 use chord_runtime::{Engine, read_header};
 
+use super::host;
 use crate::args::{BenchArgs, DeviceArg, ModelArgs};
 use crate::cmd::engine::{self, Needs};
 use crate::cmd::figures::bytes;
@@ -45,7 +46,7 @@ pub fn load(model: &Synth, args: &BenchArgs, needs: Needs) -> Result<Engine, Err
     let kv = engine::options(&flags, needs).kv;
     let fit = FitPlan::from_header(&directory, &config, kv, Some(context), None)?;
     let available = match computes_on_host(&flags.device) {
-        true => available_bytes(),
+        true => host::available_bytes(),
         false => None,
     };
     if let Some(reason) = too_large(&fit, available) {
@@ -89,14 +90,6 @@ fn too_large(fit: &FitPlan, available: Option<u64>) -> Option<String> {
 fn computes_on_host(device: &DeviceArg) -> bool {
     let adapters = || pollster::block_on(chord_kernels::gpu::list_adapters());
     *device == DeviceArg::Cpu || adapters().iter().all(|a| a.kind == "cpu")
-}
-
-/// Memory that the system can give without taking it from others, where it tells: Linux does.
-fn available_bytes() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|l| l.strip_prefix("MemAvailable:"))?;
-    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    kibibytes.checked_mul(1024)
 }
 
 #[cfg(test)]
