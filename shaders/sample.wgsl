@@ -24,9 +24,10 @@ struct SampleParams {
 // trap: read as words; a NaN may lose its bits or compare as equal once it is an f32.
 @group(0) @binding(1) var<storage, read> logits: array<u32>; // [n_vocab] bits of f32
 @group(0) @binding(2) var<storage, read_write> rows: array<vec4<u32>>; // row 0: (token, position, table base, valid)
-@group(0) @binding(3) var<storage, read_write> ctl: array<u32>; // step, done, seed low, seed high, fault, -, -, -, log[64]
+@group(0) @binding(3) var<storage, read_write> ctl: array<u32>; // step, done, seed low, seed high, fault, drafted, logits stride, -, log[64]
 @group(0) @binding(4) var<storage, read> eog: array<u32>; // [n_eog] ids that end the generation
 
+var<private> first: u32; // where this step's logits start
 var<workgroup> done: u32;
 var<workgroup> bad: atomic<u32>; // a logit is NaN or infinite
 var<workgroup> max_key: atomic<u32>;
@@ -78,7 +79,7 @@ fn element(i: u32, gathered: bool) -> vec2<u32> {
     if (gathered) {
         return list[i];
     }
-    return vec2<u32>(key_of(logits[i]), i);
+    return vec2<u32>(key_of(logits[first + i]), i);
 }
 
 // Publishes a thread's partial sums; after it group_sums holds the sums of 16 threads each.
@@ -122,7 +123,7 @@ fn find_max(lid: u32) {
     var best_id = 0u;
     var not_finite = false;
     for (var i = lid; i < p.n_vocab; i += WG) {
-        let bits = logits[i];
+        let bits = logits[first + i];
         not_finite = not_finite || (bits & 0x7f800000u) == 0x7f800000u;
         let key = key_of(bits);
         if (key > best) {
@@ -150,7 +151,7 @@ fn top_k_threshold(lid: u32) -> u32 {
         workgroupBarrier();
         let prefix = digits;
         for (var i = lid; i < p.n_vocab; i += WG) {
-            let key = key_of(logits[i]);
+            let key = key_of(logits[first + i]);
             if ((key & known) == prefix) {
                 atomicAdd(&histogram[(key >> shift) & 255u], 1u);
             }
@@ -193,13 +194,13 @@ fn gather(threshold: u32, lid: u32) {
     let end = min(start + chunk, p.n_vocab);
     var count = 0u;
     for (var i = start; i < end; i++) {
-        count += select(0u, 1u, key_of(logits[i]) >= threshold);
+        count += select(0u, 1u, key_of(logits[first + i]) >= threshold);
     }
     // Counts up to 2^24 are exact in f32.
     share(vec4<f32>(f32(count)), lid);
     var at = u32(shared_before(lid));
     for (var i = start; i < end; i++) {
-        let key = key_of(logits[i]);
+        let key = key_of(logits[first + i]);
         if (key >= threshold) {
             list[min(at, LIST - 1u)] = vec2<u32>(key, i);
             at++;
@@ -313,6 +314,10 @@ fn emit(token: u32) {
     rows[0].x = token;
     rows[0].y += 1u;
     if (step < LOG_LENGTH) {
+        // The steps behind a draft's token that was not chosen have logits that do not follow from what was.
+        if (step < ctl[5] && ctl[LOG_START + step] != token) {
+            ctl[1] = 1u;
+        }
         ctl[LOG_START + step] = token;
     }
     ctl[0] = step + 1u;
@@ -338,6 +343,7 @@ fn main(@builtin(local_invocation_index) lid: u32) {
     if (workgroupUniformLoad(&done) != 0u) {
         return;
     }
+    first = ctl[0] * ctl[6];
     find_max(lid);
     if (lid == 0u) {
         chosen = atomicLoad(&max_id);

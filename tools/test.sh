@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # test.sh quick|full: sets up and runs all tests, goes on after a failure, and ends with what ran and `N passed, N failed`.
-# quick: every test but those of files named full_*: on the CPU all that use a device, but those named *_on_gpu*; on lavapipe the rest
+# quick: every test but those of files named full_*: on the CPU all that use a device, but those named *_on_gpu*; on lavapipe the rest, but *_on_cpu*,
 #        and what is about kernels, plans and pages, with tiny models where there is a test with one; on SwiftShader those named *_on_both.
 # full:  those too, and every test of the crates that use the GPU on both adapters.
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -11,11 +11,11 @@ case "$mode" in
 quick)
     profile=default both='test(/_on_both/)'
     # SmolLM2 takes lavapipe half a minute a test; what becomes of text, and what the command does, no device decides.
-    on_cpu_only='test(/^(kv_[a-z]+|static_plan)::smollm2_/) | test(/^(text_edges|resume)::/) | (package(wasm-chord) & test(/^(engine|logits|split|terminal)::/))'
-    lavapipe="all() - (($on_cpu_only) - test(/_on_(gpu|both)/))"
+    on_cpu_only='test(/^(kv_[a-z]+|static_plan|speculation)::(smollm2|families|ring)_/) | test(/^(text_edges|resume)::/) | (package(wasm-chord) & test(/^(engine|logits|split|terminal)::/))'
+    lavapipe="all() - (($on_cpu_only) - test(/_on_(gpu|both)/)) - test(/_on_cpu/)"
     ;;
 # Perplexity over 900 tokens takes SwiftShader half an hour and says nothing that the goldens do not.
-full) profile=full lavapipe='all()' both="($gpu_crates) - test(/^full_perplexity::/)" ;;
+full) profile=full lavapipe='all() - test(/_on_cpu/)' both="($gpu_crates) - test(/^full_perplexity::|_on_cpu/)" ;;
 *) die "usage: test.sh quick|full" 2 ;;
 esac
 # Integration tests that use a device; the modules left out use none, and lavapipe's run has them.

@@ -130,11 +130,13 @@ function finishReason(done: GenerateDone): FinishReason {
 function usage(done: GenerateDone): Usage {
   const prompt_tokens = done.promptTokens.length;
   const completion_tokens = done.tokens.length;
+  const { draftedTokens, acceptedTokens } = done.timings;
   return {
     prompt_tokens,
     completion_tokens,
     total_tokens: prompt_tokens + completion_tokens,
     prompt_tokens_details: { cached_tokens: done.timings.reusedTokens },
+    completion_tokens_details: { accepted_prediction_tokens: acceptedTokens, rejected_prediction_tokens: draftedTokens - acceptedTokens },
   };
 }
 

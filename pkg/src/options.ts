@@ -15,6 +15,7 @@ export function engineOptions(source: ModelSource, options: LoadOptions): Engine
   const threads = integer(p, "threads", 1, 256);
   const kv = oneOf(p, "kv", ["f16", "f32"]);
   const precision = oneOf(p, "precision", ["fast", "exact"]);
+  const speculate = oneOf(p, "speculate", ["auto", "off", "lookup"]);
   const sha256 = checkSum(p.sha256);
   const headers = headerFields(p.headers);
   return {
@@ -24,6 +25,7 @@ export function engineOptions(source: ModelSource, options: LoadOptions): Engine
     ...(threads !== undefined && { threads }),
     ...(kv && { kv }),
     ...(precision && { precision }),
+    ...(speculate && { speculate }),
     ...(sha256 && { sha256 }),
     ...(headers && { headers }),
   };

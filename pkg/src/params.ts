@@ -26,7 +26,6 @@ const REFUSED: Record<string, (value: unknown) => boolean> = {
   audio: () => false,
   modalities: (v) => Array.isArray(v) && v.every((m) => m === "text"),
   logit_bias: (v) => isObject(v) && Object.keys(v).length === 0,
-  prediction: () => false,
   web_search_options: () => false,
   moderation: () => false,
   reasoning_effort: (v) => v === "none",
@@ -49,7 +48,7 @@ const IGNORED = [
 const SAMPLING = ["temperature", "top_p", "top_k", "min_p", "repetition_penalty", "presence_penalty", "frequency_penalty", "seed", "stop", "max_tokens"];
 const COMMON = [...SAMPLING, "model", "stream", "stream_options", "logprobs", "signal", "onPrefill"];
 const TEMPLATE = ["tools", "reasoning_effort", "chat_template_kwargs", "add_generation_prompt"];
-const CHAT = new Set([...COMMON, ...IGNORED, ...TEMPLATE, "messages", "max_completion_tokens", "top_logprobs"]);
+const CHAT = new Set([...COMMON, ...IGNORED, ...TEMPLATE, "messages", "prediction", "max_completion_tokens", "top_logprobs"]);
 const COMPLETION = new Set([...COMMON, ...IGNORED, "prompt"]);
 
 const MAX_TOKENS = 2 ** 32 - 1;
@@ -71,6 +70,7 @@ export function parseChat(params: ChatCompletionParams): ParsedRequest {
     request: {
       messages: p.messages.map(message),
       ...templateVariables(p),
+      ...prediction(p.prediction),
       ...(maxTokens !== undefined && { maxTokens }),
       ...(wanted && { logprobs: top ?? 0 }),
       stop: stops(p.stop),
@@ -226,6 +226,17 @@ function prompt(value: unknown): Pick<GenerateRequest, "prompt" | "tokens"> {
     throw param("prompt", "must be a text or a list of token ids");
   }
   return { tokens: tokenIds("prompt", one) };
+}
+
+function prediction(value: unknown): Pick<GenerateRequest, "prediction"> {
+  if (value === undefined || value === null) {
+    return {};
+  }
+  const p = record("prediction", value);
+  if (p.type !== "content") {
+    throw param("prediction.type", `is ${show(p.type)}; it must be "content"`);
+  }
+  return { prediction: content("prediction.content", p.content) };
 }
 
 /** What the chat template is told besides the messages. */

@@ -3,7 +3,7 @@
  * `abort`, which takes effect at once. Every request ends with exactly one `done` or `failed` of its id.
  */
 import type { SentSource } from "./streams.js";
-import type { ChordInfo, DeviceChoice, KvType, Plan, Progress, Stats } from "./types.js";
+import type { ChordInfo, DeviceChoice, KvType, Plan, Progress, Speculate, Stats } from "./types.js";
 
 /** What `plan` and `load` need besides the source. */
 export interface EngineOptions {
@@ -12,6 +12,7 @@ export interface EngineOptions {
   precision?: "fast" | "exact";
   device: DeviceChoice;
   threads?: number;
+  speculate?: Speculate;
   /** The `BroadcastChannel` on which a thread says what stopped it. */
   trouble?: string;
   sha256?: string;
@@ -30,6 +31,8 @@ export interface GenerateRequest {
   tokens?: number[];
   maxTokens?: number;
   stop: string[];
+  /** A text that the answer is expected to be much like. */
+  prediction?: string;
   /** Alternatives per token; absent: no logprobs. */
   logprobs?: number;
   sampling: {
@@ -68,6 +71,8 @@ export interface GenerateDone {
     decodeTokS: number;
     prefilledTokens: number;
     reusedTokens: number;
+    draftedTokens: number;
+    acceptedTokens: number;
   };
 }
 

@@ -15,6 +15,13 @@ export type KvType = "f16" | "f32";
 /** Where a model may run: `auto` is a hardware GPU, and where there is none that works, the processor. */
 export type DeviceChoice = "auto" | "gpu" | "cpu";
 
+/**
+ * Guessing tokens ahead and computing several in one pass: `auto` on the processor, where it is measured to pay and the answer
+ * stays the same; `lookup` wherever the text repeats itself, on a GPU too, whose kernels for several tokens may round unlike those
+ * for one.
+ */
+export type Speculate = "auto" | "off" | "lookup";
+
 export interface RequestOptions {
   /** Headers sent with every request for a URL source (authorisation, for example). */
   headers?: Record<string, string>;
@@ -39,6 +46,8 @@ export interface PlanOptions extends RequestOptions {
 export interface LoadOptions extends PlanOptions {
   /** `fast` may round activations to int8; `exact` keeps every operand in f32. Default `fast`. */
   precision?: "fast" | "exact";
+  /** Default `auto`. */
+  speculate?: Speculate;
   /** Expected SHA-256 of the whole file (not of a split one), 64 hexadecimal digits. */
   sha256?: string;
   /** Keep the file in the origin's private file system, and resume from there. Default `opfs` for URLs, else `none`. */
@@ -130,6 +139,9 @@ export interface Stats {
   pipelines: number;
   /** Prompt tokens computed; those found in the KV cache are not. */
   prefilledTokens: number;
+  /** Tokens guessed ahead, and those of them that were right. */
+  draftedTokens: number;
+  acceptedTokens: number;
   /** Tokens in the KV cache now. */
   heldTokens: number;
   contextLength: number;
@@ -214,6 +226,8 @@ export interface ChatCompletionParams extends SamplingParams, IgnoredParams, Req
   top_logprobs?: number | null;
   n?: 1 | null;
   response_format?: { type: "text" };
+  /** A text that the answer is expected to be much like, such as the file to be edited: it changes no token, it makes them come faster. */
+  prediction?: { type: "content"; content: string | { type: "text"; text: string }[] } | null;
   /** Functions for the chat template. What the model answers to them is text: calls are not parsed. */
   tools?: Tool[] | null;
   /** `none` leaves the tools out. */
@@ -243,6 +257,8 @@ export interface Usage {
   completion_tokens: number;
   total_tokens: number;
   prompt_tokens_details: { cached_tokens: number };
+  /** Tokens guessed ahead that were right, and that were not. */
+  completion_tokens_details: { accepted_prediction_tokens: number; rejected_prediction_tokens: number };
 }
 
 /** Beyond OpenAI: where the time went, and the ids. */

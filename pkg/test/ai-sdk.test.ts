@@ -73,7 +73,7 @@ test("doGenerate: settings in; text, reason, usage and timings out", async () =>
     usage: {
       inputTokens: INPUT,
       outputTokens: OUTPUT,
-      raw: { prompt_tokens: 3, completion_tokens: 2, total_tokens: 5, prompt_tokens_details: { cached_tokens: 1 } },
+      raw: { prompt_tokens: 3, completion_tokens: 2, total_tokens: 5, prompt_tokens_details: { cached_tokens: 1 }, completion_tokens_details: { accepted_prediction_tokens: 3, rejected_prediction_tokens: 4 } },
     },
     providerMetadata: { "wasm-chord": { timings: TIMINGS } },
     warnings: [],

@@ -32,7 +32,7 @@ export function done(texts: string[], change: Partial<GenerateDone> = {}): Gener
     text: texts.join(""),
     reasoning: "",
     finishReason: "stop",
-    timings: { prefillMs: 4, prefillTokS: 500, ttftMs: 5, decodeMs: 6, decodeTokS: 300, prefilledTokens: 2, reusedTokens: 1 },
+    timings: { prefillMs: 4, prefillTokS: 500, ttftMs: 5, decodeMs: 6, decodeTokS: 300, prefilledTokens: 2, reusedTokens: 1, draftedTokens: 7, acceptedTokens: 3 },
     ...change,
   };
 }

@@ -14,7 +14,7 @@ function scored(text: string, logprob: number): TokenEvent {
   return { id: 1, text, logprobs: { bytes: utf8(text), logprob, top: [{ id: 2, bytes: utf8("alt"), logprob: -2 }] } };
 }
 
-const USAGE = { prompt_tokens: 3, completion_tokens: 2, total_tokens: 5, prompt_tokens_details: { cached_tokens: 1 } };
+const USAGE = { prompt_tokens: 3, completion_tokens: 2, total_tokens: 5, prompt_tokens_details: { cached_tokens: 1 }, completion_tokens_details: { accepted_prediction_tokens: 3, rejected_prediction_tokens: 4 } };
 const TIMINGS = { prefill_ms: 4, prefill_tok_s: 500, ttft_ms: 5, decode_ms: 6, decode_tok_s: 300, prefilled_tokens: 2 };
 
 test("chat, whole", () => {

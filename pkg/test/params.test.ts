@@ -91,6 +91,16 @@ test("ranges of chat's and completion's own numbers", () => {
   assert.throws(() => chat({ signal: {} }), { code: "E_PARAM", message: /^signal / });
 });
 
+test("prediction: a text, or its parts, of the kind content", () => {
+  const prediction = (value: unknown) => chat({ prediction: value }).request.prediction;
+  assert.equal(prediction({ type: "content", content: "abc" }), "abc");
+  assert.equal(prediction({ type: "content", content: [{ type: "text", text: "a" }, { type: "text", text: "b" }] }), "a\nb");
+  assert.equal(prediction(null), undefined);
+  for (const wrong of ["abc", { type: "content" }, { type: "content", content: 1 }, { type: "text", content: "abc" }]) {
+    assert.throws(() => prediction(wrong), { code: "E_PARAM", message: /^prediction/ });
+  }
+});
+
 const REFUSED: [field: string, value: unknown, harmless: unknown][] = [
   ["tool_choice", "required", "auto"],
   ["functions", [{}], []],
@@ -100,7 +110,6 @@ const REFUSED: [field: string, value: unknown, harmless: unknown][] = [
   ["audio", { voice: "x" }, null],
   ["modalities", ["text", "audio"], ["text"]],
   ["logit_bias", { "5": 1 }, {}],
-  ["prediction", { type: "content" }, null],
   ["web_search_options", {}, undefined],
   ["verbosity", "low", "medium"],
   ["best_of", 3, 1],

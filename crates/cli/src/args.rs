@@ -129,6 +129,20 @@ pub struct EngineArgs {
     /// Threads of the CPU, where the model runs on it [default: as many as it runs at once]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
+    /// Guess tokens ahead where the text repeats itself, and compute several in one pass [default: auto, which is off for bench]
+    #[arg(long, value_enum)]
+    pub speculate: Option<SpeculateArg>,
+}
+
+/// Guessing tokens ahead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SpeculateArg {
+    /// On the CPU, where it is measured to pay; the answer stays the same
+    Auto,
+    /// Never
+    Off,
+    /// Wherever the text repeats itself, on a GPU too
+    Lookup,
 }
 
 /// Where the model runs.

@@ -28,6 +28,10 @@ pub mod ctl {
     pub const SEED_HIGH: usize = 3;
     /// 1 = a logit was NaN or infinite: no token was produced, and DONE is set.
     pub const FAULT: usize = 4;
+    /// Tokens at the start of the log that are a draft: the generation ends in this submit where one is not what was chosen.
+    pub const DRAFTED: usize = 5;
+    /// Step n reads its logits so many words times n further on; 0 where each step's replace those before.
+    pub const LOGITS_STRIDE: usize = 6;
     /// First word of the token log.
     pub const LOG: usize = 8;
     /// Tokens the log holds.
@@ -232,22 +236,27 @@ pub fn choose_at(p: &SampleParams, logits: &[f32], u: f32) -> Result<u32, Sample
 }
 
 /// The whole kernel: chooses a token and advances `rows` and `ctl` as the shader does.
-/// Shapes: `logits[n_vocab]`, `rows` of 4 words, of which the first row is used, `ctl` of [`ctl::WORDS`], `eog[n_eog]`.
+/// Shapes: `logits[n_vocab]`, or with a stride that for every step, `rows` of 4 words, of which the first row is used, `ctl` of
+/// [`ctl::WORDS`], `eog[n_eog]`.
 pub fn sample(p: &SampleParams, logits: &[f32], rows: &mut [u32], ctl: &mut [u32], eog: &[u32]) {
     if ctl[ctl::DONE] != 0 {
         return;
     }
+    let step = ctl[ctl::STEP] as usize;
+    let logits = &logits[step * ctl[ctl::LOGITS_STRIDE] as usize..][..p.n_vocab as usize];
     let seed = u64::from(ctl[ctl::SEED_HIGH]) << 32 | u64::from(ctl[ctl::SEED_LOW]);
     let position = rows[1].wrapping_add(1);
-    let Ok(token) = choose(p, &logits[..p.n_vocab as usize], seed, position) else {
+    let Ok(token) = choose(p, logits, seed, position) else {
         ctl[ctl::FAULT] = 1;
         ctl[ctl::DONE] = 1;
         return;
     };
     rows[0] = token;
     rows[1] = position;
-    let step = ctl[ctl::STEP] as usize;
     if step < ctl::LOG_LENGTH {
+        if step < ctl[ctl::DRAFTED] as usize && ctl[ctl::LOG + step] != token {
+            ctl[ctl::DONE] = 1;
+        }
         ctl[ctl::LOG + step] = token;
     }
     ctl[ctl::STEP] += 1;

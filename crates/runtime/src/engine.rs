@@ -11,12 +11,16 @@ use chord_text::{ChatTemplate, Tokenizer};
 use std::collections::HashMap;
 
 mod counters;
+mod head_rows;
 mod sequences;
 mod steps;
+mod verify;
 
 pub use counters::Counters;
 
+pub(crate) use head_rows::HeadRows;
 pub(crate) use steps::{Chain, Start};
+use verify::Speculation;
 
 /// The plan's steps, ready to dispatch.
 pub(crate) struct Steps {
@@ -51,6 +55,10 @@ pub struct Engine {
     /// Tokens whose K and V each sequence's pages hold.
     pub(crate) logs: HashMap<SeqId, Vec<u32>>,
     prefilled_tokens: u64,
+    drafted_tokens: u64,
+    accepted_tokens: u64,
+    /// Where drafts are looked for.
+    speculation: Option<Speculation>,
     /// The head over a whole batch, once it has been needed.
     pub(crate) every_row: Option<EveryRow>,
 }
@@ -70,6 +78,9 @@ impl Engine {
             p,
             logs: HashMap::new(),
             prefilled_tokens: 0,
+            drafted_tokens: 0,
+            accepted_tokens: 0,
+            speculation: None,
             every_row: None,
         }
     }
@@ -188,6 +199,7 @@ impl Engine {
         push("self-test", self.p.self_test.to_string());
         push("context", self.p.fit.context.to_string());
         push("overflow", format!("{:?}", o.overflow));
+        push("speculation", format!("{:?}", o.speculate));
         push("sequences", o.max_sequences.to_string());
         push("tokenizer", self.p.tokenizer.describe());
         rows

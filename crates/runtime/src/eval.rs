@@ -1,18 +1,13 @@
 //! Logits of every token of a sequence: evaluation and perplexity.
 
 use crate::Error;
-use crate::engine::Engine;
+use crate::engine::{Engine, HeadRows};
 use crate::options::CHUNK;
-use chord_kernels::device::{BoundStep, Copy, Staging};
-use chord_kernels::matmul::MatMul;
-use chord_kernels::op::{BufDesc, BufId, Role, Step};
+use chord_kernels::device::{Copy, Staging};
 
 /// The head over every row of a batch: made on first use, outside the static plan.
 pub(crate) struct EveryRow {
-    steps: Vec<BoundStep>,
-    logits: BufId,
-    /// f32 per row of the logits.
-    stride: u64,
+    head: HeadRows,
     staging: Staging,
 }
 
@@ -29,14 +24,14 @@ impl Engine {
     ) -> Result<(), Error> {
         self.check_tokens(tokens)?;
         let session = self.new_session()?;
-        let head = match self.every_row.take() {
-            Some(head) => Ok(head),
+        let made = match self.every_row.take() {
+            Some(made) => Ok(made),
             None => self.make_every_row().await,
         };
-        let result = match head {
-            Ok(head) => {
-                let result = self.eval_rows(&head, &session, tokens, chunk, on_row).await;
-                self.every_row = Some(head);
+        let result = match made {
+            Ok(made) => {
+                let result = self.eval_rows(&made, &session, tokens, chunk, on_row).await;
+                self.every_row = Some(made);
                 result
             }
             Err(e) => Err(e),
@@ -47,10 +42,7 @@ impl Engine {
 
     /// Refuses tokens outside the vocabulary, and more than the context holds.
     pub(crate) fn check_tokens(&self, tokens: &[u32]) -> Result<(), Error> {
-        let n_vocab = self.config().n_vocab;
-        if let Some(id) = tokens.iter().find(|id| **id >= n_vocab) {
-            return Err(Error::TokenId { id: *id, n_vocab });
-        }
+        self.check_ids(tokens)?;
         if tokens.len() as u64 > u64::from(self.position_limit()) {
             return Err(Error::Context {
                 tokens: tokens.len(),
@@ -60,9 +52,18 @@ impl Engine {
         Ok(())
     }
 
+    /// Refuses tokens outside the vocabulary.
+    pub(crate) fn check_ids(&self, tokens: &[u32]) -> Result<(), Error> {
+        let n_vocab = self.config().n_vocab;
+        match tokens.iter().find(|id| **id >= n_vocab) {
+            Some(id) => Err(Error::TokenId { id: *id, n_vocab }),
+            None => Ok(()),
+        }
+    }
+
     async fn eval_rows(
         &mut self,
-        head: &EveryRow,
+        EveryRow { head, staging }: &EveryRow,
         session: &crate::Session,
         tokens: &[u32],
         chunk: u32,
@@ -75,15 +76,9 @@ impl Engine {
                 .append(session.id(), &tokens[done..], chunk.clamp(1, CHUNK))
                 .await?;
             let words = u64::from(n) * head.stride;
-            let copy = [Copy::stage(
-                &head.staging,
-                0,
-                self.buffer(head.logits),
-                0,
-                words,
-            )];
+            let copy = [Copy::stage(staging, 0, self.buffer(head.logits), 0, words)];
             self.p.device.run(head.steps.iter(), n, &copy);
-            let rows = self.p.device.map(&head.staging, words).await?;
+            let rows = self.p.device.map(staging, words).await?;
             for row in rows.chunks_exact(usize::try_from(head.stride).unwrap_or(usize::MAX)) {
                 on_row(done, bytemuck::cast_slice(&row[..n_vocab]));
                 done += 1;
@@ -93,35 +88,11 @@ impl Engine {
     }
 
     async fn make_every_row(&mut self) -> Result<EveryRow, Error> {
-        let stride = self.p.plan.ids.logits_words;
-        let description = BufDesc {
-            label: "logits of every row".into(),
-            words: u64::from(CHUNK) * stride,
-            role: Role::Storage,
-        };
-        let logits = self.p.buffers.extend(&self.p.device, &description).await?;
-        let plan = &self.p.plan;
-        let mut steps = Vec::new();
-        for (kernel, segment) in &plan.head_parts {
-            let kernel = MatMul {
-                cols: plan.prefill_cols,
-                ..kernel.clone()
-            };
-            let segment = &plan.segments[*segment];
-            let bind = vec![
-                (1, segment.quants),
-                (2, segment.scales),
-                (5, plan.ids.act),
-                (6, logits),
-            ];
-            let step = Step::new("head of every row", kernel, bind);
-            steps.push(self.p.buffers.bind(&self.p.device, &step).await?);
-        }
+        let head = self.head_rows(CHUNK).await?;
+        let staging = u64::from(CHUNK) * head.stride;
         Ok(EveryRow {
-            steps,
-            logits,
-            stride,
-            staging: self.p.device.staging(u64::from(CHUNK) * stride).await?,
+            head,
+            staging: self.p.device.staging(staging).await?,
         })
     }
 }

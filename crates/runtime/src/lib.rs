@@ -6,6 +6,7 @@
 
 mod answer;
 mod clock;
+mod decode;
 mod device;
 mod engine;
 mod error;
@@ -18,6 +19,7 @@ pub mod sampler;
 mod selftest;
 mod session;
 mod source;
+mod speculate;
 mod trace;
 pub mod trace_check;
 mod upload;
@@ -31,7 +33,7 @@ pub use chord_model::FitPlan;
 pub use engine::{Counters, Engine};
 pub use error::{Error, ExitClass};
 pub use load::LoadProgress;
-pub use options::{DeviceChoice, EngineOptions, KvType, Overflow, Precision};
+pub use options::{DeviceChoice, EngineOptions, KvType, Overflow, Precision, Speculate};
 pub use profile::{Phase, PhaseProfile, Profile, ProfiledStep, Row, Slice};
 pub use sampler::{Overrides, Sampling};
 pub use selftest::SelfTest;

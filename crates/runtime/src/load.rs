@@ -159,7 +159,6 @@ impl Engine {
             .logits_words
             .max(chord_kernels::sample::ctl::WORDS as u64);
         let staging = device.staging(staging_words).await?;
-        watch.say(LoadProgress::Ready)?;
         let ring = matches!(opts.overflow, Overflow::Ring { .. });
         let kv = KvPages::new(
             plan.pages,
@@ -172,7 +171,7 @@ impl Engine {
         if choice.exact {
             options.precision = Precision::Exact;
         }
-        Ok(Self::new(Parts {
+        let mut engine = Self::new(Parts {
             device,
             device_reason,
             buffers,
@@ -188,7 +187,10 @@ impl Engine {
             self_test: choice.report,
             load_ms: started.elapsed().as_secs_f64() * 1e3,
             loader_peak_host_bytes: uploaded.peak_host_bytes,
-        }))
+        });
+        engine.make_speculation().await?;
+        watch.say(LoadProgress::Ready)?;
+        Ok(engine)
     }
 }
 

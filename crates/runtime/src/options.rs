@@ -29,6 +29,20 @@ pub enum Overflow {
     },
 }
 
+/// Guessing tokens ahead from what followed when the text last went like this, and computing several in one pass. Each token is
+/// chosen as it would have been alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Speculate {
+    /// On the CPU, where it is measured to pay while decoding: there the answer is the same bits. Not with a fixed
+    /// `tokens_per_submit`.
+    #[default]
+    Auto,
+    /// Never.
+    Off,
+    /// Wherever the text repeats itself. On a GPU, kernels for several rows may round unlike those for one.
+    Lookup,
+}
+
 /// Where the model runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum DeviceChoice {
@@ -66,6 +80,8 @@ pub struct EngineOptions {
     pub layout: Option<Layout>,
     /// Tokens per submit while decoding; None: as many as keep the answer flowing.
     pub tokens_per_submit: Option<u32>,
+    /// Guess tokens ahead.
+    pub speculate: Speculate,
     /// Bytes of a storage binding to keep within, where the device allows more.
     #[doc(hidden)]
     pub max_binding: u64,
@@ -88,6 +104,7 @@ impl Default for EngineOptions {
             overflow: Overflow::Stop,
             layout: None,
             tokens_per_submit: None,
+            speculate: Speculate::Auto,
             max_binding: u64::MAX,
             self_test_faults: Vec::new(),
         }

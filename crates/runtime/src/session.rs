@@ -1,14 +1,13 @@
 //! A conversation: the generate loop over one sequence.
 
 use crate::answer::Answer;
-use crate::engine::{Chain, Engine, Start};
-use crate::sampler::{self, Sampling};
+use crate::engine::{Engine, Start};
+use crate::sampler::Sampling;
 use crate::{Error, options::CHUNK};
-use chord_kernels::sample::ctl;
 use chord_model::SeqId;
 use chord_text::Reasoning;
 use std::sync::atomic::{AtomicBool, Ordering};
-use web_time::{Duration, Instant};
+use web_time::Instant;
 
 /// What to generate.
 #[derive(Clone, Debug, Default)]
@@ -28,6 +27,9 @@ pub struct GenerateRequest {
     /// Tokens of this answer that an earlier, broken attempt has already given: it goes on behind them, and reports them as
     /// events too.
     pub resume: Vec<u32>,
+    /// A text that the answer is expected to be much like, such as the file to be edited: where it is, several tokens come from one
+    /// pass. It changes no token, and nothing where the engine does not speculate.
+    pub prediction: Vec<u32>,
     /// Report the log probability of every token, and of so many alternatives.
     pub logprobs: Option<u32>,
 }
@@ -97,6 +99,10 @@ pub struct Timings {
     pub prefilled_tokens: u32,
     /// Prompt tokens already held.
     pub reused_tokens: u32,
+    /// Tokens guessed ahead.
+    pub drafted_tokens: u32,
+    /// Of these, the ones that were right.
+    pub accepted_tokens: u32,
 }
 
 /// A finished generation.
@@ -137,12 +143,6 @@ impl Engine {
         })
     }
 }
-
-/// A submit that takes longer than this is not made longer.
-const SUBMIT_TARGET: Duration = Duration::from_millis(60);
-/// Most tokens of a submit.
-const MAX_CHAIN: u32 = 16;
-const _: () = assert!(MAX_CHAIN as usize <= ctl::LOG_LENGTH);
 
 impl Session {
     /// The token log of the last generation: prompt and answer.
@@ -193,11 +193,13 @@ impl Session {
         on_event: &mut dyn FnMut(Event),
     ) -> Result<Done, Error> {
         let started = Instant::now();
+        let before = engine.counters();
         req.sampling.validate()?;
         let mut prompt = checked_prompt(engine, &req.prompt)?;
         let asked = prompt.len();
         prompt.extend(&req.resume);
         engine.check_tokens(&prompt)?;
+        engine.check_ids(&req.prediction)?;
         let room = engine.position_limit() - asked as u32;
         let budget = req.max_tokens.unwrap_or(u32::MAX).min(room);
         let reused = engine.reuse(self.id, &prompt);
@@ -246,6 +248,9 @@ impl Session {
         prompt.truncate(asked);
         self.tokens.truncate(asked);
         self.tokens.extend(&answer.tokens);
+        let work = engine.counters().since(&before);
+        timings.drafted_tokens = work.drafted_tokens as u32;
+        timings.accepted_tokens = work.accepted_tokens as u32;
         let decoded = answer.tokens.len().saturating_sub(1) as f64;
         let per_second = |n: f64, ms: f64| if ms > 0.0 { n * 1e3 / ms } else { 0.0 };
         timings.prefill_tok_s = per_second(f64::from(done), timings.prefill_ms);
@@ -288,111 +293,6 @@ impl Session {
         }
         engine.select_last(batch);
         engine.logits(self.id, Start::Head).await
-    }
-
-    async fn decode(
-        &mut self,
-        engine: &mut Engine,
-        req: &GenerateRequest,
-        budget: u32,
-        answer: &mut Answer,
-        cancel: &AtomicBool,
-        on_event: &mut dyn FnMut(Event),
-    ) -> Result<FinishReason, Error> {
-        let eog: Vec<u32> = if req.ignore_eog {
-            Vec::new()
-        } else {
-            engine.tokenizer().eog().to_vec()
-        };
-        engine.set_sampler(
-            &req.sampling
-                .params(engine.config().n_vocab, eog.len() as u32),
-        );
-        let fixed = engine.p.options.tokens_per_submit;
-        let mut k = fixed.unwrap_or(1);
-        let mut start = Start::Head;
-        while (answer.tokens.len() as u32) < budget {
-            if cancel.load(Ordering::Relaxed) {
-                return Ok(FinishReason::Cancelled);
-            }
-            let began = Instant::now();
-            let n = k
-                .min(budget - answer.tokens.len() as u32)
-                .clamp(1, MAX_CHAIN);
-            let chain = match self.next_tokens(engine, req, start, n).await {
-                // Other conversations hold the rest of the store.
-                Err(Error::KvFull(_)) if !answer.tokens.is_empty() => {
-                    return Ok(FinishReason::Length);
-                }
-                chain => chain?,
-            };
-            let mut logprobs = chain.logprobs;
-            for (i, id) in chain.tokens.iter().enumerate() {
-                if eog.contains(id) {
-                    return Ok(FinishReason::Stop);
-                }
-                if answer.push(*id, logprobs.take(), on_event) {
-                    // Tokens chosen after the stop string were never part of the answer.
-                    let surplus = chain.tokens.len() - i - 1;
-                    let held = engine.p.kv.length(self.id).saturating_sub(surplus as u32);
-                    engine.rewind(self.id, held);
-                    return Ok(FinishReason::StopString);
-                }
-            }
-            match chain.tokens.last() {
-                Some(last) if !chain.fault => start = Start::Token(*last),
-                _ => {
-                    return Err(Error::NonFinite {
-                        position: engine.p.kv.length(self.id),
-                    });
-                }
-            }
-            if fixed.is_none() {
-                k = if began.elapsed() < SUBMIT_TARGET {
-                    (n * 2).min(MAX_CHAIN)
-                } else {
-                    (n / 2).max(1)
-                };
-            }
-        }
-        Ok(FinishReason::Length)
-    }
-
-    /// Up to `n` tokens: chained on the device, or one chosen by the CPU where penalties need the history or somebody wants
-    /// to see the probabilities.
-    async fn next_tokens(
-        &mut self,
-        engine: &mut Engine,
-        req: &GenerateRequest,
-        start: Start,
-        n: u32,
-    ) -> Result<Chain, Error> {
-        if !req.sampling.needs_cpu() && req.logprobs.is_none() {
-            // In a ring that recycles, a chain ends with its page.
-            let n = match start {
-                Start::Head => 1,
-                Start::Token(_) => engine.p.kv.batch(self.id, n).max(1),
-            };
-            let seed = req.sampling.seed;
-            return match engine.chain(self.id, start, n, seed).await {
-                // The store has no page left for the whole chain: one token may still fit its page.
-                Err(Error::KvFull(_)) if n > 1 => engine.chain(self.id, start, 1, seed).await,
-                chain => chain,
-            };
-        }
-        let mut logits = engine.logits(self.id, start).await?;
-        let position = engine.p.kv.length(self.id);
-        let mut history = engine.logs.get(&self.id).cloned().unwrap_or_default();
-        history.truncate(position as usize);
-        let own = req.logprobs.map(|n| (n, logits.clone()));
-        match sampler::sample(&mut logits, &history, &req.sampling, position) {
-            Ok(token) => Ok(Chain {
-                tokens: vec![token],
-                fault: false,
-                logprobs: own.map(|(n, logits)| sampler::logprobs(&logits, token, n)),
-            }),
-            Err(_) => Err(Error::NonFinite { position }),
-        }
     }
 }
 

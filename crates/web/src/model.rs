@@ -4,7 +4,9 @@ use crate::plan::{kv_type, model_info};
 use crate::request::{self, Request};
 use crate::source::{JsSource, Source};
 use crate::{Cancel, error};
-use chord_runtime::{DeviceChoice, Engine, EngineOptions, Event, LoadProgress, Precision, Session};
+use chord_runtime::{
+    DeviceChoice, Engine, EngineOptions, Event, LoadProgress, Precision, Session, Speculate,
+};
 use chord_text::EncodeOptions;
 use js_sys::Function;
 use serde::Deserialize;
@@ -17,6 +19,7 @@ struct Options {
     context_length: Option<u32>,
     kv: Option<String>,
     precision: Option<String>,
+    speculate: Option<String>,
     device: String,
     /// Of the processor: this worker, and those that lend themselves.
     threads: Option<usize>,
@@ -47,6 +50,20 @@ fn precision(name: Option<&str>) -> Result<Precision, JsValue> {
             "E_PARAM",
             &format!("precision is {other:?}"),
             "use fast or exact",
+        )),
+    }
+}
+
+/// Speculation by its name; where it pays, where nothing is asked.
+fn speculate(name: Option<&str>) -> Result<Speculate, JsValue> {
+    match name {
+        None | Some("auto") => Ok(Speculate::Auto),
+        Some("off") => Ok(Speculate::Off),
+        Some("lookup") => Ok(Speculate::Lookup),
+        Some(other) => Err(error::of(
+            "E_PARAM",
+            &format!("speculate is {other:?}"),
+            "use auto, off or lookup",
         )),
     }
 }
@@ -89,6 +106,7 @@ impl Model {
             kv: kv_type(options.kv.as_deref())?,
             precision: precision(options.precision.as_deref())?,
             threads: options.threads,
+            speculate: speculate(options.speculate.as_deref())?,
             ..EngineOptions::default()
         };
         let source = JsSource::new(source);
@@ -211,7 +229,8 @@ impl Model {
         json!({
             "dispatches": c.dispatches, "submits": c.submits, "weightBytes": c.weight_bytes, "kvBytes": c.kv_bytes,
             "readbackBytes": c.readback_bytes, "gpuBytes": c.gpu_bytes, "pipelines": c.pipelines,
-            "prefilledTokens": c.prefilled_tokens, "heldTokens": self.session.held_tokens(&self.engine),
+            "prefilledTokens": c.prefilled_tokens, "draftedTokens": c.drafted_tokens,
+            "acceptedTokens": c.accepted_tokens, "heldTokens": self.session.held_tokens(&self.engine),
             "contextLength": self.engine.context_length(), "loadMs": self.engine.load_ms(),
             "device": self.where_it_runs(),
             "selfTest": { "checks": test.checks, "fallbacks": test.fallbacks },

@@ -2,7 +2,7 @@
 
 use chord_runtime::prompt::{chat_prompt, text_ids};
 use chord_runtime::{Done, Engine, Error, FinishReason, GenerateRequest, Logprobs, Overrides};
-use chord_text::{ChatError, ChatVariables, Message, Tokenizer};
+use chord_text::{ChatError, ChatVariables, EncodeOptions, Message, Tokenizer};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -19,6 +19,8 @@ pub(crate) struct Request {
     max_tokens: Option<u32>,
     stop: Vec<String>,
     logprobs: Option<u32>,
+    /// A text that the answer is expected to be much like.
+    prediction: Option<String>,
     /// Tokens that a lost device had already given.
     #[serde(default)]
     resume: Vec<u32>,
@@ -92,6 +94,10 @@ impl Request {
             reasoning,
             ignore_eog: false,
             resume: self.resume,
+            prediction: self
+                .prediction
+                .map(|text| tokenizer.encode(&text, EncodeOptions::default()))
+                .unwrap_or_default(),
             logprobs: self.logprobs,
         })
     }
@@ -125,6 +131,7 @@ pub(crate) fn done(done: &Done) -> Value {
         "timings": {
             "prefillMs": t.prefill_ms, "prefillTokS": t.prefill_tok_s, "ttftMs": t.ttft_ms, "decodeMs": t.decode_ms,
             "decodeTokS": t.decode_tok_s, "prefilledTokens": t.prefilled_tokens, "reusedTokens": t.reused_tokens,
+            "draftedTokens": t.drafted_tokens, "acceptedTokens": t.accepted_tokens,
         },
     })
 }

@@ -233,6 +233,8 @@ pub fn done_json(done: &Done, adapter: &AdapterInfo, reason: &str) -> Value {
             "ttft_ms": t.ttft_ms,
             "decode_ms": t.decode_ms,
             "decode_tok_s": t.decode_tok_s,
+            "drafted_tokens": t.drafted_tokens,
+            "accepted_tokens": t.accepted_tokens,
         },
         "adapter": adapters::in_use(adapter, reason),
     })
@@ -255,8 +257,13 @@ pub fn timings_line(t: &Timings, answered: usize) -> String {
     } else {
         String::new()
     };
+    let guessed = if t.accepted_tokens > 0 {
+        format!(", {} of them guessed ahead", t.accepted_tokens)
+    } else {
+        String::new()
+    };
     format!(
-        "{answered} tokens at {:.1} tok/s; prompt {} tokens at {:.1} tok/s{reused}; first token after {:.2} s",
+        "{answered} tokens at {:.1} tok/s{guessed}; prompt {} tokens at {:.1} tok/s{reused}; first token after {:.2} s",
         t.decode_tok_s,
         t.prefilled_tokens,
         t.prefill_tok_s,
@@ -368,7 +375,9 @@ mod tests {
                 "prefill_tok_s",
                 "ttft_ms",
                 "decode_ms",
-                "decode_tok_s"
+                "decode_tok_s",
+                "drafted_tokens",
+                "accepted_tokens"
             ]
         );
         assert_eq!(

@@ -5,13 +5,13 @@ use std::sync::atomic::AtomicBool;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::adapters;
-use crate::args::{DeviceArg, EngineArgs, Kv, ModelArgs, PrecisionArg};
+use crate::args::{DeviceArg, EngineArgs, Kv, ModelArgs, PrecisionArg, SpeculateArg};
 use crate::error::Error;
 use crate::model_file::{self, Files};
 use crate::out::dim;
 use chord_model::Config;
 use chord_runtime::{
-    DeviceChoice, Engine, EngineOptions, KvType, LoadProgress, ModelSource, Precision,
+    DeviceChoice, Engine, EngineOptions, KvType, LoadProgress, ModelSource, Precision, Speculate,
 };
 
 /// What a subcommand asks of the engine beyond its flags.
@@ -49,6 +49,11 @@ pub fn options(args: &EngineArgs, needs: Needs) -> EngineOptions {
         precision,
         taps: needs.taps,
         tokens_per_submit: needs.tokens_per_submit,
+        speculate: match args.speculate {
+            None | Some(SpeculateArg::Auto) => Speculate::Auto,
+            Some(SpeculateArg::Off) => Speculate::Off,
+            Some(SpeculateArg::Lookup) => Speculate::Lookup,
+        },
         ..EngineOptions::default()
     }
 }

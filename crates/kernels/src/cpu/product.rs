@@ -45,25 +45,38 @@ impl Columns {
         });
         let factors = factors.collect();
         let all = (0..n).flat_map(of_row);
-        let (kind, words) = match (kind, floats) {
+        // Columns of zeros, so that what is left of several can be computed as a whole run.
+        let padded = if n > 1 {
+            n.next_multiple_of(COLUMNS)
+        } else {
+            n
+        };
+        let words_of = |unit: usize| Vec::with_capacity(padded * blocks * unit);
+        let (kind, unit, mut words) = match (kind, floats) {
             (ActKind::Q8, false) => {
-                let mut words = Vec::with_capacity(n * blocks * Q8_WORDS);
+                let mut words = words_of(Q8_WORDS);
                 for block in all {
                     words.extend_from_slice(&expanded(block));
                 }
-                (kind, words)
+                (kind, Q8_WORDS, words)
             }
-            (ActKind::F32, _) => (kind, words[..n * blocks * unit].to_vec()),
+            (ActKind::F32, _) => {
+                let mut out = words_of(F32_WORDS);
+                out.extend_from_slice(&words[..n * blocks * unit]);
+                (kind, F32_WORDS, out)
+            }
             (ActKind::Q8, true) => {
-                let floats = all.flat_map(|b| {
+                let mut words = words_of(F32_WORDS);
+                for block in all {
                     let mut out = [0; F32_WORDS];
-                    let (values, ssq) = act::decode(ActKind::Q8, b);
+                    let (values, ssq) = act::decode(ActKind::Q8, block);
                     act::encode(ActKind::F32, &values, ssq, &mut out);
-                    out
-                });
-                (ActKind::F32, floats.collect())
+                    words.extend_from_slice(&out);
+                }
+                (ActKind::F32, F32_WORDS, words)
             }
         };
+        words.resize(padded * blocks * unit, 0);
         Self {
             kind,
             words,
@@ -201,7 +214,8 @@ impl<A: Arithmetic> Op for With<'_, A> {
         let work = self.0;
         for group in 0..I::GROUPS {
             let mut at = 0;
-            // As many columns at once as the registers hold.
+            // As many columns at once as the registers hold. A run of four takes little longer than one column, a run of eight than
+            // six: what is left over goes with columns of zeros.
             while at < work.out.len() {
                 let left = work.out.len() - at;
                 let run = Run {
@@ -211,9 +225,9 @@ impl<A: Arithmetic> Op for With<'_, A> {
                     first: work.first + at,
                 };
                 let out = &mut work.out[at..];
-                at += if I::COLUMNS >= 8 && left >= 8 {
+                at += if I::COLUMNS >= 8 && left >= 6 {
                     store(isa, A::run::<I, 8>(isa, run), group, out)
-                } else if left >= 4 {
+                } else if left >= 2 {
                     store(isa, A::run::<I, 4>(isa, run), group, out)
                 } else {
                     store(isa, A::run::<I, 1>(isa, run), group, out)
@@ -223,7 +237,7 @@ impl<A: Arithmetic> Op for With<'_, A> {
     }
 }
 
-/// Writes the results of a run; how many columns those were.
+/// Writes the results of a run, but for those of columns of zeros; how many columns it was.
 #[inline(always)]
 fn store<I: Isa, const C: usize>(
     isa: I,

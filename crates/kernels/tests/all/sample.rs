@@ -380,3 +380,38 @@ fn top_p_cuts_at_every_level_where_it_should() {
     }
     assert!(cuts >= 20, "{cuts}");
 }
+
+#[test]
+fn a_draft_is_followed_as_far_as_it_is_what_is_chosen() {
+    let (n, stride, rows) = (300, 320, 4);
+    let bench = Bench::new(rows * stride);
+    // A row of logits for every step, each with another best token.
+    let mut logits = vec![0.0; (rows * stride) as usize];
+    for row in 0..rows {
+        let (_, of_row) = shapes(n, 40 + u64::from(row)).swap_remove(1);
+        logits[(row * stride) as usize..][..n as usize].copy_from_slice(&of_row);
+    }
+    let p = SampleParams::new(n, 0, 0.0, 0, 1.0, 0.0);
+    let mut state = State::new(9, 50);
+    state.ctl[ctl::LOGITS_STRIDE] = stride;
+    let free = bench.run(&p, &logits, &[], &state, rows);
+    assert_eq!(free, twin(&p, &logits, &[], &state, rows));
+    let chosen = &free.ctl[ctl::LOG..][..rows as usize];
+    assert!(chosen.windows(2).all(|w| w[0] != w[1]), "{chosen:?}");
+    for right in 0..rows as usize {
+        let mut drafted = state.clone();
+        drafted.ctl[ctl::DRAFTED] = rows - 1;
+        let draft = &mut drafted.ctl[ctl::LOG..][..rows as usize - 1];
+        draft.copy_from_slice(&chosen[..rows as usize - 1]);
+        if let Some(wrong) = draft.get_mut(right) {
+            *wrong = (*wrong + 1) % n;
+        }
+        let got = bench.run(&p, &logits, &[], &drafted, rows);
+        assert_eq!(got, twin(&p, &logits, &[], &drafted, rows));
+        // What held, and the token chosen behind it.
+        assert_eq!(got.ctl[ctl::STEP] as usize, right + 1);
+        assert_eq!(got.ctl[ctl::LOG..][..=right], chosen[..=right]);
+        assert_eq!(got.rows[..2], [chosen[right], 51 + right as u32]);
+        assert_eq!(got.ctl[ctl::DONE], u32::from(right + 1 < rows as usize));
+    }
+}

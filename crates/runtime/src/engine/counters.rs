@@ -32,6 +32,10 @@ pub struct Counters {
     pub buffers: u64,
     /// Tokens computed by prefill.
     pub prefilled_tokens: u64,
+    /// Tokens guessed by speculation.
+    pub drafted_tokens: u64,
+    /// Of these, the ones that were what was chosen.
+    pub accepted_tokens: u64,
 }
 
 impl Counters {
@@ -51,6 +55,8 @@ impl Counters {
             prefilled_tokens: self
                 .prefilled_tokens
                 .saturating_sub(before.prefilled_tokens),
+            drafted_tokens: self.drafted_tokens.saturating_sub(before.drafted_tokens),
+            accepted_tokens: self.accepted_tokens.saturating_sub(before.accepted_tokens),
             ..*self
         }
     }
@@ -76,6 +82,8 @@ impl Engine {
             bind_groups: read(&c.bind_groups),
             buffers: read(&c.buffers),
             prefilled_tokens: self.prefilled_tokens,
+            drafted_tokens: self.drafted_tokens,
+            accepted_tokens: self.accepted_tokens,
         }
     }
 }

@@ -33,6 +33,11 @@ impl Engine {
         }
     }
 
+    /// Tokens whose K and V a sequence's pages hold.
+    pub(crate) fn log(&self, id: SeqId) -> &[u32] {
+        self.logs.get(&id).map_or(&[], Vec::as_slice)
+    }
+
     /// Cuts a sequence to its first `length` tokens. Where the ring has forgotten what those saw, they are forgotten too
     /// and must be computed again: returns how many are left.
     pub(crate) fn rewind(&mut self, id: SeqId, length: u32) -> u32 {

@@ -32,13 +32,13 @@ pub(crate) struct Chain {
 
 impl Engine {
     /// Counts the bytes of K and V that rows at `positions` read in these steps of the plan.
-    fn count_kv(&self, steps: &[Step], positions: &std::ops::Range<u32>) {
+    pub(super) fn count_kv(&self, steps: &[Step], positions: &std::ops::Range<u32>) {
         let read = steps.iter().map(|s| s.kernel.kv_bytes(positions.clone()));
         Counters::add(&self.p.device.counters().kv_bytes, read.sum());
     }
 
     /// Writes `tokens` as batch rows of a sequence from position `first` on; rows up to whole groups are marked invalid.
-    fn write_rows(&self, id: SeqId, first: u32, tokens: &[u32]) {
+    pub(super) fn write_rows(&self, id: SeqId, first: u32, tokens: &[u32]) {
         let base = self.p.kv.table_base(id);
         let mut rows: Vec<u32> = tokens
             .iter()
@@ -122,10 +122,7 @@ impl Engine {
         let length = self.p.kv.length(id);
         let edits = self.p.kv.reserve(id, 1)?;
         self.apply(&edits);
-        let [_, ctl_id, _] = self.p.plan.ids.sampler;
-        self.p
-            .device
-            .write(self.buffer(ctl_id), 0, &[0; ctl::WORDS]);
+        self.write_control(&control(0));
         self.write_rows(id, length, &[token]);
         self.commit(id, &[token]);
         Ok(())
@@ -175,50 +172,64 @@ impl Engine {
         };
         let edits = self.p.kv.reserve(id, decodes)?;
         self.apply(&edits);
-        let [_, ctl_id, _] = self.p.plan.ids.sampler;
-        let mut control = [0; ctl::WORDS];
-        control[ctl::SEED_LOW] = seed as u32;
-        control[ctl::SEED_HIGH] = (seed >> 32) as u32;
-        self.p.device.write(self.buffer(ctl_id), 0, &control);
+        self.write_control(&control(seed));
         let choose = || self.p.steps.head.iter().chain([&self.p.steps.sample]);
-        let words = (ctl::LOG + k as usize) as u64;
-        let copy = [Copy::stage(
-            &self.p.staging,
-            0,
-            self.buffer(ctl_id),
-            0,
-            words,
-        )];
+        let (copy, words) = self.read_control(k as usize);
         match start {
             Start::Head => {
                 // The sampler goes on from the position of the last computed token.
                 self.write_rows(id, length.saturating_sub(1), &[0]);
-                self.p.device.run(choose(), 1, &copy);
+                self.p.device.run(choose(), 1, &[copy]);
             }
             Start::Token(token) => {
                 self.write_rows(id, length, &[token]);
                 let chained = (0..decodes).flat_map(|_| self.p.steps.decode.iter().chain(choose()));
-                self.p.device.run(chained, 1, &copy);
+                self.p.device.run(chained, 1, &[copy]);
             }
         }
         self.count_kv(&self.p.plan.decode, &(length..length + decodes));
         let words = self.p.device.map(&self.p.staging, words).await?;
-        let made = (words[ctl::STEP] as usize).min(k as usize);
-        let tokens = words[ctl::LOG..ctl::LOG + made].to_vec();
-        let fed: Vec<u32> = match start {
-            Start::Head => tokens.clone(),
-            Start::Token(token) => std::iter::once(token)
-                .chain(tokens.iter().copied())
-                .collect(),
+        let fed = match start {
+            Start::Head => None,
+            Start::Token(token) => Some(token),
         };
-        // The last token chosen has not been through the layers yet.
-        let held = if made == 0 { 0 } else { fed.len() - 1 };
-        self.commit(id, &fed[..held]);
-        Ok(Chain {
+        Ok(self.finish_chain(id, fed, &words, k as usize))
+    }
+
+    /// Writes the sampler's control words for a submit.
+    pub(super) fn write_control(&self, control: &[u32; ctl::WORDS]) {
+        let [_, ctl_id, _] = self.p.plan.ids.sampler;
+        self.p.device.write(self.buffer(ctl_id), 0, control);
+    }
+
+    /// The copy that brings them back with up to `tokens` tokens, and its words.
+    pub(super) fn read_control(&self, tokens: usize) -> (Copy<'_>, u64) {
+        let [_, ctl_id, _] = self.p.plan.ids.sampler;
+        let words = (ctl::LOG + tokens) as u64;
+        let copy = Copy::stage(&self.p.staging, 0, self.buffer(ctl_id), 0, words);
+        (copy, words)
+    }
+
+    /// Reads a chain of up to `k` tokens out of the control words, and counts as held what went through the layers: all but
+    /// the last token chosen, behind `fed`, the token that it started from.
+    pub(super) fn finish_chain(
+        &mut self,
+        id: SeqId,
+        fed: Option<u32>,
+        words: &[u32],
+        k: usize,
+    ) -> Chain {
+        let made = (words[ctl::STEP] as usize).min(k);
+        let tokens = words[ctl::LOG..ctl::LOG + made].to_vec();
+        if let Some((_, held)) = tokens.split_last() {
+            let held: Vec<u32> = fed.into_iter().chain(held.iter().copied()).collect();
+            self.commit(id, &held);
+        }
+        Chain {
             tokens,
             fault: words[ctl::FAULT] != 0,
             logprobs: None,
-        })
+        }
     }
 
     /// The logits after the last appended token, or after `token`.
@@ -261,4 +272,12 @@ impl Engine {
         }
         Ok(words.into_iter().map(f32::from_bits).collect())
     }
+}
+
+/// The sampler's control words at the start of a submit.
+pub(super) fn control(seed: u64) -> [u32; ctl::WORDS] {
+    let mut control = [0; ctl::WORDS];
+    control[ctl::SEED_LOW] = seed as u32;
+    control[ctl::SEED_HIGH] = (seed >> 32) as u32;
+    control
 }

@@ -24,6 +24,7 @@ mod resume;
 mod sampler;
 mod selftest;
 mod sharded;
+mod speculation;
 mod static_plan;
 mod text_edges;
 mod weight_types;

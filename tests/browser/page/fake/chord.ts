@@ -184,7 +184,7 @@ export class Chord {
     this.#held = prompt + sent;
     const timings = { prefill_ms: 100, prefill_tok_s: 200, ttft_ms: 120, decode_ms: 1000, decode_tok_s: 42.5, prefilled_tokens: 20 };
     yield { ...base, choices: [{ index: 0, delta: {}, finish_reason: sent < pieces.length ? "length" : "stop" }], timings };
-    const usage = { prompt_tokens: prompt, completion_tokens: sent, total_tokens: prompt + sent, prompt_tokens_details: { cached_tokens: prompt - 20 } };
+    const usage = { prompt_tokens: prompt, completion_tokens: sent, total_tokens: prompt + sent, prompt_tokens_details: { cached_tokens: prompt - 20 }, completion_tokens_details: { accepted_prediction_tokens: 0, rejected_prediction_tokens: 0 } };
     yield { ...base, choices: [] as unknown as ChatCompletionChunk["choices"], usage };
     return undefined;
   }

@@ -1,0 +1,144 @@
+//! The loop that chooses an answer's tokens: chained on the device, several at once where a guess is tried, or one by one.
+
+use crate::Error;
+use crate::answer::Answer;
+use crate::engine::{Chain, Engine, Start};
+use crate::sampler;
+use crate::session::{Event, FinishReason, GenerateRequest, Session};
+use crate::speculate;
+use chord_kernels::sample::ctl;
+use std::sync::atomic::{AtomicBool, Ordering};
+use web_time::{Duration, Instant};
+
+/// A submit that takes longer than this is not made longer.
+const SUBMIT_TARGET: Duration = Duration::from_millis(60);
+/// Most tokens of a submit.
+const MAX_CHAIN: u32 = 16;
+const _: () = assert!(MAX_CHAIN as usize <= ctl::LOG_LENGTH);
+
+impl Session {
+    /// Tokens until something ends the answer.
+    pub(crate) async fn decode(
+        &mut self,
+        engine: &mut Engine,
+        req: &GenerateRequest,
+        budget: u32,
+        answer: &mut Answer,
+        cancel: &AtomicBool,
+        on_event: &mut dyn FnMut(Event),
+    ) -> Result<FinishReason, Error> {
+        let eog: Vec<u32> = if req.ignore_eog {
+            Vec::new()
+        } else {
+            engine.tokenizer().eog().to_vec()
+        };
+        engine.set_sampler(
+            &req.sampling
+                .params(engine.config().n_vocab, eog.len() as u32),
+        );
+        let expected = speculate::expect(engine.log(self.id()), &req.prediction);
+        let fixed = engine.p.options.tokens_per_submit;
+        let mut k = fixed.unwrap_or(1);
+        let mut start = Start::Head;
+        while (answer.tokens.len() as u32) < budget {
+            if cancel.load(Ordering::Relaxed) {
+                return Ok(FinishReason::Cancelled);
+            }
+            let began = Instant::now();
+            let left = budget - answer.tokens.len() as u32;
+            let n = k.min(left).clamp(1, MAX_CHAIN);
+            let chain = match self
+                .next_tokens(engine, req, start, (n, left), &expected)
+                .await
+            {
+                // Other conversations hold the rest of the store.
+                Err(Error::KvFull(_)) if !answer.tokens.is_empty() => {
+                    return Ok(FinishReason::Length);
+                }
+                chain => chain?,
+            };
+            let mut logprobs = chain.logprobs;
+            for (i, id) in chain.tokens.iter().enumerate() {
+                if eog.contains(id) {
+                    return Ok(FinishReason::Stop);
+                }
+                if answer.push(*id, logprobs.take(), on_event) {
+                    // Tokens chosen after the stop string were never part of the answer.
+                    let surplus = chain.tokens.len() - i - 1;
+                    let held = engine.p.kv.length(self.id()).saturating_sub(surplus as u32);
+                    engine.rewind(self.id(), held);
+                    return Ok(FinishReason::StopString);
+                }
+            }
+            match chain.tokens.last() {
+                Some(last) if !chain.fault => start = Start::Token(*last),
+                _ => {
+                    return Err(Error::NonFinite {
+                        position: engine.p.kv.length(self.id()),
+                    });
+                }
+            }
+            if fixed.is_none() {
+                k = if began.elapsed() < SUBMIT_TARGET {
+                    (n * 2).min(engine.longest_chain(MAX_CHAIN))
+                } else {
+                    (n / 2).max(1)
+                };
+            }
+        }
+        Ok(FinishReason::Length)
+    }
+
+    /// Up to `left` tokens where a guess is tried, else up to `n`: chained on the device, or one chosen by the CPU where penalties
+    /// need the history or somebody wants to see the probabilities.
+    async fn next_tokens(
+        &mut self,
+        engine: &mut Engine,
+        req: &GenerateRequest,
+        start: Start,
+        (n, left): (u32, u32),
+        expected: &[u32],
+    ) -> Result<Chain, Error> {
+        if req.sampling.needs_cpu() || req.logprobs.is_some() {
+            return self.sampled_here(engine, req, start).await;
+        }
+        let (id, seed) = (self.id(), req.sampling.seed);
+        let Start::Token(token) = start else {
+            return engine.chain(id, start, 1, seed).await;
+        };
+        if let Some(chain) = engine.speculate(id, token, expected, left, seed).await? {
+            return Ok(chain);
+        }
+        // In a ring that recycles, a chain ends with its page.
+        let n = engine.p.kv.batch(id, n).max(1);
+        let began = Instant::now();
+        let chain = match engine.chain(id, start, n, seed).await {
+            // The store has no page left for the whole chain: one token may still fit its page.
+            Err(Error::KvFull(_)) if n > 1 => engine.chain(id, start, 1, seed).await,
+            chain => chain,
+        }?;
+        engine.note_steps(chain.tokens.len(), began);
+        Ok(chain)
+    }
+
+    async fn sampled_here(
+        &mut self,
+        engine: &mut Engine,
+        req: &GenerateRequest,
+        start: Start,
+    ) -> Result<Chain, Error> {
+        let mut logits = engine.logits(self.id(), start).await?;
+        let position = engine.p.kv.length(self.id());
+        let mut history = engine.log(self.id()).to_vec();
+        history.truncate(position as usize);
+        let own = req.logprobs.map(|n| (n, logits.clone()));
+        match sampler::sample(&mut logits, &history, &req.sampling, position) {
+            Ok(token) => Ok(Chain {
+                tokens: vec![token],
+                fault: false,
+                logprobs: own.map(|(n, logits)| sampler::logprobs(&logits, token, n)),
+            }),
+            Err(_) => Err(Error::NonFinite { position }),
+        }
+    }
+}
