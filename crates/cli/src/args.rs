@@ -132,6 +132,9 @@ pub struct EngineArgs {
     /// Guess tokens ahead where the text repeats itself, and compute several in one pass [default: auto, which is off for bench]
     #[arg(long, value_enum)]
     pub speculate: Option<SpeculateArg>,
+    /// A smaller model with the same tokens that guesses ahead where that is measured to pay: MODEL's forms
+    #[arg(long, value_name = "MODEL")]
+    pub draft_model: Option<OsString>,
 }
 
 /// Guessing tokens ahead.

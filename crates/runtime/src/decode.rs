@@ -106,7 +106,10 @@ impl Session {
         let Start::Token(token) = start else {
             return engine.chain(id, start, 1, seed).await;
         };
-        if let Some(chain) = engine.speculate(id, token, expected, left, seed).await? {
+        if let Some(chain) = engine
+            .speculate(id, token, expected, left, &req.sampling)
+            .await?
+        {
             return Ok(chain);
         }
         // In a ring that recycles, a chain ends with its page.

@@ -11,6 +11,7 @@ use chord_text::{ChatTemplate, Tokenizer};
 use std::collections::HashMap;
 
 mod counters;
+mod drafter;
 mod head_rows;
 mod sequences;
 mod steps;

@@ -46,6 +46,17 @@ pub enum Error {
         /// Tokens in the vocabulary.
         n_vocab: u32,
     },
+    /// The model that was to guess ahead has other tokens.
+    #[error("the draft model does not have the model's tokens: {}", match differs {
+        Some(id) => format!("token {id} is another text"),
+        None => format!("it has {}, the model has {}", n[1], n[0]),
+    })]
+    DraftVocabulary {
+        /// Tokens in the model's vocabulary and in the draft model's.
+        n: [u32; 2],
+        /// The first token that is not the same.
+        differs: Option<u32>,
+    },
     /// The model produced NaN or infinity.
     #[error("the model produced logits that are not finite, at position {position}")]
     NonFinite {
@@ -105,6 +116,7 @@ impl Error {
             Self::KvFull(_) => "E_KV_FULL",
             Self::EmptyPrompt => "E_EMPTY_PROMPT",
             Self::TokenId { .. } => "E_TOKEN_ID",
+            Self::DraftVocabulary { .. } => "E_DRAFT_VOCABULARY",
             Self::NonFinite { .. } => "E_NONFINITE",
             Self::SinkPages { .. } => "E_SINK_PAGES",
             Self::SelfTest { .. } => "E_SELF_TEST",
@@ -127,6 +139,7 @@ impl Error {
             Self::KvFull(_) => "clear a conversation, or load with a longer context".into(),
             Self::EmptyPrompt => "give a prompt".into(),
             Self::TokenId { .. } => "use ids that the same model's tokenizer gave".into(),
+            Self::DraftVocabulary { .. } => "use a smaller model of the same family".into(),
             Self::NonFinite { .. } => "keys or values may pass the range of f16: store them in f32 (kv); else the weights hold NaN or infinity, or a kernel is wrong on this device: a trace names the first step where it appears".into(),
             Self::SinkPages { .. } => "keep fewer pages, or take a longer context".into(),
             Self::SelfTest { .. } => "update the graphics driver, or choose another adapter".into(),
@@ -154,6 +167,7 @@ impl Error {
             Self::Gpu(_) => ExitClass::Device,
             Self::Cancelled => ExitClass::Interrupted,
             Self::Sampling(_)
+            | Self::DraftVocabulary { .. }
             | Self::Context { .. }
             | Self::KvFull(_)
             | Self::EmptyPrompt

@@ -120,16 +120,31 @@ pub fn device_line(engine: &Engine, reason: &str) -> String {
 }
 
 fn open(source: &impl ModelSource, args: &EngineArgs, needs: Needs) -> Result<Engine, Error> {
+    let mut engine = open_one(source, &options(args, needs))?;
+    if let Some(model) = &args.draft_model {
+        let model = ModelArgs {
+            model: model.clone(),
+            sha256: None,
+        };
+        let smaller = EngineOptions {
+            // As much as it has, where that is less: beyond it nothing is drafted.
+            context: None,
+            speculate: Speculate::Off,
+            tokens_per_submit: None,
+            ..options(args, needs)
+        };
+        let smaller = open_one(&Files::open(&model_file::resolve(&model)?)?, &smaller)?;
+        pollster::block_on(engine.draft_with(smaller))?;
+    }
+    Ok(engine)
+}
+
+fn open_one(source: &impl ModelSource, options: &EngineOptions) -> Result<Engine, Error> {
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
     let mut report = |progress: LoadProgress| show(&bar, &progress);
     // Ctrl-C ends the program while a model loads.
     let never = AtomicBool::new(false);
-    let engine = pollster::block_on(Engine::load(
-        source,
-        &options(args, needs),
-        &never,
-        &mut report,
-    ));
+    let engine = pollster::block_on(Engine::load(source, options, &never, &mut report));
     bar.finish_and_clear();
     Ok(engine?)
 }

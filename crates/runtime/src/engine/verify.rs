@@ -1,9 +1,11 @@
 //! A draft's tokens computed in one pass, and the token chosen behind each.
 
+use super::drafter::Drafter;
 use super::steps::control;
 use super::{Chain, Engine, HeadRows};
 use crate::Error;
 use crate::options::Speculate;
+use crate::sampler::Sampling;
 use crate::speculate::{Bets, Draft, MAX_DRAFT, lookup};
 use chord_kernels::device::{BoundStep, Device};
 use chord_kernels::op::Step;
@@ -16,9 +18,58 @@ pub(crate) struct Speculation {
     head: HeadRows,
     /// Chooses from the head's rows one after another.
     sample: BoundStep,
+    lookup: Option<Lookup>,
+    model: Option<Drafter>,
+}
+
+/// Drafts out of the text.
+struct Lookup {
     bets: Bets,
     /// Only where it is measured to pay.
     only_where_it_pays: bool,
+}
+
+/// Where a draft comes from.
+#[derive(Clone, Copy)]
+enum Source {
+    Text,
+    Model,
+}
+
+impl Speculation {
+    fn bets_of(&mut self, source: Source) -> Option<&mut Bets> {
+        match source {
+            Source::Text => self.lookup.as_mut().map(|lookup| &mut lookup.bets),
+            Source::Model => self.model.as_mut().map(|model| &mut model.bets),
+        }
+    }
+
+    /// At most `most` tokens behind `text`: what it says itself costs nothing, so the smaller model is asked second.
+    async fn draft(
+        &mut self,
+        text: &[u32],
+        expected: &[u32],
+        most: usize,
+        sampling: &Sampling,
+    ) -> Result<Option<(Source, Draft)>, Error> {
+        if let Some(from_text) = &mut self.lookup {
+            let mut draft = lookup(expected, text, most);
+            if from_text.only_where_it_pays {
+                let n = from_text.bets.size(draft.matched, draft.tokens.len());
+                draft.tokens.truncate(n);
+            }
+            if !draft.tokens.is_empty() {
+                return Ok(Some((Source::Text, draft)));
+            }
+        }
+        if let Some(model) = &mut self.model {
+            let draft = model.draft(text, most, sampling).await?;
+            if !draft.tokens.is_empty() {
+                return Ok(Some((Source::Model, draft)));
+            }
+        }
+        Ok(None)
+    }
 }
 
 impl Engine {
@@ -31,6 +82,32 @@ impl Engine {
             Speculate::Auto | Speculate::Off => return Ok(()),
             Speculate::Lookup => false,
         };
+        let lookup = Lookup {
+            bets: Bets::default(),
+            only_where_it_pays,
+        };
+        self.speculation = Some(self.speculation(Some(lookup), None).await?);
+        Ok(())
+    }
+
+    /// Has a smaller model on the same or another device guess ahead, where that is measured to pay.
+    ///
+    /// # Errors
+    /// `E_DRAFT_VOCABULARY` where it does not have the same tokens, and the device's.
+    pub async fn draft_with(&mut self, smaller: Engine) -> Result<(), Error> {
+        let model = Some(Drafter::new(smaller, self)?);
+        match &mut self.speculation {
+            Some(speculation) => speculation.model = model,
+            None => self.speculation = Some(self.speculation(None, model).await?),
+        }
+        Ok(())
+    }
+
+    async fn speculation(
+        &mut self,
+        lookup: Option<Lookup>,
+        model: Option<Drafter>,
+    ) -> Result<Speculation, Error> {
         let head = self.head_rows(MAX_DRAFT as u32 + 1).await?;
         let ids = &self.p.plan.ids;
         let [params, ctl, eog] = ids.sampler;
@@ -43,13 +120,12 @@ impl Engine {
         ];
         let step = Step::new("sample rows", Sample, bind);
         let sample = self.p.buffers.bind(&self.p.device, &step).await?;
-        self.speculation = Some(Speculation {
+        Ok(Speculation {
             head,
             sample,
-            bets: Bets::default(),
-            only_where_it_pays,
-        });
-        Ok(())
+            lookup,
+            model,
+        })
     }
 
     /// Most tokens to chain, of `most`: between chains there is nothing to wait for on the CPU, and a draft may be found.
@@ -64,68 +140,67 @@ impl Engine {
     pub(crate) fn note_steps(&mut self, tokens: usize, began: Instant) {
         if let Some(speculation) = &mut self.speculation {
             let ms = began.elapsed().as_secs_f64() * 1e3;
-            speculation.bets.stepped(tokens, ms);
+            for source in [Source::Text, Source::Model] {
+                if let Some(bets) = speculation.bets_of(source) {
+                    bets.stepped(tokens, ms);
+                }
+            }
         }
     }
 
-    /// Up to `most` tokens behind `token`, where the text or `expected` ([`crate::speculate::expect`]) goes on like this; the first of them guessed right; None where nothing is guessed, or no page is left
-    /// for it.
+    /// Up to `most` tokens behind `token`, where the text, `expected` ([`crate::speculate::expect`]) or the smaller model goes on
+    /// like this; None where nothing is guessed, or no page is left for it.
     pub(crate) async fn speculate(
         &mut self,
         id: SeqId,
         token: u32,
         expected: &[u32],
         most: u32,
-        seed: u64,
+        sampling: &Sampling,
     ) -> Result<Option<Chain>, Error> {
         let Some(mut speculation) = self.speculation.take() else {
             return Ok(None);
         };
-        let draft = self.draft(&mut speculation, id, token, (expected, most));
-        let chain = if draft.tokens.is_empty() {
-            Ok(None)
-        } else {
-            self.verify(&mut speculation, id, token, &draft, seed).await
-        };
+        let began = Instant::now();
+        // The token behind the draft is one of those asked for; in a ring that recycles, a batch ends with its page.
+        let rows = self.p.kv.batch(id, most.min(MAX_DRAFT as u32 + 1));
+        let most = rows.saturating_sub(1) as usize;
+        let text = [self.log(id), &[token]].concat();
+        let chain = async {
+            let Some((source, draft)) = speculation.draft(&text, expected, most, sampling).await?
+            else {
+                return Ok(None);
+            };
+            let steps = (&speculation.head, &speculation.sample);
+            let verified = self.verify(steps, id, token, &draft.tokens, sampling.seed);
+            let Some(chain) = verified.await? else {
+                return Ok(None);
+            };
+            let (drafted, held) = (draft.tokens.len(), chain.tokens.len().saturating_sub(1));
+            self.drafted_tokens += drafted as u64;
+            self.accepted_tokens += held as u64;
+            if let Some(bets) = speculation.bets_of(source) {
+                let ms = began.elapsed().as_secs_f64() * 1e3;
+                bets.verified(draft.matched, drafted, held, ms);
+            }
+            Ok(Some(chain))
+        }
+        .await;
         self.speculation = Some(speculation);
         chain
-    }
-
-    fn draft(
-        &mut self,
-        speculation: &mut Speculation,
-        id: SeqId,
-        token: u32,
-        (expected, most): (&[u32], u32),
-    ) -> Draft {
-        // The token behind the draft is one of those asked for.
-        let most = MAX_DRAFT.min(most.saturating_sub(1) as usize);
-        let log = self.logs.entry(id).or_default();
-        log.push(token);
-        let mut draft = lookup(expected, log, most);
-        log.pop();
-        // In a ring that recycles, a batch ends with its page.
-        let rows = self.p.kv.batch(id, draft.tokens.len() as u32 + 1);
-        draft.tokens.truncate(rows.saturating_sub(1) as usize);
-        if speculation.only_where_it_pays {
-            let n = speculation.bets.size(draft.matched, draft.tokens.len());
-            draft.tokens.truncate(n);
-        }
-        draft
     }
 
     /// `token` and a draft behind it: the draft's tokens as far as they are what is chosen, and one more.
     async fn verify(
         &mut self,
-        speculation: &mut Speculation,
+        (head, sample): (&HeadRows, &BoundStep),
         id: SeqId,
         token: u32,
-        draft: &Draft,
+        draft: &[u32],
         seed: u64,
     ) -> Result<Option<Chain>, Error> {
-        let began = Instant::now();
         let rows: Vec<u32> = std::iter::once(token)
-            .chain(draft.tokens.iter().copied())
+            .chain(draft.iter().copied())
             .collect();
         let n = rows.len() as u32;
         // One token may still have its place where a whole draft has none.
@@ -137,8 +212,8 @@ impl Engine {
         self.write_rows(id, first, &rows);
         let mut control = control(seed);
         control[ctl::DRAFTED] = n - 1;
-        control[ctl::LOGITS_STRIDE] = speculation.head.stride as u32;
-        control[ctl::LOG..][..draft.tokens.len()].copy_from_slice(&draft.tokens);
+        control[ctl::LOGITS_STRIDE] = head.stride as u32;
+        control[ctl::LOG..][..draft.len()].copy_from_slice(draft);
         self.write_control(&control);
         let mut groups = self.groups(n);
         let last = groups.pop().unwrap_or_default();
@@ -147,18 +222,12 @@ impl Engine {
             self.p.device.run(prefill[group].iter(), n, &[]);
             self.p.device.wait().await?;
         }
-        let choose = std::iter::repeat_n(&speculation.sample, rows.len());
-        let steps = prefill[last].iter().chain(&speculation.head.steps);
+        let choose = std::iter::repeat_n(sample, rows.len());
+        let steps = prefill[last].iter().chain(&head.steps);
         let (copy, words) = self.read_control(rows.len());
         self.p.device.run(steps.chain(choose), n, &[copy]);
         self.count_kv(&self.p.plan.prefill, &(first..first + n));
         let words = self.p.device.map(&self.p.staging, words).await?;
-        let chain = self.finish_chain(id, Some(token), &words, rows.len());
-        let (drafted, held) = (draft.tokens.len(), chain.tokens.len().saturating_sub(1));
-        self.drafted_tokens += drafted as u64;
-        self.accepted_tokens += held as u64;
-        let ms = began.elapsed().as_secs_f64() * 1e3;
-        speculation.bets.verified(draft.matched, drafted, held, ms);
-        Ok(Some(chain))
+        Ok(Some(self.finish_chain(id, Some(token), &words, rows.len())))
     }
 }

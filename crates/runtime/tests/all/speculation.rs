@@ -3,7 +3,7 @@
 use crate::common::*;
 use chord_runtime::{
     DeviceChoice, Done, EngineOptions, FinishReason, GenerateRequest, Overflow, Precision,
-    Sampling, Speculate,
+    Sampling, Speculate, Timings,
 };
 use chord_text::EncodeOptions;
 
@@ -225,4 +225,53 @@ fn a_predicted_token_outside_the_vocabulary_is_refused() {
     };
     let refused = pollster::block_on(session.generate(&mut engine, &request, &NEVER, &mut |_| {}));
     assert_eq!(refused.unwrap_err().code(), "E_TOKEN_ID");
+}
+
+fn drafted(name: &str, smaller: &str, request: &GenerateRequest) -> Done {
+    let options = with(Speculate::Off, &exact());
+    let mut engine = load(name, &options);
+    pollster::block_on(engine.draft_with(load(smaller, &options))).unwrap();
+    let mut session = engine.new_session().unwrap();
+    let done = generate(&mut engine, &mut session, request);
+    // A conversation that goes on, and another one between: the smaller model follows.
+    let next = [&done.prompt_tokens[..], &done.tokens, &[7]].concat();
+    let then = generate(&mut engine, &mut session, &greedy(&next, 12));
+    session.clear(&mut engine);
+    let again = generate(&mut engine, &mut session, request);
+    assert_eq!(again.tokens, done.tokens);
+    assert_eq!(then.tokens.len(), 12);
+    done
+}
+
+#[test]
+fn tiny_a_smaller_models_guesses_change_no_token() {
+    for request in requests(&prompt(TINY), 40) {
+        let options = with(Speculate::Off, &exact());
+        let plain = answers(TINY, &options, std::slice::from_ref(&request)).swap_remove(0);
+        // The same model guesses right, drawn tokens too; one that rotates otherwise is mostly wrong.
+        let own = drafted(TINY, TINY, &request);
+        assert_eq!(own.tokens, plain.tokens);
+        let Timings {
+            drafted_tokens,
+            accepted_tokens,
+            ..
+        } = own.timings;
+        println!("its own: {accepted_tokens} of {drafted_tokens}");
+        assert!(accepted_tokens > 0 && accepted_tokens == drafted_tokens);
+        let other = drafted(TINY, "v2k-llama-linear-Q4_K_M", &request);
+        assert_eq!(other.tokens, plain.tokens);
+        println!(
+            "another: {} of {}",
+            other.timings.accepted_tokens, other.timings.drafted_tokens
+        );
+    }
+}
+
+#[test]
+fn smollm2_refuses_a_draft_model_of_other_tokens() {
+    let mut engine = load(TINY, &exact());
+    let refused = pollster::block_on(engine.draft_with(load(SMOL, &exact())));
+    let error = refused.unwrap_err();
+    assert_eq!(error.code(), "E_DRAFT_VOCABULARY");
+    assert!(error.to_string().contains("token"), "{error}");
 }
