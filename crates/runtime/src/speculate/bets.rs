@@ -10,9 +10,9 @@ const CHANCES: [f64; 4] = [0.85, 0.6, 0.4, 0.2];
 const TIME: f64 = 0.2;
 /// Weight of one token that held or did not.
 const TOKEN: f64 = 0.1;
-/// How far a bet not made lets old experience go: what was seen in a bad moment is tried again.
-const FORGET: f64 = 0.01;
-/// What each guess is thought to add to a step's time, before a pass over so many was measured.
+/// How far a bet not made lets old experience go, of chances and of times: what was seen in a bad moment is tried again.
+const FORGET: [f64; 2] = [0.01, 0.002];
+/// What each guess is thought to add to a step's time, before a pass over as many or more was measured.
 const GUESS: f64 = 0.1;
 /// A bet must promise so much more than steps give: what it promises is uncertain.
 const MARGIN: f64 = 1.1;
@@ -66,29 +66,42 @@ impl Bets {
         }
     }
 
+    /// Milliseconds of a pass over `n` guesses: measured, or between what was measured for fewer and for more.
+    fn pass(&self, n: usize, step: f64) -> f64 {
+        let known = |n: usize| self.passes[n].map(|ms| (n, ms));
+        if let Some((_, ms)) = known(n) {
+            return ms;
+        }
+        let (fewer, low) = (1..n).rev().find_map(known).unwrap_or((0, step));
+        let each = match (n + 1..self.passes.len()).find_map(known) {
+            Some((more, high)) => (high - low) / (more - fewer) as f64,
+            None => GUESS * step,
+        };
+        low + each * (n - fewer) as f64
+    }
+
     /// How many of `drafted` tokens behind a match of `matched` to try: 0 where none pays.
     pub fn size(&mut self, matched: usize, drafted: usize) -> usize {
         // Nothing to compare with yet.
         let Some(step) = self.step else { return 0 };
         let class = class(matched);
         let chance = self.chances[class];
-        let unmeasured = |n: usize| step * (1.0 + GUESS * n as f64);
         let (mut best, mut most) = (0, MARGIN / step);
         // The token behind what held is always right: one token, and each guess if those before it held.
         let (mut tokens, mut all) = (1.0, 1.0);
         for n in 1..=drafted.min(MAX_DRAFT) {
             all *= chance;
             tokens += all;
-            let speed = tokens / self.passes[n].unwrap_or(unmeasured(n));
+            let speed = tokens / self.pass(n, step);
             if speed > most {
                 (best, most) = (n, speed);
             }
         }
         if best == 0 {
-            self.chances[class] += FORGET * (CHANCES[class] - chance);
+            self.chances[class] += FORGET[0] * (CHANCES[class] - chance);
             for (n, pass) in self.passes.iter_mut().enumerate() {
                 if let Some(pass) = pass {
-                    *pass += FORGET * (unmeasured(n) - *pass);
+                    *pass += FORGET[1] * (step * (1.0 + GUESS * n as f64) - *pass);
                 }
             }
         }
@@ -135,6 +148,20 @@ mod tests {
             }
         }
         assert_eq!(bets.size(8, 7), 0, "{bets:?}");
+    }
+
+    #[test]
+    fn what_was_not_measured_lies_between_what_was() {
+        let mut bets = Bets::default();
+        bets.stepped(1, 10.0);
+        assert_eq!([1, 7].map(|n| bets.pass(n, 10.0)), [11.0, 17.0]);
+        bets.verified(8, 3, 3, 16.0);
+        assert_eq!(
+            [1, 2, 3, 5].map(|n| bets.pass(n, 10.0)),
+            [12.0, 14.0, 16.0, 18.0]
+        );
+        bets.verified(8, 7, 7, 36.0);
+        assert_eq!(bets.pass(5, 10.0), 26.0);
     }
 
     #[test]
