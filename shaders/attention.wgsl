@@ -1,6 +1,7 @@
 // Causal attention of one row and GROUP query heads of one KV head over the sequence's pages, with online softmax.
 // K and V are read once per group (GQA); a KV head whose queries do not fit workgroup memory has SUBS workgroups. One page of 32 slots a step; slots beyond the length are never read.
 // FUSED (decode): the workgroup also writes its head's new K and V first: rows are then of different sequences.
+// SPLIT (decode): a sequence's pages are dealt out to p.splits workgroups along y, and attention_reduce puts together what they found.
 #import kv_params
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -15,8 +16,13 @@
 @group(0) @binding(4) var<storage, read> rope: array<vec2<f32>>;
 @group(0) @binding(5) var<storage, read> rows: array<vec4<u32>>; // (token, position, table base, valid)
 @group(0) @binding(6) var<storage, read> table: array<u32>; // [sequence, seq_pages] -> page
+#if SPLIT
+// [row, split, head, 1 + HEAD_QUADS]: (maximum, sum of weights), then the sum of weighted values, both relative to the maximum.
+@group(0) @binding(7) var<storage, read_write> parts: array<vec4<f32>>;
+#else
 // [row, act_blocks] blocks; OUT_F32: [row, act_blocks] bits of f32, where a group does not fill whole blocks.
 @group(0) @binding(7) var<storage, read_write> act_out: array<u32>;
+#endif
 #if TAP
 // Per row: n_heads * head_dim rotated queries, then n_heads * (row sum, maximum, entropy) of the weights.
 @group(0) @binding(8) var<storage, read_write> tap: array<f32>;
@@ -39,7 +45,7 @@ var<workgroup> weight: array<f32, ${S_LEN}>; // [GROUP, 32] exp(score - maximum 
 var<workgroup> top: array<f32, ${GROUP}>; // maximum so far
 var<workgroup> fade: array<f32, ${GROUP}>; // exp(old maximum - new maximum)
 
-#if !OUT_F32
+#if OUT_BLOCKS
 fn act_value(t: u32, j: u32) -> vec4<f32> {
     return q[t + j];
 }
@@ -118,16 +124,37 @@ fn score_page(page: u32, slot0: u32, n_slots: u32, kv_head: u32, lid: u32) {
 @compute @workgroup_size(${WG})
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
     let kv_head = wid.x / SUBS;
+#if SPLIT
+    let r = wid.y / p.splits;
+    let split = wid.y % p.splits;
+    let stride = p.splits;
+#else
     let r = wid.y;
+    let split = 0u;
+    let stride = 1u;
+#endif
     let row = rows[r];
     let pos = row.y;
     let n_pages = min(pos / PAGE + 1u, p.seq_pages);
+    let first = first_entry(pos) + split;
     let head0 = wid.x * GROUP;
     let base = r * p.qkv_stride;
+#if SPLIT
+    let part0 = (wid.y * p.n_heads + head0) * (HEAD_QUADS + 1u);
+    if (first >= n_pages) {
+        // Nothing to look at: no weights, so nobody reads the values.
+        for (var h = lid; h < GROUP; h += WG) {
+            parts[part0 + h * (HEAD_QUADS + 1u)] = vec4<f32>(LOWEST, 0.0, 0.0, 0.0);
+        }
+        return;
+    }
+#endif
 
 #if FUSED
-    if (row.w != 0u) {
-        let page = table[row.z + ring_index(pos / PAGE)];
+    // Only the workgroup that is dealt the newest page writes it, and no other reads it.
+    let newest = ring_index(pos / PAGE);
+    if (row.w != 0u && (newest - first_entry(pos)) % stride == split) {
+        let page = table[row.z + newest];
         let at = kv_at(page, kv_head, pos % PAGE);
         for (var j = lid; j < HEAD_QUADS; j += WG) {
             let head = kv_head * HEAD_QUADS * 4u;
@@ -150,7 +177,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     }
     for (var h = lid; h < GROUP; h += WG) {
 #if SINKS
-        top[h] = of_layer(p.sinks_at + head0 + h);
+        top[h] = select(LOWEST, of_layer(p.sinks_at + head0 + h), split == 0u);
 #else
         top[h] = LOWEST;
 #endif
@@ -158,14 +185,14 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
 #for n in ITEMS
     var o_${n} = vec4<f32>(0.0);
 #if SINKS
-    var l_${n} = 1.0; // the sink's own weight, relative to the maximum so far
+    var l_${n} = select(0.0, 1.0, split == 0u); // the sink's own weight, relative to the maximum so far
 #else
     var l_${n} = 0.0;
 #endif
 #endfor
     workgroupBarrier();
 
-    for (var i = first_entry(pos); i < n_pages; i++) {
+    for (var i = first; i < n_pages; i += stride) {
         let page = table[row.z + i];
         let slot0 = first_slot(i, pos);
         let n_slots = slots(i, pos);
@@ -219,7 +246,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     var sum = 0.0;
     var largest = 0.0;
     var entropy = 0.0;
-    for (var i = first_entry(pos); i < n_pages; i++) {
+    for (var i = first; i < n_pages; i++) {
         let slot0 = first_slot(i, pos);
         let n_slots = slots(i, pos);
 #if WINDOW
@@ -248,6 +275,19 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
         tap[o + 2u] = entropy;
     }
 #endif
+#if SPLIT
+#for n in ITEMS
+    if (lid + ${n}u * WG < GROUP * HEAD_QUADS) {
+        let h = (lid + ${n}u * WG) / HEAD_QUADS;
+        let j = (lid + ${n}u * WG) % HEAD_QUADS;
+        let at = part0 + h * (HEAD_QUADS + 1u);
+        parts[at + 1u + j] = o_${n};
+        if (j == 0u) {
+            parts[at] = vec4<f32>(top[h], l_${n}, 0.0, 0.0);
+        }
+    }
+#endfor
+#else
     workgroupBarrier();
 #for n in ITEMS
     if (lid + ${n}u * WG < GROUP * HEAD_QUADS) {
@@ -269,5 +309,6 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     for (var i = lid; i < GROUP * HEAD_QUADS; i += WG) {
         act_emit(blk0 + i / 8u, (i / 8u) * 8u, i % 8u);
     }
+#endif
 #endif
 }

@@ -19,4 +19,5 @@ struct Params {
     window: u32, // WINDOW: positions a row sees, its own included
     soft_cap: f32, // SOFT_CAP
     sinks_at: u32, // SINKS: first of n_heads scores in the RoPE buffer
+    splits: u32, // SPLIT: workgroups that share a sequence's pages
 }

@@ -1,14 +1,27 @@
 //! Paged causal attention (shaders/attention.wgsl).
 
 mod fast;
+mod reduce;
+mod twin;
 
-use crate::act::{self, ActKind, BLOCK};
-use crate::cpu::{Cores, CpuBindings, f};
-use crate::kv::{KvShape, PAGE, Row};
-use crate::kv_write::{Inputs, write_row};
+use crate::act::{ActKind, BLOCK};
+use crate::cpu::{Cores, CpuBindings};
+use crate::kv::{KvShape, PAGE};
 use crate::op::{Access, Grid, Kernel};
-use crate::rope::{Head, Token};
 use crate::shaders::{Shader, define, flag};
+
+pub use reduce::AttentionReduce;
+
+/// Form of what attention writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Out {
+    /// Activation blocks.
+    Blocks(ActKind),
+    /// Plain f32 rows, padded to whole blocks (see [`Attention::fills_blocks`]).
+    Rows,
+    /// What each of so many splits of a sequence's pages found, for [`AttentionReduce`].
+    Parts(u32),
+}
 
 /// Attention of every row of the batch over its sequence's pages.
 #[derive(Clone, Debug)]
@@ -17,8 +30,8 @@ pub struct Attention {
     pub shape: KvShape,
     /// Write the row's own K and V first (rows of different sequences only).
     pub fused: bool,
-    /// Stored form of the output; None: plain f32 rows, padded to whole blocks (see [`Attention::fills_blocks`]).
-    pub act_out: Option<ActKind>,
+    /// What is written.
+    pub out: Out,
     /// Threads per workgroup; at least a page.
     pub wg: u32,
     /// Also write rotated queries and statistics of the weights.
@@ -49,114 +62,35 @@ impl Attention {
         (Self::group(shape) * shape.head_dim).is_multiple_of(BLOCK as u32)
     }
 
-    /// Blocks per row of the output, or f32 where it is plain.
+    /// Blocks per row of the output, or f32 where it is plain; parts have strides of their own.
     fn out_stride(&self) -> u32 {
         let blocks = (self.shape.n_heads * self.shape.head_dim).div_ceil(BLOCK as u32);
-        if self.act_out.is_some() {
-            blocks
-        } else {
-            blocks * BLOCK as u32
+        match self.out {
+            Out::Blocks(_) => blocks,
+            Out::Rows => blocks * BLOCK as u32,
+            Out::Parts(_) => 0,
         }
+    }
+
+    /// Workgroups that share the pages of a row's sequence.
+    fn splits(&self) -> u32 {
+        match self.out {
+            Out::Parts(splits) => splits,
+            Out::Blocks(_) | Out::Rows => 1,
+        }
+    }
+
+    /// f32 per row of [`Out::Parts`]: `[split, head, 4 + head_dim]`, (maximum, sum of weights, 0, 0), then the sum of weighted
+    /// values, both relative to the maximum. A split with no page to look at writes no values.
+    #[must_use]
+    pub fn parts_words(shape: &KvShape, splits: u32) -> u32 {
+        splits * shape.n_heads * (shape.head_dim + 4)
     }
 
     /// f32 per row of the tap buffer: the rotated queries, then (row sum, maximum, entropy) per head.
     #[must_use]
     pub fn tap_stride(&self) -> u32 {
         self.shape.n_heads * (self.shape.head_dim + 3)
-    }
-
-    fn attend(&self, r: usize, tile: u32, row: &Row, mem: &CpuBindings<'_>, k: &[u32], v: &[u32]) {
-        let (qkv, rope, table) = (mem.read(1), mem.read(4), mem.read(6));
-        let shape = &self.shape;
-        let dim = shape.head_dim as usize;
-        let group = Self::group(shape);
-        let kv_head = tile / Self::subgroups(shape);
-        let pages = shape.seen(row, &table);
-        let token = Token::new(shape, &qkv, &rope, r);
-        let mut output = vec![0.0f32; group as usize * dim];
-        for h in 0..group {
-            let head = tile * group + h;
-            let q = token.rotated(head * shape.head_dim, Head::Query, row[1]);
-            let slots = || {
-                pages
-                    .iter()
-                    .flat_map(|(page, seen)| seen.clone().map(move |s| shape.at(*page, kv_head, s)))
-            };
-            let scores: Vec<f64> = slots()
-                .map(|at| {
-                    q.iter()
-                        .enumerate()
-                        .map(|(d, q)| q * f64::from(shape.load(k, at + d)))
-                        .sum::<f64>()
-                        * f64::from(shape.scale)
-                })
-                .collect();
-            let capped = |s: f64| {
-                shape
-                    .soft_cap
-                    .map_or(s, |cap| f64::from(cap) * (s / f64::from(cap)).tanh())
-            };
-            let scores: Vec<f64> = scores.into_iter().map(capped).collect();
-            let sink = shape
-                .sinks_at
-                .map(|at| f64::from(f(&rope, (at + head) as usize)));
-            let top = scores
-                .iter()
-                .copied()
-                .chain(sink)
-                .fold(f64::NEG_INFINITY, f64::max);
-            let total: f64 = scores
-                .iter()
-                .copied()
-                .chain(sink)
-                .map(|s| (s - top).exp())
-                .sum();
-            let weights: Vec<f64> = scores.iter().map(|s| (s - top).exp() / total).collect();
-            for d in 0..dim {
-                let o = slots()
-                    .zip(&weights)
-                    .map(|(at, w)| w * f64::from(shape.load(v, at + d)))
-                    .sum::<f64>();
-                output[h as usize * dim + d] = o as f32;
-            }
-            if self.tap {
-                let mut tap = mem.write(8);
-                let at = r * self.tap_stride() as usize;
-                for (d, q) in q.iter().enumerate() {
-                    tap[at + head as usize * dim + d] = (*q as f32).to_bits();
-                }
-                let entropy: f64 = weights
-                    .iter()
-                    .filter(|w| **w > 0.0)
-                    .map(|w| -w * w.ln())
-                    .sum();
-                let stats = [
-                    weights.iter().sum::<f64>(),
-                    weights.iter().fold(0.0, |a, w| a.max(*w)),
-                    entropy,
-                ];
-                for (i, s) in stats.iter().enumerate() {
-                    tap[at + shape.n_heads as usize * dim + head as usize * 3 + i] =
-                        (*s as f32).to_bits();
-                }
-            }
-        }
-        let mut out = mem.write(7);
-        let first = tile as usize * output.len();
-        let row = r * self.out_stride() as usize;
-        match self.act_out {
-            None => {
-                for (o, v) in out[row + first..].iter_mut().zip(&output) {
-                    *o = v.to_bits();
-                }
-            }
-            Some(kind) => {
-                for (i, values) in output.as_chunks::<BLOCK>().0.iter().enumerate() {
-                    let at = (row + first / BLOCK + i) * kind.words();
-                    act::encode(kind, values, 0.0, &mut out[at..at + kind.words()]);
-                }
-            }
-        }
     }
 }
 
@@ -176,8 +110,10 @@ impl Kernel for Attention {
         defines.extend(self.shape.attention_defines());
         defines.extend([
             flag("FUSED", self.fused),
-            flag("OUT_Q8", self.act_out == Some(ActKind::Q8)),
-            flag("OUT_F32", self.act_out.is_none()),
+            flag("OUT_BLOCKS", matches!(self.out, Out::Blocks(_))),
+            flag("OUT_Q8", self.out == Out::Blocks(ActKind::Q8)),
+            flag("OUT_F32", self.out == Out::Rows),
+            flag("SPLIT", matches!(self.out, Out::Parts(_))),
             flag("TAP", self.tap),
             define("WG", &self.wg),
             define("GROUP", &group),
@@ -217,14 +153,15 @@ impl Kernel for Attention {
 
     fn params(&self) -> Vec<u8> {
         let tap_stride = if self.tap { self.tap_stride() } else { 0 };
-        bytemuck::bytes_of(&self.shape.params(self.out_stride(), tap_stride)).to_vec()
+        let params = (self.shape).params(self.out_stride(), tap_stride, self.splits());
+        bytemuck::bytes_of(&params).to_vec()
     }
 
     fn grid(&self) -> Grid {
         Grid {
             tiles: self.shape.n_heads / Self::group(&self.shape),
             rows_per_group: 1,
-            groups: 1,
+            groups: self.splits(),
         }
     }
 
@@ -233,31 +170,6 @@ impl Kernel for Attention {
     }
 
     fn cpu(&self, rows: u32, mem: &CpuBindings<'_>) {
-        let batch = mem.read(5);
-        let rows = batch.as_chunks().0.iter().take(rows as usize);
-        for (r, row) in rows.enumerate() {
-            for kv_head in 0..self.shape.n_kv_heads {
-                if self.fused && row[3] != 0 {
-                    let (mut k, mut v) = (mem.write(2), mem.write(3));
-                    write_row(
-                        &self.shape,
-                        kv_head,
-                        r,
-                        row,
-                        &Inputs {
-                            qkv: &mem.read(1),
-                            rope: &mem.read(4),
-                            table: &mem.read(6),
-                        },
-                        &mut k,
-                        &mut v,
-                    );
-                }
-                let subs = Self::subgroups(&self.shape);
-                for tile in kv_head * subs..(kv_head + 1) * subs {
-                    self.attend(r, tile, row, mem, &mem.read(2), &mem.read(3));
-                }
-            }
-        }
+        self.run_twin(rows, mem);
     }
 }

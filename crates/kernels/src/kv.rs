@@ -99,6 +99,7 @@ pub(crate) struct KvParams {
     window: u32,
     soft_cap: f32,
     sinks_at: u32,
+    splits: u32,
 }
 
 /// Largest finite half: what f16 storage clamps to, as an out-of-range conversion has no dependable result in WGSL.
@@ -109,7 +110,7 @@ fn half_bits(v: f32) -> u32 {
 }
 
 impl KvShape {
-    pub(crate) fn params(&self, act_blocks: u32, tap_stride: u32) -> KvParams {
+    pub(crate) fn params(&self, act_blocks: u32, tap_stride: u32, splits: u32) -> KvParams {
         let (norm_eps, gamma_at) = self.qk_norm.unwrap_or_default();
         KvParams {
             n_heads: self.n_heads,
@@ -132,6 +133,7 @@ impl KvShape {
             window: self.window.unwrap_or_default(),
             soft_cap: self.soft_cap.unwrap_or_default(),
             sinks_at: self.sinks_at.unwrap_or_default(),
+            splits,
         }
     }
 
@@ -178,6 +180,17 @@ impl KvShape {
     pub fn first_visible(&self, pos: u32) -> u32 {
         self.window
             .map_or(0, |window| (pos + 1).saturating_sub(window))
+    }
+
+    /// First entry of the table that a row at `pos` looks at: the pages before a window are left out, but not in a wrapped ring,
+    /// where they may lie anywhere.
+    #[must_use]
+    pub fn first_entry(&self, pos: u32) -> u32 {
+        if pos / PAGE < self.seq_pages {
+            self.first_visible(pos) / PAGE
+        } else {
+            0
+        }
     }
 
     /// Table index of a sequence's logical page: the ring of non-sink pages starts after the sinks.

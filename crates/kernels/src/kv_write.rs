@@ -89,7 +89,7 @@ impl Kernel for KvWrite {
     }
 
     fn params(&self) -> Vec<u8> {
-        bytemuck::bytes_of(&self.shape.params(0, 0)).to_vec()
+        bytemuck::bytes_of(&self.shape.params(0, 0, 0)).to_vec()
     }
 
     fn grid(&self) -> Grid {

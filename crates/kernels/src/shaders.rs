@@ -29,6 +29,7 @@ sources! {
     "embed" => "embed.wgsl",
     "kv_write" => "kv_write.wgsl",
     "attention" => "attention.wgsl",
+    "attention_reduce" => "attention_reduce.wgsl",
     "sample" => "sample.wgsl",
     "post_norm" => "post_norm.wgsl",
     "route" => "route.wgsl",

@@ -2,7 +2,7 @@
 
 use crate::act::ActKind;
 use crate::activate::Activate;
-use crate::attention::Attention;
+use crate::attention::{Attention, AttentionReduce, Out};
 use crate::embed::Embed;
 use crate::kv::{KvShape, KvType};
 use crate::kv_write::KvWrite;
@@ -262,21 +262,32 @@ pub fn all() -> BTreeSet<Shader> {
             for shape in attention_forms(plain, n_heads == 32) {
                 for wg in [32, 64] {
                     shaders.insert(KvWrite { shape, wg }.shader());
-                    for act_out in [Some(ActKind::F32), Some(ActKind::Q8), None] {
-                        for (fused, tap) in [(true, false), (false, false), (false, true)] {
-                            let attention = Attention {
-                                shape,
-                                fused,
-                                act_out,
-                                wg,
-                                tap,
-                            };
-                            shaders.insert(attention.shader());
-                        }
+                    let whole = kinds.map(Out::Blocks).into_iter().chain([Out::Rows]);
+                    let whole = whole.flat_map(|out| {
+                        [(true, false), (false, false), (false, true)].map(|form| (out, form))
+                    });
+                    let split = [true, false].map(|fused| (Out::Parts(2), (fused, false)));
+                    for (out, (fused, tap)) in whole.chain(split) {
+                        let attention = Attention {
+                            shape,
+                            fused,
+                            out,
+                            wg,
+                            tap,
+                        };
+                        shaders.insert(attention.shader());
                     }
                 }
             }
         }
+    }
+    for act_out in kinds {
+        let reduce = AttentionReduce {
+            shape: shape(4, 2, 32, KvType::F16),
+            splits: 2,
+            act_out,
+        };
+        shaders.insert(reduce.shader());
     }
     for act_out in kinds {
         let norm = PostNorm {

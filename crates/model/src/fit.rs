@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::graph::{GraphOptions, Plan, plan};
+use crate::graph::{GraphOptions, Plan, Splits, plan};
 use chord_gguf::Directory;
 use chord_kernels::matmul::Layout;
 use chord_kernels::op::BufDesc;
@@ -151,6 +151,7 @@ impl FitPlan {
             cols: 1,
             layout: Layout::RowPerThread,
             attention_threads: 32,
+            splits: Some(Splits::GPU),
             eog: 8,
             positions: context,
             taps: false,

@@ -12,6 +12,6 @@ mod weights;
 pub use config::Config;
 pub use error::Error;
 pub use fit::{DeviceLimits, FitPlan, Verdict};
-pub use graph::{GraphOptions, Ids, Plan, plan};
+pub use graph::{GraphOptions, Ids, Plan, Reach, Splits, plan};
 pub use kv_pages::{Edit, Full, KvPages, SeqId};
 pub use weights::{Part, Segment, Slice, Vector};

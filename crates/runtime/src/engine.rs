@@ -152,13 +152,10 @@ impl Engine {
         &self.p.self_test
     }
 
-    /// Dispatches of one layer while decoding.
+    /// Dispatches of one layer while decoding in a short context.
     #[must_use]
     pub fn dispatches_per_layer(&self) -> usize {
-        self.p
-            .steps
-            .decode
-            .iter()
+        self.decode_at(0)
             .filter(|s| s.name().starts_with("layer0."))
             .count()
     }
@@ -197,6 +194,16 @@ impl Engine {
             },
         );
         push("layout", format!("{:?}", self.p.plan.layout));
+        push(
+            "attention",
+            match self.p.plan.splits {
+                Some(splits) => format!(
+                    "above {} tokens split over about {} workgroups",
+                    splits.above, splits.workgroups
+                ),
+                None => "whole".into(),
+            },
+        );
         push("self-test", self.p.self_test.to_string());
         push("context", self.p.fit.context.to_string());
         push("overflow", format!("{:?}", o.overflow));

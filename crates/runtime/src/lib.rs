@@ -30,9 +30,13 @@ pub use chord_kernels::gpu::AdapterInfo;
 pub use chord_kernels::matmul::Layout;
 pub use chord_kernels::profile::Clock;
 pub use chord_model::FitPlan;
+#[doc(hidden)]
+pub use chord_model::Splits;
 pub use engine::{Counters, Engine};
 pub use error::{Error, ExitClass};
 pub use load::LoadProgress;
+#[doc(hidden)]
+pub use options::Fault;
 pub use options::{DeviceChoice, EngineOptions, KvType, Overflow, Precision, Speculate};
 pub use profile::{Phase, PhaseProfile, Profile, ProfiledStep, Row, Slice};
 pub use sampler::{Overrides, Sampling};

@@ -124,6 +124,7 @@ impl Engine {
                 }
             };
             (graph.layout, graph.exact) = (choice.layout, choice.exact);
+            graph.splits = choice.splits;
             let plan = plan(&directory, &config, &graph)?;
             match Buffers::allocate(&device, &plan.buffers).await {
                 Ok(buffers) => break (fit, plan, buffers, choice),

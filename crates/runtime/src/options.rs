@@ -4,7 +4,7 @@ pub use chord_kernels::KvType;
 use chord_kernels::gpu::Caps;
 use chord_kernels::matmul::Layout;
 use chord_kernels::variants::PREFILL_COLS;
-use chord_model::{FitPlan, GraphOptions};
+use chord_model::{FitPlan, GraphOptions, Splits};
 
 /// Numeric mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -85,9 +85,22 @@ pub struct EngineOptions {
     /// Bytes of a storage binding to keep within, where the device allows more.
     #[doc(hidden)]
     pub max_binding: u64,
-    /// Variants whose products the self-test shall read wrong on a GPU, to try out what follows.
+    /// How attention is split in place of what suits the device; one workgroup: never.
     #[doc(hidden)]
-    pub self_test_faults: Vec<(Layout, Precision)>,
+    pub splits: Option<Splits>,
+    /// What the self-test shall read wrong on a GPU, to try out what follows.
+    #[doc(hidden)]
+    pub self_test_faults: Vec<Fault>,
+}
+
+/// Kernels that the self-test reads wrong.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The products of a variant.
+    Products(Layout, Precision),
+    /// Attention that is split.
+    Splits,
 }
 
 impl Default for EngineOptions {
@@ -106,6 +119,7 @@ impl Default for EngineOptions {
             tokens_per_submit: None,
             speculate: Speculate::Auto,
             max_binding: u64::MAX,
+            splits: None,
             self_test_faults: Vec::new(),
         }
     }
@@ -147,6 +161,8 @@ impl EngineOptions {
             cols: PREFILL_COLS,
             layout,
             attention_threads: if caps.software { 32 } else { 64 },
+            // In software there are no more threads to give work to.
+            splits: self.splits.or((!caps.software).then_some(Splits::GPU)),
             eog: u32::try_from(eog).unwrap_or(u32::MAX),
             positions: match self.overflow {
                 Overflow::Stop => fit.context,

@@ -120,9 +120,9 @@ impl Engine {
             done += rows as usize;
             for group in self.groups(rows) {
                 let steps: Vec<_> = self.p.steps.prefill[group.clone()].iter().collect();
-                let plan = &self.p.plan.prefill[group.clone()];
+                let planned: Vec<&Step> = self.p.plan.prefill[group.clone()].iter().collect();
                 let positions = first..first + rows;
-                let slices = self.timed(&steps, plan, positions).await?;
+                let slices = self.timed(&steps, &planned, positions).await?;
                 prefill.add(pass, group.start, slices);
             }
         }
@@ -130,15 +130,18 @@ impl Engine {
         for (pass, token) in (0..).zip(answer) {
             let first = self.p.kv.length(id);
             self.append_one_unrun(id, *token)?;
-            let steps = &self.p.steps;
-            let all: Vec<_> = steps
-                .decode
-                .iter()
-                .chain(&steps.head)
-                .chain([&steps.sample])
-                .collect();
-            let plan: Vec<_> = decode_steps(&self.p.plan).cloned().collect();
-            let slices = self.timed(&all, &plan, first..first + 1).await?;
+            let (steps, plan) = (&self.p.steps, &self.p.plan);
+            // Behind those of decoding come head and sampler.
+            let others = plan.decode.len()..plan.decode.len() + plan.head.len() + 1;
+            let places: Vec<usize> = plan.decode_at(first).chain(others).collect();
+            let bound = self.decode_at(first).chain(&steps.head);
+            let bound: Vec<_> = bound.chain([&steps.sample]).collect();
+            let all: Vec<&Step> = decode_steps(plan).collect();
+            let planned: Vec<&Step> = places.iter().map(|at| all[*at]).collect();
+            let mut slices = self.timed(&bound, &planned, first..first + 1).await?;
+            for slice in &mut slices {
+                slice.step = places[slice.step];
+            }
             decode.add(pass, 0, slices);
         }
         let mut profile = Profile {
@@ -153,12 +156,12 @@ impl Engine {
     async fn timed(
         &self,
         steps: &[&BoundStep],
-        plan: &[Step],
+        planned: &[&Step],
         positions: std::ops::Range<u32>,
     ) -> Result<Vec<Slice>, Error> {
         let rows = positions.len() as u32;
         let times = self.p.device.run_timed(steps, rows).await?;
-        let slices = times.iter().zip(steps.iter().zip(plan)).enumerate();
+        let slices = times.iter().zip(steps.iter().zip(planned)).enumerate();
         let slices = slices.map(|(step, (time, (bound, planned)))| Slice {
             step,
             pass: 0,
@@ -252,7 +255,7 @@ impl Profile {
     }
 }
 
-/// The steps of a decoded token, in order.
+/// The steps of decoded tokens, of whatever reach, in order.
 fn decode_steps(plan: &Plan) -> impl Iterator<Item = &Step> {
     plan.decode.iter().chain(&plan.head).chain([&plan.sample])
 }

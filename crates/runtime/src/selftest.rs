@@ -9,7 +9,7 @@ mod small;
 
 use crate::Error;
 use crate::load::{LoadProgress, Watch};
-use crate::options::Precision;
+use crate::options::{Fault, Precision};
 use cases::Cases;
 use chord_gguf::Directory;
 use chord_kernels::act::{self, ActKind};
@@ -18,7 +18,7 @@ use chord_kernels::device::{Buffers, Copy, Device};
 use chord_kernels::matmul::Layout;
 use chord_kernels::op::{BufId, Step};
 use chord_kernels::{KvShape, KvType};
-use chord_model::{Config, GraphOptions, plan};
+use chord_model::{Config, GraphOptions, Splits, plan};
 use std::fmt;
 use web_time::Instant;
 
@@ -49,6 +49,7 @@ impl fmt::Display for SelfTest {
 pub(crate) struct Choice {
     pub layout: Layout,
     pub exact: bool,
+    pub splits: Option<Splits>,
     pub report: SelfTest,
 }
 
@@ -57,8 +58,24 @@ struct Check {
     step: Step,
     /// Buffers it writes.
     results: Vec<(BufId, Form)>,
-    /// Is a matrix product: those have variants.
-    product: bool,
+    part: Part,
+}
+
+/// What has another form to give way to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// Matrix products have layouts and forms of operands.
+    Product,
+    /// Attention need not be split.
+    Split,
+    /// Nothing.
+    Other,
+}
+
+/// The first check that failed.
+struct Wrong {
+    part: Part,
+    what: String,
 }
 
 /// What a buffer holds.
@@ -69,9 +86,11 @@ enum Form {
     Kv(KvShape),
     /// So many words of (expert, weight).
     Routes(usize),
+    /// What splits of attention found, a head of so many words each.
+    Parts(usize),
 }
 
-/// Tests what the options ask for; on a mismatch the safer layouts, then f32 operands in place of int8.
+/// Tests what the options ask for; on a mismatch attention that is whole, or the safer layouts, then f32 operands in place of int8.
 ///
 /// # Errors
 /// `E_SELF_TEST` when every variant is wrong, `E_ABORTED`, and the device's.
@@ -80,45 +99,61 @@ pub(crate) async fn choose(
     directory: &Directory,
     config: &Config,
     options: &GraphOptions,
-    faults: &[(Layout, Precision)],
+    faults: &[Fault],
     watch: &Watch<'_>,
 ) -> Result<Choice, Error> {
     let started = Instant::now();
     let mut wrong: Vec<String> = Vec::new();
     let mut fallbacks = Vec::new();
-    for (layout, exact) in variants(options.layout, options.exact) {
-        if let Some(what) = wrong.last() {
-            fallbacks.push(format!("{what}: using {}", name(layout, exact)));
-        }
+    let mut variants = variants(options.layout, options.exact)
+        .into_iter()
+        .peekable();
+    let mut splits = options.splits;
+    while let Some((layout, exact)) = variants.peek().copied() {
         let options = GraphOptions {
             layout,
             exact,
+            splits,
             ..options.clone()
-        };
-        let precision = if exact {
-            Precision::Exact
-        } else {
-            Precision::Fast
         };
         let plan = plan(directory, config, &options)?;
         let cases = Cases::of(&plan, &options).map_err(|e| chord_model::Error::ModelData {
             what: format!("the self-test's matrices: {e}"),
         })?;
-        match run(device, cases, faults.contains(&(layout, precision)), watch).await? {
+        let precision = if exact {
+            Precision::Exact
+        } else {
+            Precision::Fast
+        };
+        let spoilt = |part| match part {
+            Part::Product => faults.contains(&Fault::Products(layout, precision)),
+            Part::Split => faults.contains(&Fault::Splits),
+            Part::Other => false,
+        };
+        let failed = match run(device, cases, &spoilt, watch).await? {
             Ok(checks) => {
                 tracing::debug!(checks, elapsed = ?started.elapsed(), "self-test");
                 let report = SelfTest { checks, fallbacks };
                 return Ok(Choice {
                     layout,
                     exact,
+                    splits,
                     report,
                 });
             }
-            Err(what) => {
-                let what = format!("{} {what}", name(layout, exact));
-                tracing::warn!("self-test: {what}");
-                wrong.push(what);
+            Err(failed) => failed,
+        };
+        let what = format!("{} {}", name(layout, exact), failed.what);
+        tracing::warn!("self-test: {what}");
+        if failed.part == Part::Split {
+            splits = None;
+            fallbacks.push(format!("{what}: using attention that is not split"));
+        } else {
+            variants.next();
+            if let Some((layout, exact)) = variants.peek() {
+                fallbacks.push(format!("{what}: using {}", name(*layout, *exact)));
             }
+            wrong.push(what);
         }
     }
     Err(Error::SelfTest {
@@ -148,13 +183,13 @@ fn name(layout: Layout, exact: bool) -> String {
 }
 
 /// Runs every check in one submit with one readback: how many were right, or what was wrong with the first that was not.
-/// `fault` spoils what the products gave.
+/// What is `spoilt` is read wrong.
 async fn run(
     device: &Device,
     cases: Cases,
-    fault: bool,
+    spoilt: &dyn Fn(Part) -> bool,
     watch: &Watch<'_>,
-) -> Result<Result<u32, String>, Error> {
+) -> Result<Result<u32, Wrong>, Error> {
     let buffers = Buffers::allocate(device, &cases.buffers).await?;
     let memory = CpuMemory::new(&cases.buffers);
     for (id, words) in cases.contents.into_iter().enumerate() {
@@ -167,7 +202,9 @@ async fn run(
         match buffers.bind(device, &check.step).await {
             Ok(step) => bound.push(step),
             Err(chord_kernels::Error::Refused { why, .. }) => {
-                return Ok(Err(format!("refused for {}: {why}", check.step.name)));
+                let what = format!("refused for {}: {why}", check.step.name);
+                let part = check.part;
+                return Ok(Err(Wrong { part, what }));
             }
             Err(e) => return Err(e.into()),
         }
@@ -205,12 +242,14 @@ async fn run(
         let (got, after) = rest.split_at(want.len());
         rest = after;
         let mut got = got.to_vec();
-        if fault && check.product {
+        if spoilt(check.part) {
             got.reverse();
         }
         let (error, budget) = (form.error(&got, &want), form.budget());
         if error > budget {
-            return Ok(Err(format!("wrong by {error:.0e} on {}", check.step.name)));
+            let what = format!("wrong by {error:.0e} on {}", check.step.name);
+            let part = check.part;
+            return Ok(Err(Wrong { part, what }));
         }
     }
     Ok(Ok(u32::try_from(bound.len()).unwrap_or(u32::MAX)))
@@ -240,6 +279,19 @@ impl Form {
                 } else {
                     f64::INFINITY
                 }
+            }
+            // Maxima of splits that found nothing would drown all others, so everything is compared by itself.
+            Self::Parts(words) => {
+                let found = |all: &[u32], of: std::ops::Range<usize>| -> Vec<f32> {
+                    let heads = all.chunks_exact(words);
+                    let seen = heads.filter(|head| f32::from_bits(head[1]) > 0.0);
+                    seen.flat_map(|head| floats(&head[of.clone()])).collect()
+                };
+                let parts = [0..1, 1..2, 4..words];
+                let parts = parts.map(|of| (found(got, of.clone()), found(want, of)));
+                parts.iter().fold(0.0, |error, (got, want)| {
+                    worse(error, same_length_nmse(got, want))
+                })
             }
             Self::Kv(shape) => {
                 let values = |words: &[u32]| {
@@ -275,6 +327,15 @@ impl Form {
 /// The larger; what is no number is the worst.
 fn worse(a: f64, b: f64) -> f64 {
     if b.is_nan() { f64::INFINITY } else { a.max(b) }
+}
+
+/// [`nmse`], infinite where there is more or less than there should be.
+fn same_length_nmse(got: &[f32], want: &[f32]) -> f64 {
+    if got.len() == want.len() {
+        nmse(got, want)
+    } else {
+        f64::INFINITY
+    }
 }
 
 /// Sum of (got - want)² over sum of want².

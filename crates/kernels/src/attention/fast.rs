@@ -1,7 +1,7 @@
 //! Attention on the CPU: the heads of all rows by whichever thread is free, a head's scores and then its values in vectors.
 
-use super::Attention;
-use crate::act::BLOCK;
+use super::{Attention, Out};
+use crate::act::{ActKind, BLOCK};
 use crate::cpu::tiles::{encode, split};
 use crate::cpu::{Cores, CpuBindings, f};
 use crate::kv::{KvShape, KvType, Row};
@@ -12,10 +12,12 @@ use std::ops::Range;
 
 impl Attention {
     pub(super) fn run_fast(&self, rows: u32, mem: &CpuBindings<'_>, cores: &Cores) {
-        if self.tap {
-            // A trace: the twin's own figures.
-            return crate::op::Kernel::cpu(self, rows, mem);
-        }
+        let act_out = match self.out {
+            Out::Blocks(kind) if !self.tap => Some(kind),
+            Out::Rows if !self.tap => None,
+            // A trace, of the twin's own figures; and what no plan has for the CPU, whose threads share heads and rows.
+            _ => return self.run_twin(rows, mem),
+        };
         let shape = &self.shape;
         if self.fused {
             write_rows(shape, rows, mem);
@@ -24,7 +26,7 @@ impl Attention {
         let (batch, table) = (mem.read(5), mem.read(6));
         let dim = shape.head_dim as usize;
         // Heads that fill whole blocks together.
-        let (heads, words) = match self.act_out {
+        let (heads, words) = match act_out {
             None => (1, dim),
             Some(kind) => {
                 let heads = (1..).find(|n| (n * dim).is_multiple_of(BLOCK)).unwrap_or(1);
@@ -32,7 +34,7 @@ impl Attention {
             }
         };
         let tiles = (shape.n_heads as usize).div_ceil(heads);
-        let stride = self.out_stride() as usize * self.act_out.map_or(1, |kind| kind.words());
+        let stride = self.out_stride() as usize * act_out.map_or(1, |kind| kind.words());
         let rows = rows as usize;
         let batch: &[Row] = &batch.as_chunks().0[..rows];
         let seen: Vec<_> = batch
@@ -69,7 +71,7 @@ impl Attention {
                     out: result,
                 });
             }
-            match self.act_out {
+            match act_out {
                 None => {
                     for (o, v) in out.iter_mut().zip(result) {
                         *o = v.to_bits();
@@ -87,7 +89,7 @@ impl Attention {
 }
 
 struct Encode<'a> {
-    kind: crate::act::ActKind,
+    kind: ActKind,
     values: &'a [f32; BLOCK],
     out: &'a mut [u32],
 }

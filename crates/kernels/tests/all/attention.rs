@@ -1,169 +1,12 @@
 //! Attention and the KV writer against their CPU twins: any GQA ratio, both pair conventions, both stores, wrapped rings.
 
 use crate::common::*;
+use crate::heads::*;
+use chord_kernels::KvType;
 use chord_kernels::act::ActKind;
 use chord_kernels::activate::Activate;
-use chord_kernels::attention::Attention;
+use chord_kernels::attention::{Attention, Out};
 use chord_kernels::kv_write::KvWrite;
-use chord_kernels::{KvShape, KvType, PAGE, rope_table};
-
-const NAN: u32 = 0x7fc0_0000;
-
-struct Setup {
-    shape: KvShape,
-    rope: Vec<u32>,
-    table: Vec<u32>,
-    pages: u32,
-}
-
-/// What becomes of a head before it is stored or scored.
-#[derive(Clone, Copy, Debug, Default)]
-struct Form {
-    neox: bool,
-    bias: bool,
-    norm: bool,
-    window: Option<u32>,
-    soft_cap: Option<f32>,
-    sinks: bool,
-}
-
-const INTERLEAVED: Form = Form {
-    neox: false,
-    bias: false,
-    norm: false,
-    window: None,
-    soft_cap: None,
-    sinks: false,
-};
-const NEOX: Form = Form {
-    neox: true,
-    ..INTERLEAVED
-};
-const BIAS: Form = Form { bias: true, ..NEOX };
-const NORM: Form = Form { norm: true, ..NEOX };
-/// As Gemma 3's local layers, Gemma 2's and those of gpt-oss; windows that end within a page, on its border, and beyond the ring.
-const WINDOWS: [Form; 4] = [
-    Form {
-        window: Some(20),
-        ..NORM
-    },
-    Form {
-        window: Some(33),
-        soft_cap: Some(0.5),
-        ..NEOX
-    },
-    Form {
-        window: Some(64),
-        sinks: true,
-        ..BIAS
-    },
-    Form {
-        window: Some(1000),
-        sinks: true,
-        soft_cap: Some(2.0),
-        ..NEOX
-    },
-];
-
-fn setup(rng: &mut Rng, heads: (u32, u32, u32), form: Form, kv: KvType, rope_dim: u32) -> Setup {
-    let (n_heads, n_kv_heads, head_dim) = heads;
-    let angles: Vec<f64> = (0..rope_dim / 2)
-        .map(|i| 10_000f64.powf(-2.0 * f64::from(i) / f64::from(rope_dim)))
-        .collect();
-    let (mut rope, rope_hi) = rope_table(&angles, 1.1, 1024);
-    let qkv_stride = (n_heads + 2 * n_kv_heads) * head_dim;
-    let bias_at = rope.len() as u32;
-    rope.extend((0..qkv_stride + 2 * head_dim + n_heads).map(|_| rng.float()));
-    let (seq_pages, sequences) = (4, 2);
-    let pages = seq_pages * sequences + 1;
-    // Two sequences whose pages lie shuffled in the pool; page 0 belongs to nobody.
-    let mut table: Vec<u32> = (1..pages).collect();
-    for i in (1..table.len()).rev() {
-        table.swap(i, rng.next() as usize % (i + 1));
-    }
-    let shape = KvShape {
-        n_heads,
-        n_kv_heads,
-        head_dim,
-        rope_dim,
-        neox: form.neox,
-        rope_hi,
-        qkv_stride,
-        k_off: n_heads * head_dim,
-        v_off: (n_heads + n_kv_heads) * head_dim,
-        seq_pages,
-        sink_pages: 1,
-        kv,
-        scale: 1.0 / (head_dim as f32).sqrt(),
-        bias_at: form.bias.then_some(bias_at),
-        qk_norm: form.norm.then_some((1e-6, bias_at + qkv_stride)),
-        rope_lo: 0,
-        window: form.window,
-        soft_cap: form.soft_cap,
-        sinks_at: form.sinks.then_some(bias_at + qkv_stride + 2 * head_dim),
-    };
-    Setup {
-        shape,
-        rope: rope.iter().map(|v| v.to_bits()).collect(),
-        table,
-        pages,
-    }
-}
-
-/// A KV buffer with random values in the slots below each sequence's length (exclusive) and NaN in every other.
-fn store(rng: &mut Rng, s: &Setup, lengths: [u32; 2]) -> Vec<u32> {
-    let n = s.pages * s.shape.n_kv_heads * PAGE * s.shape.head_dim;
-    let mut words = match s.shape.kv {
-        KvType::F32 => vec![NAN; n as usize],
-        KvType::F16 => vec![0x7e00_7e00; n as usize / 2],
-    };
-    for (sequence, length) in lengths.into_iter().enumerate() {
-        let ring_pages = s.shape.seq_pages - s.shape.sink_pages;
-        let resident = |pos: &u32| {
-            pos / PAGE < s.shape.sink_pages || pos / PAGE + ring_pages > (length.max(1) - 1) / PAGE
-        };
-        for pos in (0..length).filter(resident) {
-            let page = s.table
-                [sequence * s.shape.seq_pages as usize + s.shape.ring_index(pos / PAGE) as usize];
-            for head in 0..s.shape.n_kv_heads {
-                let at = s.shape.at(page, head, pos % PAGE);
-                for i in at..at + s.shape.head_dim as usize {
-                    let v = rng.float();
-                    match s.shape.kv {
-                        KvType::F32 => words[i] = v.to_bits(),
-                        KvType::F16 => {
-                            let half =
-                                u32::from(half::f16::from_f32(v).to_bits()) << (16 * (i % 2));
-                            words[i / 2] = words[i / 2] & !(0xffff << (16 * (i % 2))) | half;
-                        }
-                    }
-                }
-            }
-        }
-    }
-    words
-}
-
-fn kv_floats(shape: &KvShape, words: &[u32]) -> Vec<f32> {
-    let n = words.len() * if shape.kv == KvType::F16 { 2 } else { 1 };
-    (0..n)
-        .map(|i| shape.load(words, i))
-        .map(|v| if v.is_nan() { -77.0 } else { v })
-        .collect()
-}
-
-const HEADS: [(u32, u32, u32); 8] = [
-    // The last two do not fill whole activation blocks.
-    (9, 3, 64),
-    (4, 4, 32),
-    (8, 1, 80),
-    (16, 2, 128),
-    (6, 3, 48),
-    (4, 2, 8),
-    (3, 3, 80),
-    // Two workgroups per KV head.
-    (32, 1, 128),
-];
 
 /// Rows at the end of each sequence's range: (position, sequence), with `lengths` slots filled before.
 #[expect(clippy::too_many_arguments, reason = "a test's table row")]
@@ -191,7 +34,7 @@ fn check_attention(
     let kernel = Attention {
         shape: s.shape,
         fused,
-        act_out: out,
+        out: out.map_or(Out::Rows, Out::Blocks),
         wg,
         tap,
     };

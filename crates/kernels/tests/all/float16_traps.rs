@@ -3,7 +3,7 @@
 
 use crate::common::*;
 use chord_kernels::act::{self, ActKind};
-use chord_kernels::attention::Attention;
+use chord_kernels::attention::{Attention, Out};
 use chord_kernels::embed::Embed;
 use chord_kernels::kv_write::KvWrite;
 use chord_kernels::matmul::{Epilogue, Layout, MatMul};
@@ -203,7 +203,7 @@ fn scores_and_weighted_sums_over_a_long_context_pass_the_largest_half() {
         let kernel = Attention {
             shape: shape(kv),
             fused: false,
-            act_out: Some(ActKind::F32),
+            out: Out::Blocks(ActKind::F32),
             wg: 32,
             tap: false,
         };

@@ -3,9 +3,11 @@
 //! One binary: linking the device layer into one for each file would take longer than the tests.
 
 mod attention;
+mod attention_split;
 mod common;
 mod families;
 mod float16_traps;
+mod heads;
 mod matmul;
 mod sample;
 mod sample_twin;

@@ -12,13 +12,13 @@ use crate::error::{Error, Result};
 use crate::weights::{Segment, Vector, matrix, tensor};
 use chord_gguf::Directory;
 use chord_kernels::act::ActKind;
-use chord_kernels::attention::Attention;
+use chord_kernels::attention::{Attention, Out};
 use chord_kernels::matmul::MatMul;
 use chord_kernels::op::{BufDesc, BufId, Role, Step};
 use chord_kernels::sample::{self, Sample};
 use chord_kernels::{KvShape, PAGE};
 use chord_quant::WeightType;
-pub use plan::{GraphOptions, Ids, Plan};
+pub use plan::{GraphOptions, Ids, Plan, Reach, Splits};
 use wire::Wiring;
 
 struct Builder<'a> {
@@ -164,7 +164,7 @@ impl Builder<'_> {
         let attention = Attention {
             shape,
             fused: false,
-            act_out: None,
+            out: Out::Rows,
             wg: o.attention_threads,
             tap: o.taps,
         };
@@ -203,6 +203,9 @@ impl Builder<'_> {
                 "act attention",
                 act_words(c.n_heads * c.head_dim, widest(1)),
             ),
+            attn_parts: o
+                .most_splits(&shape)
+                .map(|n| self.buffer("attention parts", Attention::parts_words(&shape, n).into())),
             act_ff: self.buffer(
                 "act ffn",
                 act_words(c.d_ff, widest(3)) * c.experts.map_or(1, |e| u64::from(e.used)),
@@ -295,8 +298,10 @@ impl Builder<'_> {
             buffers: std::mem::take(&mut self.buffers),
             segments: std::mem::take(&mut self.segments),
             vectors: std::mem::take(&mut self.vectors),
-            prefill,
-            decode,
+            prefill: prefill.all,
+            splits: o.splits.filter(|_| decode.reach.contains(&Reach::Long)),
+            decode: decode.all,
+            reach: decode.reach,
             head,
             sample,
             head_parts,

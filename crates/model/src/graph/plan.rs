@@ -2,9 +2,10 @@
 
 use crate::weights::{Segment, Vector};
 use chord_kernels::act::ActKind;
+use chord_kernels::attention::Attention;
 use chord_kernels::matmul::{Layout, MatMul};
 use chord_kernels::op::{BufDesc, BufId, Step};
-use chord_kernels::{KvShape, KvType};
+use chord_kernels::{KvShape, KvType, PAGE};
 
 /// What the plan is made for.
 #[derive(Clone, Debug)]
@@ -29,6 +30,8 @@ pub struct GraphOptions {
     pub layout: Layout,
     /// Threads of attention.
     pub attention_threads: u32,
+    /// How attention of one token is split; None: never.
+    pub splits: Option<Splits>,
     /// End-of-generation ids.
     pub eog: u32,
     /// Positions the RoPE table covers (beyond the context in a ring).
@@ -37,6 +40,46 @@ pub struct GraphOptions {
     pub taps: bool,
     /// Bytes of the largest storage binding: matrices above it are cut by rows.
     pub max_binding: u64,
+}
+
+/// When the attention of decoding is split over more workgroups than there are KV heads, and over how many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Splits {
+    /// Workgroups of a layer, about.
+    pub workgroups: u32,
+    /// Layers that see more tokens than this are split, for tokens that see more.
+    pub above: u32,
+}
+
+impl Splits {
+    /// For a GPU. 256 workgroups are two for each of the 128 or so processors of the largest; on smaller ones they take turns.
+    /// Above 512 tokens: a workgroup alone goes through 16 pages there one after another, each with several barriers, and the
+    /// step that puts the splits together costs about as much as one or two of them.
+    pub const GPU: Self = Self {
+        workgroups: 256,
+        above: 512,
+    };
+}
+
+impl GraphOptions {
+    /// Splits of a layer without a window; None where the context is too short for more than one.
+    pub(super) fn most_splits(&self, shape: &KvShape) -> Option<u32> {
+        let splits = self.splits?;
+        let tiles = shape.n_heads / Attention::group(shape);
+        let count = (splits.workgroups / tiles).min(self.seq_pages);
+        (count > 1 && self.seq_pages > splits.above / PAGE).then_some(count)
+    }
+}
+
+/// Which tokens a step of decoding is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// All.
+    Any,
+    /// Those that see few enough tokens for attention to be whole.
+    Short,
+    /// Those for which it is split.
+    Long,
 }
 
 /// Buffers the engine writes or reads by itself.
@@ -56,6 +99,8 @@ pub struct Ids {
     pub act_attn: BufId,
     /// Attention output as plain rows, where a KV head's group does not fill whole blocks.
     pub attn_rows: Option<BufId>,
+    /// What the splits of attention find, for one row.
+    pub attn_parts: Option<BufId>,
     /// FFN inner activation; one row for each expert a token uses.
     pub act_ff: BufId,
     /// What a half of a layer adds to the residual, where it is normed first: `[chunk, d_model padded]`.
@@ -97,8 +142,12 @@ pub struct Plan {
     pub vectors: Vec<Vector>,
     /// A batch of rows through all layers.
     pub prefill: Vec<Step>,
-    /// One row through all layers, ending in `act_head`.
+    /// One row through all layers, ending in `act_head`: the steps of every [`Reach`], see [`Plan::decode_at`].
     pub decode: Vec<Step>,
+    /// Of each of them.
+    pub reach: Vec<Reach>,
+    /// How attention is split, where any layer's is.
+    pub splits: Option<Splits>,
     /// `act_head` to logits: a step for each part of the matrix.
     pub head: Vec<Step>,
     /// Logits to the next token in `rows[0]`.
@@ -119,4 +168,17 @@ pub struct Plan {
     pub layout: Layout,
     /// Form of the inputs of each layer's q|k|v, attention output, gate|up and down; then the head's.
     pub act_kinds: Vec<[ActKind; 4]>,
+}
+
+impl Plan {
+    /// Places in `decode` of the steps for a token at `position`, in order. The position alone decides: so a token is computed the
+    /// same way however many others share its submit.
+    pub fn decode_at(&self, position: u32) -> impl Iterator<Item = usize> {
+        let left_out = match self.splits {
+            Some(splits) if position >= splits.above => Reach::Short,
+            _ => Reach::Long,
+        };
+        let places = self.reach.iter().enumerate();
+        places.filter_map(move |(at, reach)| (*reach != left_out).then_some(at))
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::GraphOptions;
 use super::layers::Layer;
-use super::wire::Wiring;
+use super::wire::{Steps, Wiring};
 use crate::config::Config;
 use crate::weights::Segment;
 use chord_kernels::act::ActKind;
@@ -117,7 +117,7 @@ impl Wiring<'_> {
         r: &Residual<'_>,
         routes: Option<BufId>,
         batch: bool,
-        steps: &mut Vec<Step>,
+        steps: &mut Steps,
     ) {
         let (c, ids) = (self.config, self.ids);
         if let (Some((name, weight)), Some(added)) = (r.post_norm, ids.added) {

@@ -2,13 +2,13 @@
 
 use super::layers::Layer;
 use super::products::{Residual, product};
-use super::{GraphOptions, Ids};
+use super::{GraphOptions, Ids, Reach};
 use crate::config::Config;
 use crate::weights::Segment;
 use chord_kernels::KvShape;
 use chord_kernels::act::ActKind;
 use chord_kernels::activate::Activate;
-use chord_kernels::attention::Attention;
+use chord_kernels::attention::{Attention, AttentionReduce, Out};
 use chord_kernels::embed::Embed;
 use chord_kernels::kv_write::KvWrite;
 use chord_kernels::matmul::{Epilogue, MatMul};
@@ -28,6 +28,24 @@ pub(super) struct Wiring<'a> {
     pub embed: Vec<usize>,
     pub output_norm: BufId,
     pub head_kind: ActKind,
+}
+
+/// Steps and which tokens they are for.
+#[derive(Default)]
+pub(super) struct Steps {
+    pub all: Vec<Step>,
+    pub reach: Vec<Reach>,
+}
+
+impl Steps {
+    pub(super) fn push(&mut self, step: Step) {
+        self.push_for(Reach::Any, step);
+    }
+
+    fn push_for(&mut self, reach: Reach, step: Step) {
+        self.all.push(step);
+        self.reach.push(reach);
+    }
 }
 
 impl Wiring<'_> {
@@ -54,11 +72,18 @@ impl Wiring<'_> {
         }
     }
 
+    /// Workgroups that share the pages of a layer's sequence; None where one alone is enough.
+    fn splits(&self, shape: &KvShape) -> Option<u32> {
+        let splits = self.options.splits?;
+        let sees = shape.window.unwrap_or(u32::MAX);
+        (sees > splits.above).then(|| self.options.most_splits(&self.shape))?
+    }
+
     /// Embedding and every layer, for a batch or for one row.
-    pub(super) fn steps(&self, batch: bool) -> Vec<Step> {
+    pub(super) fn steps(&self, batch: bool) -> Steps {
         let (c, ids) = (self.config, self.ids);
         let first = &self.layers[0];
-        let mut steps = Vec::new();
+        let mut steps = Steps::default();
         for embed in &self.embed {
             let segment = &self.segments[*embed];
             let kernel = Embed {
@@ -85,7 +110,7 @@ impl Wiring<'_> {
         steps
     }
 
-    fn attention_steps(&self, n: usize, batch: bool, steps: &mut Vec<Step>) {
+    fn attention_steps(&self, n: usize, batch: bool, steps: &mut Steps) {
         let (ids, layer) = (self.ids, &self.layers[n]);
         let shape = self.layer_shape(n as u32);
         let [qkv_kind, attn_kind, ffn_kind, _] = layer.kinds;
@@ -99,7 +124,7 @@ impl Wiring<'_> {
             steps.push(self.plain(name, matrices, (ids.act, qkv_kind), out, batch));
         }
         let (k, v) = ids.kv[n];
-        let mut bind = vec![
+        let bind = vec![
             (1, ids.qkv),
             (2, k),
             (3, v),
@@ -116,17 +141,24 @@ impl Wiring<'_> {
                 bind.clone(),
             ));
         }
+        let splits = self.splits(&shape).filter(|_| !batch);
+        let whole = splits.map_or(Reach::Any, |_| Reach::Short);
         let taps = ids.taps.filter(|_| batch);
-        bind.push((7, ids.attn_rows.unwrap_or(ids.act_attn)));
-        bind.extend(taps.map(|t| (8, t[0])));
-        let kernel = Attention {
+        let attention = Attention {
             shape,
             fused,
-            act_out: ids.attn_rows.is_none().then_some(attn_kind),
+            out: match ids.attn_rows {
+                Some(_) => Out::Rows,
+                None => Out::Blocks(attn_kind),
+            },
             wg: self.options.attention_threads,
             tap: taps.is_some(),
         };
-        steps.push(Step::new(format!("layer{n}.attention"), kernel, bind));
+        let bound = |out: BufId| [&bind[..], &[(7, out)]].concat();
+        let mut of_whole = bound(ids.attn_rows.unwrap_or(ids.act_attn));
+        of_whole.extend(taps.map(|t| (8, t[0])));
+        let name = format!("layer{n}.attention");
+        steps.push_for(whole, Step::new(name, attention.clone(), of_whole));
         if let Some(rows) = ids.attn_rows {
             let n_values = shape.n_heads * shape.head_dim;
             let kernel = Activate {
@@ -135,7 +167,23 @@ impl Wiring<'_> {
                 act_out: attn_kind,
             };
             let bind = vec![(1, rows), (2, ids.act_attn)];
-            steps.push(Step::new(format!("layer{n}.activate"), kernel, bind));
+            steps.push_for(whole, Step::new(format!("layer{n}.activate"), kernel, bind));
+        }
+        if let (Some(splits), Some(parts)) = (splits, ids.attn_parts) {
+            let kernel = Attention {
+                out: Out::Parts(splits),
+                ..attention
+            };
+            let name = format!("layer{n}.attention_split");
+            steps.push_for(Reach::Long, Step::new(name, kernel, bound(parts)));
+            let kernel = AttentionReduce {
+                shape,
+                splits,
+                act_out: attn_kind,
+            };
+            let bind = vec![(1, parts), (2, ids.act_attn)];
+            let name = format!("layer{n}.attention_reduce");
+            steps.push_for(Reach::Long, Step::new(name, kernel, bind));
         }
         let projection = Residual {
             name: format!("layer{n}.attn_out"),
@@ -150,7 +198,7 @@ impl Wiring<'_> {
         self.residual(n, &projection, None, batch, steps);
     }
 
-    fn ffn_steps(&self, n: usize, batch: bool, steps: &mut Vec<Step>) {
+    fn ffn_steps(&self, n: usize, batch: bool, steps: &mut Steps) {
         let (c, ids, layer) = (self.config, self.ids, &self.layers[n]);
         let [_, _, ffn_kind, down_kind] = layer.kinds;
         if let (Some(experts), Some(routes), Some(logits)) = (c.experts, &layer.experts, ids.router)

@@ -4,11 +4,12 @@ use super::Engine;
 use crate::Error;
 use crate::options::CHUNK;
 use crate::session::Logprobs;
-use chord_kernels::device::Copy;
+use chord_kernels::device::{BoundStep, Copy};
 use chord_kernels::gpu::Counters;
 use chord_kernels::op::Step;
 use chord_kernels::sample::{SampleParams, ctl};
 use chord_model::SeqId;
+use std::ops::Range;
 
 /// Where a decode chain starts.
 #[derive(Clone, Copy, Debug)]
@@ -32,9 +33,28 @@ pub(crate) struct Chain {
 
 impl Engine {
     /// Counts the bytes of K and V that rows at `positions` read in these steps of the plan.
-    pub(super) fn count_kv(&self, steps: &[Step], positions: &std::ops::Range<u32>) {
-        let read = steps.iter().map(|s| s.kernel.kv_bytes(positions.clone()));
+    pub(super) fn count_kv<'a>(
+        &self,
+        steps: impl Iterator<Item = &'a Step>,
+        positions: &Range<u32>,
+    ) {
+        let read = steps.map(|s| s.kernel.kv_bytes(positions.clone()));
         Counters::add(&self.p.device.counters().kv_bytes, read.sum());
+    }
+
+    /// The same for tokens decoded at `positions`.
+    fn count_kv_decoded(&self, positions: Range<u32>) {
+        let plan = &self.p.plan;
+        for position in positions {
+            let steps = plan.decode_at(position).map(|at| &plan.decode[at]);
+            self.count_kv(steps, &(position..position + 1));
+        }
+    }
+
+    /// Steps that decode a token at `position`, without head and sampler.
+    pub(crate) fn decode_at(&self, position: u32) -> impl Iterator<Item = &BoundStep> {
+        let steps = &self.p.steps.decode;
+        self.p.plan.decode_at(position).map(|at| &steps[at])
     }
 
     /// Writes `tokens` as batch rows of a sequence from position `first` on; rows up to whole groups are marked invalid.
@@ -71,7 +91,7 @@ impl Engine {
                 .run(self.p.steps.prefill[group].iter(), n, &[]);
             self.p.device.wait().await?;
         }
-        self.count_kv(&self.p.plan.prefill, &(first..first + n));
+        self.count_kv(self.p.plan.prefill.iter(), &(first..first + n));
         self.commit(id, taken);
         self.prefilled_tokens += u64::from(n);
         Ok(n)
@@ -97,7 +117,7 @@ impl Engine {
     }
 
     /// Cuts the prefill steps into submits that no watchdog minds: by the work they hold.
-    pub(crate) fn groups(&self, rows: u32) -> Vec<std::ops::Range<usize>> {
+    pub(crate) fn groups(&self, rows: u32) -> Vec<Range<usize>> {
         // Weight bytes times rows: about 0.1 s of work.
         let budget = if self.p.device.caps().software {
             1 << 27
@@ -183,11 +203,12 @@ impl Engine {
             }
             Start::Token(token) => {
                 self.write_rows(id, length, &[token]);
-                let chained = (0..decodes).flat_map(|_| self.p.steps.decode.iter().chain(choose()));
+                let chained = (length..length + decodes)
+                    .flat_map(|position| self.decode_at(position).chain(choose()));
                 self.p.device.run(chained, 1, &[copy]);
             }
         }
-        self.count_kv(&self.p.plan.decode, &(length..length + decodes));
+        self.count_kv_decoded(length..length + decodes);
         let words = self.p.device.map(&self.p.staging, words).await?;
         let fed = match start {
             Start::Head => None,
@@ -262,8 +283,8 @@ impl Engine {
                 )];
                 self.p
                     .device
-                    .run(self.p.steps.decode.iter().chain(head), 1, &copy);
-                self.count_kv(&self.p.plan.decode, &(length..length + 1));
+                    .run(self.decode_at(length).chain(head), 1, &copy);
+                self.count_kv_decoded(length..length + 1);
             }
         }
         let words = self.p.device.map(&self.p.staging, words).await?;

@@ -226,7 +226,7 @@ impl Engine {
         let steps = prefill[last].iter().chain(&head.steps);
         let (copy, words) = self.read_control(rows.len());
         self.p.device.run(steps.chain(choose), n, &[copy]);
-        self.count_kv(&self.p.plan.prefill, &(first..first + n));
+        self.count_kv(self.p.plan.prefill.iter(), &(first..first + n));
         let words = self.p.device.map(&self.p.staging, words).await?;
         Ok(Some(self.finish_chain(id, Some(token), &words, rows.len())))
     }

@@ -1,16 +1,17 @@
 //! The kernels of a plan at a small size, over fixed pseudo-random memory.
 
-use super::small::{self, K, POSITIONS, ROWS, SEQ_PAGES};
-use super::{Check, Form};
+mod attention;
+
+use super::small::{self, K, ROWS, SPLITS};
+use super::{Check, Form, Part};
 use chord_kernels::act::{self, ActKind, BLOCK};
-use chord_kernels::attention::Attention;
+use chord_kernels::attention::{Attention, AttentionReduce};
 use chord_kernels::kv_write::KvWrite;
 use chord_kernels::matmul::{Epilogue, Experts, MatMul};
 use chord_kernels::op::{BufDesc, BufId, Role, Step};
 use chord_kernels::post_norm::PostNorm;
 use chord_kernels::route::Route;
 use chord_kernels::shaders::Shader;
-use chord_kernels::{KvShape, KvType, PAGE};
 use chord_model::{GraphOptions, Plan};
 use chord_quant::{WeightType, layout, repack_rows};
 use std::any::Any;
@@ -97,10 +98,12 @@ impl Cases {
                 let shape = small::shape(&write.shape);
                 cases.kv_write(KvWrite { shape, ..*write });
             } else if let Some(attention) = kernel.downcast_ref::<Attention>() {
-                let shape = small::shape(&attention.shape);
-                cases.attention(Attention {
-                    shape,
-                    ..*attention
+                cases.attention(small::attention(attention));
+            } else if let Some(reduce) = kernel.downcast_ref::<AttentionReduce>() {
+                cases.attention_reduce(AttentionReduce {
+                    shape: small::shape(&reduce.shape),
+                    splits: SPLITS,
+                    ..*reduce
                 });
             } else if let Some(norm) = kernel.downcast_ref::<PostNorm>() {
                 cases.post_norm(small::post_norm(norm));
@@ -270,7 +273,7 @@ impl Cases {
         self.checks.push(Check {
             step: Step::new(name, kernel, bind),
             results,
-            product: true,
+            part: Part::Product,
         });
         Ok(())
     }
@@ -299,7 +302,7 @@ impl Cases {
         self.checks.push(Check {
             step: Step::new("the norm of what is added", kernel, bind),
             results,
-            product: false,
+            part: Part::Other,
         });
     }
 
@@ -316,73 +319,7 @@ impl Cases {
         self.checks.push(Check {
             step: Step::new("routes to experts", kernel, vec![(1, logits), (2, routes)]),
             results: vec![(routes, Form::Routes(chosen))],
-            product: false,
-        });
-    }
-
-    /// Bindings 1 to 6 of the attention kernels: rows of different sequences in the middle of their second page, because a
-    /// decoding step may not see what another row writes.
-    fn attention_inputs(&mut self, shape: &KvShape) -> Vec<(u32, BufId)> {
-        let qkv = self.floats(self.tokens() * shape.qkv_stride as usize);
-        let values = self.tokens() * (SEQ_PAGES * PAGE * shape.head_dim) as usize;
-        let mut store = || {
-            let words = match shape.kv {
-                KvType::F32 => self.rng.floats(values),
-                KvType::F16 => {
-                    let mut half = || u32::from(self.rng.half(14));
-                    (0..values / 2).map(|_| half() | half() << 16).collect()
-                }
-            };
-            self.buffer(words)
-        };
-        let (k, v) = (store(), store());
-        // The strides' table is one entry: no position reaches 256.
-        let tables = (POSITIONS + 1) * shape.rope_dim;
-        let of_layer = shape.qkv_stride + 2 * shape.head_dim + shape.n_heads;
-        let rope = self.floats((tables + of_layer) as usize);
-        let row = |r| [0, PAGE + (1 + 7 * r) % PAGE, SEQ_PAGES * r, 1];
-        let rows = self.buffer((0..self.tokens).flat_map(row).collect());
-        let table = self.buffer((0..self.tokens * SEQ_PAGES).rev().collect());
-        vec![(1, qkv), (2, k), (3, v), (4, rope), (5, rows), (6, table)]
-    }
-
-    fn kv_write(&mut self, kernel: KvWrite) {
-        let bind = self.attention_inputs(&kernel.shape);
-        let form = Form::Kv(kernel.shape);
-        self.checks.push(Check {
-            results: vec![(bind[1].1, form), (bind[2].1, form)],
-            step: Step::new("KV write", kernel, bind),
-            product: false,
-        });
-    }
-
-    fn attention(&mut self, kernel: Attention) {
-        let mut bind = self.attention_inputs(&kernel.shape);
-        let blocks = (kernel.shape.n_heads * kernel.shape.head_dim).div_ceil(BLOCK as u32) as usize;
-        let (words, form) = match kernel.act_out {
-            Some(kind) => (kind.words(), Form::Blocks(kind)),
-            None => (BLOCK, Form::F32),
-        };
-        let out = self.zeros(self.tokens() * blocks * words);
-        let mut results = vec![(out, form)];
-        if kernel.fused {
-            let form = Form::Kv(kernel.shape);
-            results.extend([(bind[1].1, form), (bind[2].1, form)]);
-        }
-        bind.push((7, out));
-        if kernel.tap {
-            let tap = self.zeros(self.tokens() * kernel.tap_stride() as usize);
-            bind.push((8, tap));
-        }
-        let name = if kernel.fused {
-            "attention of one token"
-        } else {
-            "attention of a batch"
-        };
-        self.checks.push(Check {
-            step: Step::new(name, kernel, bind),
-            results,
-            product: false,
+            part: Part::Other,
         });
     }
 }

@@ -2,6 +2,7 @@
 //! number in the parameters changes.
 
 use chord_kernels::KvShape;
+use chord_kernels::attention::{Attention, Out};
 use chord_kernels::matmul::{Experts, MatMul};
 use chord_kernels::post_norm::PostNorm;
 
@@ -11,6 +12,8 @@ pub(super) const ROWS: u32 = 64;
 pub(super) const K: usize = 512;
 /// Pages each row of the attention checks may use.
 pub(super) const SEQ_PAGES: u32 = 2;
+/// Splits of attention: one for each page and one that finds nothing.
+pub(super) const SPLITS: u32 = 3;
 /// Positions of the rotation table.
 pub(super) const POSITIONS: u32 = 64;
 /// Positions a layer with a window sees: it ends within the page before the rows' own.
@@ -61,6 +64,17 @@ pub(super) fn shape(shape: &KvShape) -> KvShape {
         window: shape.window.map(|_| WINDOW),
         sinks_at: shape.sinks_at.map(|_| norms + 2 * dim),
         ..*shape
+    }
+}
+
+pub(super) fn attention(kernel: &Attention) -> Attention {
+    Attention {
+        shape: shape(&kernel.shape),
+        out: match kernel.out {
+            Out::Parts(_) => Out::Parts(SPLITS),
+            whole => whole,
+        },
+        ..*kernel
     }
 }
 

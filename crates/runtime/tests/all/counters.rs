@@ -4,7 +4,7 @@
 use crate::common::*;
 use chord_gguf::{Directory, TensorInfo};
 use chord_model::Config;
-use chord_runtime::{Counters, DeviceChoice, EngineOptions, GenerateRequest, Sampling};
+use chord_runtime::{Counters, DeviceChoice, EngineOptions, GenerateRequest, Sampling, Splits};
 
 /// Tokens counted, all of them chosen in whole submits.
 const TOKENS: u32 = 32;
@@ -53,17 +53,18 @@ const FAMILIES: [(&str, Shape); 14] = [
 /// is that narrow; those keep 1.01 (`synth` in the tests of `chord-model`).
 const NARROW: [&str; 2] = ["v2k-qwen3moe-Q4_K_M", "v2k-gpt-oss-MXFP4"];
 
-/// Work of `TOKENS` tokens after the first; encoding is that of one dispatch.
-fn decoded(name: &str, sampling: Sampling) -> Counters {
+/// Work of `TOKENS` tokens after the first one behind the prompt; encoding is that of one dispatch.
+fn decoded(name: &str, sampling: Sampling, prompt: u32, splits: Option<Splits>) -> Counters {
     let options = EngineOptions {
         // Fixed, as submits grow by the time they take.
         tokens_per_submit: Some(8),
-        context: Some(256),
+        context: Some(prompt + 156),
+        splits,
         ..base()
     };
     let mut engine = load(name, &options);
     let mut session = engine.new_session().unwrap();
-    let prompt: Vec<u32> = (100..100 + PROMPT).collect();
+    let prompt: Vec<u32> = (0..prompt).map(|i| 100 + i % 300).collect();
     let mut run = |n| {
         session.clear(&mut engine);
         let before = engine.counters();
@@ -101,13 +102,13 @@ fn weights_needed(directory: &Directory, config: &Config) -> u64 {
     of_layers.sum::<u64>() + row + if config.tied { table } else { 0 }
 }
 
-/// Bytes of K and V in f16 that the tokens' positions need, each once.
-fn kv_needed(config: &Config) -> u64 {
+/// Bytes of K and V in f16 that the positions of the tokens behind a prompt need, each once.
+fn kv_needed(config: &Config, prompt: u32) -> u64 {
     let window = |layer| config.windows.as_ref().and_then(|w| w.of_layer(layer));
     let seen =
         |layer, position: u32| u64::from(window(layer).unwrap_or(u32::MAX).min(position + 1));
     let slots: u64 = (0..config.n_layers)
-        .flat_map(|layer| (PROMPT..PROMPT + TOKENS).map(move |p| (layer, p)))
+        .flat_map(|layer| (prompt..prompt + TOKENS).map(move |p| (layer, p)))
         .map(|(layer, position)| seen(layer, position))
         .sum();
     slots * u64::from(2 * config.n_kv_heads * config.head_dim) * 2
@@ -116,17 +117,31 @@ fn kv_needed(config: &Config) -> u64 {
 /// Dispatches a layer, weights and K and V of a token; one line a family, then all that is out of bounds.
 #[test]
 fn a_token_keeps_every_bound_in_every_family() {
+    every_family_keeps_its_bounds(None, 0);
+}
+
+/// A step a layer more, and not a byte.
+#[test]
+fn a_token_whose_attention_is_split_keeps_every_bound_in_every_family() {
+    let splits = Splits {
+        workgroups: 64,
+        above: 64,
+    };
+    every_family_keeps_its_bounds(Some(splits), 1);
+}
+
+fn every_family_keeps_its_bounds(splits: Option<Splits>, more: u32) {
     let mut broken = Vec::new();
     for (name, shape) in FAMILIES {
         let directory = Directory::parse(&model(name).0).unwrap();
         let config = Config::from_directory(&directory).unwrap();
-        let work = decoded(name, Sampling::greedy());
+        let work = decoded(name, Sampling::greedy(), PROMPT, splits);
         let per_token = |n: u64| n as f64 / f64::from(TOKENS);
         let dispatches = per_token(work.dispatches);
         let weights = work.weight_bytes as f64
             / (u64::from(TOKENS) * weights_needed(&directory, &config)) as f64;
-        let kv = work.kv_bytes as f64 / kv_needed(&config) as f64;
-        let most = shape.bound() * config.n_layers + 4;
+        let kv = work.kv_bytes as f64 / kv_needed(&config, PROMPT) as f64;
+        let most = (shape.bound() + more) * config.n_layers + 4;
         println!(
             "{name}: {dispatches} dispatches (at most {most}: {} layers), weights {weights:.4}, K and V {kv:.3} of what is needed; {:.1} bytes read back, {:.3} submits, {:.2} us of encoding a dispatch",
             config.n_layers,
@@ -149,6 +164,18 @@ fn a_token_keeps_every_bound_in_every_family() {
     assert!(broken.is_empty(), "{}", broken.join("\n"));
 }
 
+/// As on a GPU: five dispatches a layer up to 512 tokens, six above, and K and V of a long context read once.
+#[test]
+fn a_long_context_costs_a_dispatch_a_layer_and_no_more_of_keys_and_values() {
+    let config = Config::from_directory(&Directory::parse(&model(TINY).0).unwrap()).unwrap();
+    for (prompt, per_layer) in [(PROMPT, 5), (800, 6)] {
+        let work = decoded(TINY, Sampling::greedy(), prompt, Some(Splits::GPU));
+        let dispatches = TOKENS * (per_layer * config.n_layers + 3);
+        assert_eq!(work.dispatches, u64::from(dispatches), "at {prompt}");
+        assert_eq!(work.kv_bytes, kv_needed(&config, prompt), "at {prompt}");
+    }
+}
+
 /// Greedy, and drawn with every filter that ordinary requests set.
 #[test]
 fn sampling_on_the_device_costs_no_more_submits() {
@@ -160,7 +187,7 @@ fn sampling_on_the_device_costs_no_more_submits() {
         ..Sampling::default()
     };
     for sampling in [Sampling::greedy(), ordinary] {
-        let work = decoded(TINY, sampling);
+        let work = decoded(TINY, sampling, PROMPT, None);
         assert_eq!(work.submits, u64::from(TOKENS / 8));
         assert!(work.readback_bytes <= u64::from(16 * TOKENS));
     }

@@ -1,7 +1,7 @@
 //! Which device is taken where the caller leaves the choice.
 
 use crate::common::*;
-use chord_runtime::{DeviceChoice, Engine, EngineOptions, Layout, Precision};
+use chord_runtime::{DeviceChoice, Engine, EngineOptions, Fault, Layout, Precision};
 
 /// The engine answers as the reference does, on the CPU.
 fn is_right_on_the_cpu(mut engine: Engine) {
@@ -45,7 +45,8 @@ fn a_gpu_in_software_that_is_asked_for_is_taken_on_gpu() {
 #[test]
 fn a_gpu_whose_every_variant_is_wrong_gives_way_to_the_cpu_on_gpu() {
     gpu_only();
-    let wrong = [Layout::RowPerThread, Layout::Lanes].map(|layout| (layout, Precision::Exact));
+    let wrong = [Layout::RowPerThread, Layout::Lanes]
+        .map(|layout| Fault::Products(layout, Precision::Exact));
     let options = EngineOptions {
         device: DeviceChoice::Auto,
         adapter: Some("0".into()),

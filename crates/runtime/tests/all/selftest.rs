@@ -2,12 +2,12 @@
 
 use crate::common::*;
 use chord_model::GraphOptions;
-use chord_runtime::{Engine, EngineOptions, Error, ExitClass, Layout, Precision};
+use chord_runtime::{Engine, EngineOptions, Error, ExitClass, Fault, Layout, Precision, Splits};
 use std::collections::BTreeSet;
 
 const LAYOUTS: [Layout; 2] = [Layout::RowPerThread, Layout::Lanes];
 
-fn options(precision: Precision, faults: &[(Layout, Precision)]) -> EngineOptions {
+fn options(precision: Precision, faults: &[Fault]) -> EngineOptions {
     EngineOptions {
         precision,
         layout: Some(Layout::RowPerThread),
@@ -32,16 +32,24 @@ fn ids(engine: &mut Engine) -> (Vec<u32>, Vec<u32>) {
 }
 
 /// Distinct pipelines of products, KV writes and attention in a plan.
-fn pipelines(name: &str, taps: bool, exact: bool) -> usize {
+fn pipelines(name: &str, taps: bool, exact: bool, splits: Option<Splits>) -> usize {
     let options = GraphOptions {
         exact,
         taps,
+        splits,
         ..graph_options()
     };
     let (plan, _) = plan_of(name, &options);
     let steps = plan.prefill.iter().chain(&plan.decode).chain(&plan.head);
     let shaders: BTreeSet<_> = steps.map(|s| s.kernel.shader()).collect();
-    let tested = ["matmul", "kv_write", "attention", "post_norm", "route"];
+    let tested = [
+        "matmul",
+        "kv_write",
+        "attention",
+        "attention_reduce",
+        "post_norm",
+        "route",
+    ];
     shaders
         .iter()
         .filter(|s| tested.contains(&s.kernel))
@@ -59,7 +67,7 @@ fn every_product_and_attention_kernel_of_the_plan_is_tested_on_both() {
                 };
                 let engine = load(name, &options);
                 let report = engine.self_test();
-                let want = pipelines(name, taps, precision == Precision::Exact);
+                let want = pipelines(name, taps, precision == Precision::Exact, None);
                 assert!(want >= 8, "{want}");
                 assert_eq!(report.checks as usize, want, "{name} {precision:?} {taps}");
                 assert_eq!(report.fallbacks, [""; 0]);
@@ -70,11 +78,50 @@ fn every_product_and_attention_kernel_of_the_plan_is_tested_on_both() {
     }
 }
 
+const SPLITS: Splits = Splits {
+    workgroups: 8,
+    above: 0,
+};
+
+#[test]
+fn attention_in_splits_is_tested_where_it_is_used() {
+    for precision in [Precision::Fast, Precision::Exact] {
+        let options = EngineOptions {
+            splits: Some(SPLITS),
+            ..options(precision, &[])
+        };
+        let exact = precision == Precision::Exact;
+        let [whole, split] = [None, options.splits].map(|s| pipelines(TINY, false, exact, s));
+        assert_eq!(split, whole + 2, "the splits, and what puts them together");
+        assert_eq!(load(TINY, &options).self_test().checks as usize, split);
+    }
+}
+
+#[test]
+fn splits_that_are_wrong_give_way_to_attention_that_is_whole_on_gpu() {
+    gpu_only();
+    let options = EngineOptions {
+        splits: Some(SPLITS),
+        ..options(Precision::Exact, &[Fault::Splits])
+    };
+    let mut engine = load(TINY, &options);
+    assert_eq!(described(&engine, "attention"), "whole");
+    assert_eq!(described(&engine, "layout"), "RowPerThread");
+    let said = described(&engine, "self-test");
+    assert!(said.starts_with("row-per-thread exact wrong by "), "{said}");
+    assert!(
+        said.ends_with("splits: using attention that is not split"),
+        "{said}"
+    );
+    let (ours, theirs) = ids(&mut engine);
+    assert_eq!(ours, theirs);
+}
+
 #[test]
 fn a_wrong_layout_is_left_for_the_next_and_the_ids_stay_right_on_gpu() {
     gpu_only();
     for precision in [Precision::Exact, Precision::Fast] {
-        let faults = [(Layout::RowPerThread, precision)];
+        let faults = [Fault::Products(Layout::RowPerThread, precision)];
         let mut engine = load(TINY, &options(precision, &faults));
         assert_eq!(described(&engine, "layout"), "Lanes");
         let said = described(&engine, "self-test");
@@ -100,7 +147,7 @@ fn a_wrong_layout_is_left_for_the_next_and_the_ids_stay_right_on_gpu() {
 #[test]
 fn int8_that_is_wrong_in_every_layout_gives_way_to_exact_operands_on_gpu() {
     gpu_only();
-    let faults = LAYOUTS.map(|l| (l, Precision::Fast));
+    let faults = LAYOUTS.map(|l| Fault::Products(l, Precision::Fast));
     let mut engine = load(TINY, &options(Precision::Fast, &faults));
     assert_eq!(described(&engine, "layout"), "RowPerThread");
     assert_eq!(described(&engine, "precision"), "exact");
@@ -115,7 +162,7 @@ fn int8_that_is_wrong_in_every_layout_gives_way_to_exact_operands_on_gpu() {
 #[test]
 fn a_gpu_that_is_asked_for_and_has_no_right_variant_is_refused_on_gpu() {
     gpu_only();
-    let faults = LAYOUTS.map(|l| (l, Precision::Exact));
+    let faults = LAYOUTS.map(|l| Fault::Products(l, Precision::Exact));
     let options = options(Precision::Exact, &faults);
     let error = pollster::block_on(Engine::load(&model(TINY), &options, &NEVER, &mut |_| {}))
         .expect_err("every layout is wrong");

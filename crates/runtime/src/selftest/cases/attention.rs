@@ -1,0 +1,106 @@
+//! Attention, and what writes keys and values for it.
+
+use super::Cases;
+use crate::selftest::small::{POSITIONS, SEQ_PAGES, SPLITS};
+use crate::selftest::{Check, Form, Part};
+use chord_kernels::act::BLOCK;
+use chord_kernels::attention::{Attention, AttentionReduce, Out};
+use chord_kernels::kv_write::KvWrite;
+use chord_kernels::op::{BufId, Step};
+use chord_kernels::{KvShape, KvType, PAGE};
+
+impl Cases {
+    /// Bindings 1 to 6 of the attention kernels: rows of different sequences in the middle of their second page, because a
+    /// decoding step may not see what another row writes.
+    fn attention_inputs(&mut self, shape: &KvShape) -> Vec<(u32, BufId)> {
+        let qkv = self.floats(self.tokens() * shape.qkv_stride as usize);
+        let values = self.tokens() * (SEQ_PAGES * PAGE * shape.head_dim) as usize;
+        let mut store = || {
+            let words = match shape.kv {
+                KvType::F32 => self.rng.floats(values),
+                KvType::F16 => {
+                    let mut half = || u32::from(self.rng.half(14));
+                    (0..values / 2).map(|_| half() | half() << 16).collect()
+                }
+            };
+            self.buffer(words)
+        };
+        let (k, v) = (store(), store());
+        // The strides' table is one entry: no position reaches 256.
+        let tables = (POSITIONS + 1) * shape.rope_dim;
+        let of_layer = shape.qkv_stride + 2 * shape.head_dim + shape.n_heads;
+        let rope = self.floats((tables + of_layer) as usize);
+        let row = |r| [0, PAGE + (1 + 7 * r) % PAGE, SEQ_PAGES * r, 1];
+        let rows = self.buffer((0..self.tokens).flat_map(row).collect());
+        let table = self.buffer((0..self.tokens * SEQ_PAGES).rev().collect());
+        vec![(1, qkv), (2, k), (3, v), (4, rope), (5, rows), (6, table)]
+    }
+
+    pub(super) fn kv_write(&mut self, kernel: KvWrite) {
+        let bind = self.attention_inputs(&kernel.shape);
+        let form = Form::Kv(kernel.shape);
+        self.checks.push(Check {
+            results: vec![(bind[1].1, form), (bind[2].1, form)],
+            step: Step::new("KV write", kernel, bind),
+            part: Part::Other,
+        });
+    }
+
+    pub(super) fn attention(&mut self, kernel: Attention) {
+        let mut bind = self.attention_inputs(&kernel.shape);
+        let blocks = (kernel.shape.n_heads * kernel.shape.head_dim).div_ceil(BLOCK as u32) as usize;
+        let parts = |splits| Attention::parts_words(&kernel.shape, splits) as usize;
+        let (words, form) = match kernel.out {
+            Out::Blocks(kind) => (blocks * kind.words(), Form::Blocks(kind)),
+            Out::Rows => (blocks * BLOCK, Form::F32),
+            Out::Parts(n) => (parts(n), Form::Parts(kernel.shape.head_dim as usize + 4)),
+        };
+        let out = self.zeros(self.tokens() * words);
+        let mut results = vec![(out, form)];
+        if kernel.fused {
+            let form = Form::Kv(kernel.shape);
+            results.extend([(bind[1].1, form), (bind[2].1, form)]);
+        }
+        bind.push((7, out));
+        if kernel.tap {
+            let tap = self.zeros(self.tokens() * kernel.tap_stride() as usize);
+            bind.push((8, tap));
+        }
+        let (name, part) = match (kernel.out, kernel.fused) {
+            (Out::Parts(_), _) => ("attention in splits", Part::Split),
+            (_, true) => ("attention of one token", Part::Other),
+            (_, false) => ("attention of a batch", Part::Other),
+        };
+        self.checks.push(Check {
+            step: Step::new(name, kernel, bind),
+            results,
+            part,
+        });
+    }
+
+    /// Of every row's splits the last one found nothing.
+    pub(super) fn attention_reduce(&mut self, kernel: AttentionReduce) {
+        let shape = kernel.shape;
+        let mut words = Vec::new();
+        for split in (0..self.tokens * SPLITS).map(|i| i % SPLITS) {
+            for _ in 0..shape.n_heads {
+                let found = split + 1 < SPLITS;
+                let sum = if found { 1.5 + self.rng.float() } else { 0.0 };
+                words.extend([self.rng.float().to_bits(), sum.to_bits(), 0, 0]);
+                words.extend(self.rng.floats(shape.head_dim as usize));
+            }
+        }
+        let parts = self.buffer(words);
+        let blocks = (shape.n_heads * shape.head_dim).div_ceil(BLOCK as u32) as usize;
+        let out = self.zeros(self.tokens() * blocks * kernel.act_out.words());
+        self.checks.push(Check {
+            results: vec![(out, Form::Blocks(kernel.act_out))],
+            step: Step::new(
+                "what splits of attention found",
+                kernel,
+                vec![(1, parts), (2, out)],
+            ),
+            part: Part::Split,
+        });
+    }
+}
