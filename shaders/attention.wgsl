@@ -35,6 +35,7 @@ const HEAD_QUADS = ${HEAD_QUADS}u;
 const LOWEST = -3.0e38; // finite: arithmetic on infinities is not dependable in WGSL
 
 #import kv
+#import kv_seen
 #if SOFT_CAP
 #import tanh
 #endif
@@ -55,48 +56,6 @@ fn act_source_ssq(t: u32) -> f32 {
 }
 #import act_out
 #endif
-
-#if WINDOW
-// Logical page behind the i-th table entry for a row at `pos`.
-fn logical(i: u32, pos: u32) -> u32 {
-    let current = pos / PAGE;
-    if (current < p.seq_pages || i < p.sink_pages) {
-        return i;
-    }
-    let ring = p.seq_pages - p.sink_pages;
-    return current - (ring_index(current) + ring - i) % ring;
-}
-
-// First position that a row at `pos` sees.
-fn first_visible(pos: u32) -> u32 {
-    return select(0u, pos + 1u - p.window, pos >= p.window);
-}
-#endif
-
-// First table entry to look at.
-fn first_entry(pos: u32) -> u32 {
-#if WINDOW
-    return select(0u, first_visible(pos) / PAGE, pos / PAGE < p.seq_pages);
-#else
-    return 0u;
-#endif
-}
-
-// First slot of the i-th table entry that a row at `pos` sees; PAGE or beyond the valid ones: none.
-fn first_slot(i: u32, pos: u32) -> u32 {
-#if WINDOW
-    let start = logical(i, pos) * PAGE;
-    let first = first_visible(pos);
-    return select(0u, min(first - start, PAGE), first > start);
-#else
-    return 0u;
-#endif
-}
-
-// Valid slots of the i-th table entry for a row at `pos`.
-fn slots(i: u32, pos: u32) -> u32 {
-    return select(PAGE, pos % PAGE + 1u, i == ring_index(pos / PAGE));
-}
 
 // q.k of every head of the group for this thread's slots of one page, into `score`.
 fn score_page(page: u32, slot0: u32, n_slots: u32, kv_head: u32, lid: u32) {
@@ -194,8 +153,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
 
     for (var i = first; i < n_pages; i += stride) {
         let page = table[row.z + i];
-        let slot0 = first_slot(i, pos);
-        let n_slots = slots(i, pos);
+        let start = logical(i, pos) * PAGE;
+        let slot0 = first_slot(start, pos);
+        let n_slots = end_slot(start, pos);
 #if WINDOW
         if (slot0 >= n_slots) {
             continue;
@@ -247,8 +207,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     var largest = 0.0;
     var entropy = 0.0;
     for (var i = first; i < n_pages; i++) {
-        let slot0 = first_slot(i, pos);
-        let n_slots = slots(i, pos);
+        let start = logical(i, pos) * PAGE;
+        let slot0 = first_slot(start, pos);
+        let n_slots = end_slot(start, pos);
 #if WINDOW
         if (slot0 >= n_slots) {
             continue;

@@ -1,4 +1,4 @@
-//! Paged causal attention (shaders/attention.wgsl).
+//! Paged causal attention (shaders/attention.wgsl, and attention_batch.wgsl for several rows per workgroup).
 
 mod fast;
 mod reduce;
@@ -9,6 +9,7 @@ use crate::cpu::{Cores, CpuBindings};
 use crate::kv::{KvShape, PAGE};
 use crate::op::{Access, Grid, Kernel};
 use crate::shaders::{Shader, define, flag};
+use std::ops::Range;
 
 pub use reduce::AttentionReduce;
 
@@ -32,6 +33,9 @@ pub struct Attention {
     pub fused: bool,
     /// What is written.
     pub out: Out,
+    /// Rows per workgroup, as [`Attention::cols`] allows. More than one are rows of one sequence at positions that follow each other,
+    /// then rows that are not valid; where the ring has gone round, on one page.
+    pub cols: u32,
     /// Threads per workgroup; at least a page.
     pub wg: u32,
     /// Also write rotated queries and statistics of the weights.
@@ -48,6 +52,16 @@ impl Attention {
         let bytes = |group: u32| 4 * group * (shape.head_dim + 2 * PAGE + 2);
         let fits = |group: &u32| ratio.is_multiple_of(*group) && bytes(*group) <= 16 << 10;
         (1..=ratio.min(16)).rev().find(fits).unwrap_or(1)
+    }
+
+    /// Rows of a batch that share a workgroup of `wg` threads, at most `most`: as many as leave its memory within the same bound, and
+    /// no thread idle while scores are computed.
+    #[must_use]
+    pub fn cols(shape: &KvShape, wg: u32, most: u32) -> u32 {
+        // Rotated queries, weights, and two figures per row and head, in f32.
+        let bytes = |cols: u32| 4 * cols * Self::group(shape) * (shape.head_dim + PAGE + 2);
+        let fits = |cols: &u32| *cols <= most && bytes(*cols) <= 16 << 10 && wg / cols <= PAGE;
+        [8, 4, 2].into_iter().find(fits).unwrap_or(1)
     }
 
     /// Workgroups per KV head. More than one cannot write K and V for each other: [`Attention::fused`] needs one.
@@ -69,6 +83,40 @@ impl Attention {
             Out::Blocks(_) => blocks,
             Out::Rows => blocks * BLOCK as u32,
             Out::Parts(_) => 0,
+        }
+    }
+
+    /// The shader of more than one row per workgroup (shaders/attention_batch.wgsl).
+    fn batch_shader(&self) -> Shader {
+        let (quads, group) = (self.shape.head_dim / 4, Self::group(&self.shape));
+        let queries = self.cols * group;
+        let scorers = self.wg / self.cols;
+        let quad_threads = quads.min(self.wg);
+        let shares = self.wg / quad_threads;
+        let mut defines = self.shape.defines();
+        defines.extend(self.shape.attention_defines());
+        defines.extend([
+            flag("OUT_Q8", self.out == Out::Blocks(ActKind::Q8)),
+            flag("OUT_F32", self.out == Out::Rows),
+            define("WG", &self.wg),
+            define("COLS", &self.cols),
+            define("GROUP", &group),
+            define("SUBS", &Self::subgroups(&self.shape)),
+            define("QUERIES", &queries),
+            define("HEAD_QUADS", &quads),
+            define("Q_LEN", &(queries * quads)),
+            define("S_LEN", &(queries * PAGE)),
+            define("SCORERS", &scorers),
+            define("SCORER_SLOTS", &(PAGE / scorers)),
+            define("QUAD_THREADS", &quad_threads),
+            define("QUADS_EACH", &quads.div_ceil(self.wg)),
+            define("SHARES", &shares),
+            define("SHARE_LEN", &queries.div_ceil(shares)),
+        ]);
+        Shader {
+            kernel: "attention_batch",
+            defines,
+            subgroups: false,
         }
     }
 
@@ -95,15 +143,20 @@ impl Attention {
 }
 
 impl Kernel for Attention {
-    fn kv_bytes(&self, positions: std::ops::Range<u32>) -> u64 {
-        // A KV head's once for each workgroup that shares its query heads.
+    fn kv_bytes(&self, positions: Range<u32>) -> u64 {
+        // A KV head's once for each workgroup that shares its query heads, and for all rows of a workgroup together.
         let s = &self.shape;
         let slot = 2 * 4 * s.kv.words(u64::from(s.n_kv_heads * s.head_dim));
-        let slots: u64 = positions.map(|pos| u64::from(s.seen_slots(pos))).sum();
+        let groups = positions.clone().step_by(self.cols as usize);
+        let rows = groups.map(|first| first..positions.end.min(first + self.cols));
+        let slots: u64 = rows.map(|rows| u64::from(s.seen_slots(rows))).sum();
         slots * slot * u64::from(Self::subgroups(s))
     }
 
     fn shader(&self) -> Shader {
+        if self.cols > 1 {
+            return self.batch_shader();
+        }
         let quads = self.shape.head_dim / 4;
         let group = Self::group(&self.shape);
         let mut defines = self.shape.defines();
@@ -160,7 +213,7 @@ impl Kernel for Attention {
     fn grid(&self) -> Grid {
         Grid {
             tiles: self.shape.n_heads / Self::group(&self.shape),
-            rows_per_group: 1,
+            rows_per_group: self.cols,
             groups: self.splits(),
         }
     }

@@ -224,15 +224,19 @@ impl KvShape {
             .collect()
     }
 
-    /// How many slots [`KvShape::seen`] finds for a row at `pos`.
-    pub(crate) fn seen_slots(&self, pos: u32) -> u32 {
-        let first = self.first_visible(pos);
-        let page = pos / PAGE;
+    /// How many slots rows at these positions see together: what [`KvShape::seen`] finds for any of them. In a ring that has gone
+    /// round they share a page.
+    pub(crate) fn seen_slots(&self, positions: Range<u32>) -> u32 {
+        let Some(last) = positions.clone().last() else {
+            return 0;
+        };
+        let first = self.first_visible(positions.start);
+        let page = last / PAGE;
         if page < self.seq_pages {
-            return pos + 1 - first;
+            return last + 1 - first;
         }
         let oldest = (page + 1 - (self.seq_pages - self.sink_pages)) * PAGE;
-        pos + 1 - first.max(oldest) + (self.sink_pages * PAGE).saturating_sub(first)
+        last + 1 - first.max(oldest) + (self.sink_pages * PAGE).saturating_sub(first)
     }
 
     /// First value of a slot in a K or V buffer: `[page, kv_head, slot, head_dim]`.
@@ -280,6 +284,7 @@ impl KvShape {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
 
     #[test]
     fn as_many_slots_are_counted_as_are_seen() {
@@ -307,10 +312,21 @@ mod tests {
                     sinks_at: None,
                 };
                 let table: Vec<u32> = (0..seq_pages).collect();
-                for pos in 0..256 {
-                    let seen = shape.seen(&[0, pos, 0, 0], &table);
-                    let slots: u32 = seen.iter().map(|(_, s)| s.end - s.start).sum();
-                    assert_eq!(shape.seen_slots(pos), slots, "{shape:?} at {pos}");
+                for (pos, n) in (0..256).flat_map(|pos| [(pos, 1), (pos, 4), (pos, 8)]) {
+                    let rows = pos..pos + n;
+                    if (pos + n - 1) / PAGE >= seq_pages && pos / PAGE != (pos + n - 1) / PAGE {
+                        continue;
+                    }
+                    let seen = rows
+                        .clone()
+                        .flat_map(|pos| shape.seen(&[0, pos, 0, 0], &table));
+                    let slots = seen.flat_map(|(page, s)| s.map(move |slot| (page, slot)));
+                    let slots: BTreeSet<_> = slots.collect();
+                    assert_eq!(
+                        shape.seen_slots(rows) as usize,
+                        slots.len(),
+                        "{shape:?} at {pos}, {n} rows"
+                    );
                 }
             }
         }

@@ -267,11 +267,19 @@ pub fn all() -> BTreeSet<Shader> {
                         [(true, false), (false, false), (false, true)].map(|form| (out, form))
                     });
                     let split = [true, false].map(|fused| (Out::Parts(2), (fused, false)));
-                    for (out, (fused, tap)) in whole.chain(split) {
+                    // As many rows per workgroup as there is room for: 8, 4 and, as in models with wider groups, 2.
+                    let most = if n_heads == 32 { 2 } else { 8 };
+                    let cols = Attention::cols(&shape, wg, most);
+                    let batch = kinds.map(Out::Blocks).into_iter().chain([Out::Rows]);
+                    let batch = batch.map(|out| (out, (false, false), cols));
+                    let batch = batch.filter(|(.., cols)| *cols > 1);
+                    let single = whole.chain(split).map(|(out, form)| (out, form, 1));
+                    for (out, (fused, tap), cols) in single.chain(batch) {
                         let attention = Attention {
                             shape,
                             fused,
                             out,
+                            cols,
                             wg,
                             tap,
                         };

@@ -151,6 +151,7 @@ impl FitPlan {
             cols: 1,
             layout: Layout::RowPerThread,
             attention_threads: 32,
+            attention_cols: 1,
             splits: Some(Splits::GPU),
             eog: 8,
             positions: context,

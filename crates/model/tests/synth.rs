@@ -32,6 +32,7 @@ fn plan_of(d: &Directory, c: &Config) -> Plan {
         cols: PREFILL_COLS,
         layout: Layout::Lanes,
         attention_threads: 64,
+        attention_cols: 1,
         splits: None,
         eog: 1,
         positions: 256,

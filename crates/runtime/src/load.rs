@@ -104,7 +104,7 @@ impl Engine {
                 }
                 .into());
             }
-            let mut graph = opts.graph(device.caps(), &fit, tokenizer.eog().len());
+            let mut graph = opts.graph(&device, &fit, tokenizer.eog().len());
             let choice = match tested.take() {
                 Some(choice) => choice,
                 None => {

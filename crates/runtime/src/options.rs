@@ -1,7 +1,7 @@
 //! How an engine is set up.
 
 pub use chord_kernels::KvType;
-use chord_kernels::gpu::Caps;
+use chord_kernels::device::Device;
 use chord_kernels::matmul::Layout;
 use chord_kernels::variants::PREFILL_COLS;
 use chord_model::{FitPlan, GraphOptions, Splits};
@@ -85,6 +85,9 @@ pub struct EngineOptions {
     /// Bytes of a storage binding to keep within, where the device allows more.
     #[doc(hidden)]
     pub max_binding: u64,
+    /// Most rows of a batch that share a workgroup of attention, in place of what suits the device; 1, 2, 4 or 8.
+    #[doc(hidden)]
+    pub attention_cols: Option<u32>,
     /// How attention is split in place of what suits the device; one workgroup: never.
     #[doc(hidden)]
     pub splits: Option<Splits>,
@@ -119,6 +122,7 @@ impl Default for EngineOptions {
             tokens_per_submit: None,
             speculate: Speculate::Auto,
             max_binding: u64::MAX,
+            attention_cols: None,
             splits: None,
             self_test_faults: Vec::new(),
         }
@@ -137,7 +141,9 @@ impl EngineOptions {
     }
 
     /// The plan's options on a device.
-    pub(crate) fn graph(&self, caps: &Caps, fit: &FitPlan, eog: usize) -> GraphOptions {
+    pub(crate) fn graph(&self, device: &Device, fit: &FitPlan, eog: usize) -> GraphOptions {
+        let caps = device.caps();
+        let software_gpu = caps.software && matches!(device, Device::Gpu(_));
         let layout = self.layout.unwrap_or(match caps.subgroups {
             _ if caps.software => Layout::RowPerThread,
             Some((min, _)) if min >= 8 => Layout::LanesSubgroup { split: 8 },
@@ -161,6 +167,10 @@ impl EngineOptions {
             cols: PREFILL_COLS,
             layout,
             attention_threads: if caps.software { 32 } else { 64 },
+            // Measured in software only, where it wins. The CPU's threads take rows one by one.
+            attention_cols: (self.attention_cols)
+                .unwrap_or(if software_gpu { 8 } else { 1 })
+                .clamp(1, 8),
             // In software there are no more threads to give work to.
             splits: self.splits.or((!caps.software).then_some(Splits::GPU)),
             eog: u32::try_from(eog).unwrap_or(u32::MAX),

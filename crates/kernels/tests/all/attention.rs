@@ -35,6 +35,7 @@ fn check_attention(
         shape: s.shape,
         fused,
         out: out.map_or(Out::Rows, Out::Blocks),
+        cols: 1,
         wg,
         tap,
     };

@@ -58,6 +58,7 @@ fn check(heads: (u32, u32, u32), form: Form, kv: KvType, fused: bool, at: [u32; 
         shape,
         fused,
         out: Out::Parts(splits),
+        cols: 1,
         wg: if fused { 64 } else { 32 },
         tap: false,
     };
@@ -117,6 +118,7 @@ fn assert_splits_are_the_whole(
             shape,
             fused,
             out,
+            cols: 1,
             wg: 32,
             tap: false,
         };

@@ -204,6 +204,7 @@ fn scores_and_weighted_sums_over_a_long_context_pass_the_largest_half() {
             shape: shape(kv),
             fused: false,
             out: Out::Blocks(ActKind::F32),
+            cols: 1,
             wg: 32,
             tap: false,
         };

@@ -3,6 +3,7 @@
 //! One binary: linking the device layer into one for each file would take longer than the tests.
 
 mod attention;
+mod attention_batch;
 mod attention_split;
 mod common;
 mod families;

@@ -165,6 +165,7 @@ impl Builder<'_> {
             shape,
             fused: false,
             out: Out::Rows,
+            cols: 1,
             wg: o.attention_threads,
             tap: o.taps,
         };
@@ -310,6 +311,7 @@ impl Builder<'_> {
             layer_shapes,
             pages: o.pages,
             prefill_cols: o.cols,
+            row_multiple: o.cols.max(o.attention_cols),
             layout: o.layout,
             act_kinds,
         })

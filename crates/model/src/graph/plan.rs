@@ -22,7 +22,7 @@ pub struct GraphOptions {
     pub pages: u32,
     /// Sequences.
     pub sequences: u32,
-    /// Rows of the largest batch; a multiple of `cols`.
+    /// Rows of the largest batch; a multiple of `cols` and `attention_cols`.
     pub chunk: u32,
     /// Tokens per workgroup of a batch.
     pub cols: u32,
@@ -30,6 +30,8 @@ pub struct GraphOptions {
     pub layout: Layout,
     /// Threads of attention.
     pub attention_threads: u32,
+    /// Most rows of a batch that share a workgroup of attention.
+    pub attention_cols: u32,
     /// How attention of one token is split; None: never.
     pub splits: Option<Splits>,
     /// End-of-generation ids.
@@ -162,8 +164,10 @@ pub struct Plan {
     pub layer_shapes: Vec<KvShape>,
     /// Pages in the KV store.
     pub pages: u32,
-    /// Tokens per workgroup of a batch.
+    /// Tokens per workgroup of a batch's products.
     pub prefill_cols: u32,
+    /// A batch's rows come in multiples of this; those it has no tokens for are not valid.
+    pub row_multiple: u32,
     /// Thread layout of the products.
     pub layout: Layout,
     /// Form of the inputs of each layer's q|k|v, attention output, gate|up and down; then the head's.

@@ -151,6 +151,12 @@ impl Wiring<'_> {
                 Some(_) => Out::Rows,
                 None => Out::Blocks(attn_kind),
             },
+            cols: if batch && taps.is_none() {
+                let (threads, most) = (self.options.attention_threads, self.options.attention_cols);
+                Attention::cols(&shape, threads, most)
+            } else {
+                1
+            },
             wg: self.options.attention_threads,
             tap: taps.is_some(),
         };

@@ -67,7 +67,7 @@ impl Engine {
             .collect();
         let padded = tokens
             .len()
-            .next_multiple_of(self.p.plan.prefill_cols as usize)
+            .next_multiple_of(self.p.plan.row_multiple as usize)
             .min(CHUNK as usize);
         rows.resize(4 * padded, 0);
         self.p

@@ -1,5 +1,5 @@
 //! Attention whose pages are dealt out to splits answers as attention that is whole does, and each token is computed in the same
-//! way however many share its submit.
+//! way however many share its submit; rows of a batch give what they give alone, however many share a workgroup.
 
 use crate::common::*;
 use chord_runtime::{EngineOptions, KvType, Overflow, Sampling, Splits};
@@ -140,5 +140,35 @@ fn a_profile_shows_which_form_of_attention_ran() {
     }
     for name in ["embed", "layer1.down", "head", "sample"] {
         assert_eq!(ran(name), (0..12).collect::<Vec<_>>(), "{name}");
+    }
+}
+
+/// In a ring that has gone round as well, with sinks and with windows.
+#[test]
+fn rows_that_share_a_workgroup_give_what_they_give_alone_on_both() {
+    let ring = EngineOptions {
+        overflow: Overflow::Ring { sink_pages: 1 },
+        context: Some(128),
+        ..exact()
+    };
+    for (name, options) in [
+        (TINY, ring.clone()),
+        ("v2k-gemma2-Q4_K_M", ring),
+        (TINY, exact()),
+    ] {
+        let tokens: Vec<u32> = (0..210).map(|i| 100 + i * 7 % 300).collect();
+        let logits = |cols| {
+            let options = EngineOptions {
+                attention_cols: Some(cols),
+                ..options.clone()
+            };
+            eval(&mut load(name, &options), &tokens, 29)
+        };
+        let alone = logits(1);
+        for cols in [2, 8] {
+            let difference = worst(&alone, &logits(cols));
+            println!("{name}: {cols} rows a workgroup differ by {difference:.1e}");
+            assert!(difference < 1e-4, "{name}: {difference}");
+        }
     }
 }

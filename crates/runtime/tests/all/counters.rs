@@ -176,6 +176,30 @@ fn a_long_context_costs_a_dispatch_a_layer_and_no_more_of_keys_and_values() {
     }
 }
 
+/// Rows of a batch that share a workgroup read K and V once for all of them.
+#[test]
+fn rows_of_a_batch_share_keys_and_values() {
+    let config = Config::from_directory(&Directory::parse(&model(TINY).0).unwrap()).unwrap();
+    let slot = u64::from(2 * config.n_layers * config.n_kv_heads * config.head_dim) * 2;
+    for cols in [1, 8] {
+        let options = EngineOptions {
+            attention_cols: Some(cols),
+            context: Some(256),
+            ..base()
+        };
+        let mut engine = load(TINY, &options);
+        let mut session = engine.new_session().unwrap();
+        let before = engine.counters();
+        let prompt: Vec<u32> = (100..100 + PROMPT).collect();
+        generate(&mut engine, &mut session, &greedy(&prompt, 1));
+        let read = engine.counters().since(&before).kv_bytes;
+        // A whole number of workgroups to a batch of 32 rows; the last of them sees all before it.
+        let ends = (0..PROMPT).step_by(cols as usize);
+        let slots: u32 = ends.map(|first| PROMPT.min(first + cols)).sum();
+        assert_eq!(read, u64::from(slots) * slot, "{cols} rows a workgroup");
+    }
+}
+
 /// Greedy, and drawn with every filter that ordinary requests set.
 #[test]
 fn sampling_on_the_device_costs_no_more_submits() {

@@ -11,9 +11,10 @@ use chord_kernels::{KvShape, KvType, PAGE};
 
 impl Cases {
     /// Bindings 1 to 6 of the attention kernels: rows of different sequences in the middle of their second page, because a
-    /// decoding step may not see what another row writes.
-    fn attention_inputs(&mut self, shape: &KvShape) -> Vec<(u32, BufId)> {
-        let qkv = self.floats(self.tokens() * shape.qkv_stride as usize);
+    /// decoding step may not see what another row writes; or, where a workgroup has several rows, of one.
+    fn attention_inputs(&mut self, shape: &KvShape, cols: u32) -> Vec<(u32, BufId)> {
+        let n_rows = self.tokens.next_multiple_of(cols);
+        let qkv = self.floats((n_rows * shape.qkv_stride) as usize);
         let values = self.tokens() * (SEQ_PAGES * PAGE * shape.head_dim) as usize;
         let mut store = || {
             let words = match shape.kv {
@@ -30,14 +31,18 @@ impl Cases {
         let tables = (POSITIONS + 1) * shape.rope_dim;
         let of_layer = shape.qkv_stride + 2 * shape.head_dim + shape.n_heads;
         let rope = self.floats((tables + of_layer) as usize);
-        let row = |r| [0, PAGE + (1 + 7 * r) % PAGE, SEQ_PAGES * r, 1];
-        let rows = self.buffer((0..self.tokens).flat_map(row).collect());
+        let row = |r| match cols {
+            1 => [0, PAGE + (1 + 7 * r) % PAGE, SEQ_PAGES * r, 1],
+            _ => [0, PAGE + 6 + r, 0, u32::from(r < self.tokens)],
+        };
+        let rows = (0..n_rows).flat_map(row).collect();
+        let rows = self.buffer(rows);
         let table = self.buffer((0..self.tokens * SEQ_PAGES).rev().collect());
         vec![(1, qkv), (2, k), (3, v), (4, rope), (5, rows), (6, table)]
     }
 
     pub(super) fn kv_write(&mut self, kernel: KvWrite) {
-        let bind = self.attention_inputs(&kernel.shape);
+        let bind = self.attention_inputs(&kernel.shape, 1);
         let form = Form::Kv(kernel.shape);
         self.checks.push(Check {
             results: vec![(bind[1].1, form), (bind[2].1, form)],
@@ -47,7 +52,7 @@ impl Cases {
     }
 
     pub(super) fn attention(&mut self, kernel: Attention) {
-        let mut bind = self.attention_inputs(&kernel.shape);
+        let mut bind = self.attention_inputs(&kernel.shape, kernel.cols);
         let blocks = (kernel.shape.n_heads * kernel.shape.head_dim).div_ceil(BLOCK as u32) as usize;
         let parts = |splits| Attention::parts_words(&kernel.shape, splits) as usize;
         let (words, form) = match kernel.out {
@@ -55,7 +60,7 @@ impl Cases {
             Out::Rows => (blocks * BLOCK, Form::F32),
             Out::Parts(n) => (parts(n), Form::Parts(kernel.shape.head_dim as usize + 4)),
         };
-        let out = self.zeros(self.tokens() * words);
+        let out = self.zeros(self.tokens().next_multiple_of(kernel.cols as usize) * words);
         let mut results = vec![(out, form)];
         if kernel.fused {
             let form = Form::Kv(kernel.shape);

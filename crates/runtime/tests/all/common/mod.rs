@@ -326,6 +326,7 @@ pub fn graph_options() -> GraphOptions {
         cols: PREFILL_COLS,
         layout: Layout::RowPerThread,
         attention_threads: 32,
+        attention_cols: 1,
         splits: None,
         eog: 1,
         positions: 128,
