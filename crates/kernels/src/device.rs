@@ -1,5 +1,9 @@
 //! Where steps run: a GPU, or the host's processor. Both hold buffers of words, bind the same steps and count the same work.
 
+mod copy;
+
+pub use copy::Copy;
+
 use crate::Error;
 use crate::cpu::{self, Cpu};
 use crate::gpu::{self, AdapterInfo, Caps, Counters, Gpu};
@@ -40,78 +44,6 @@ pub enum BoundStep {
     Gpu(gpu::BoundStep),
     /// On [`Device::Cpu`].
     Cpu(cpu::BoundStep),
-}
-
-/// Where a copy goes.
-#[derive(Clone, Copy, Debug)]
-enum Target<'a> {
-    Buffer(&'a Buffer),
-    Staging(&'a Staging),
-}
-
-/// A copy after a run's steps.
-#[derive(Clone, Copy, Debug)]
-pub struct Copy<'a> {
-    from: &'a Buffer,
-    from_word: u64,
-    to: Target<'a>,
-    to_word: u64,
-    words: u64,
-}
-
-impl<'a> Copy<'a> {
-    /// Between two buffers.
-    #[must_use]
-    pub fn new(from: &'a Buffer, from_word: u64, to: &'a Buffer, to_word: u64, words: u64) -> Self {
-        Self {
-            from,
-            from_word,
-            to: Target::Buffer(to),
-            to_word,
-            words,
-        }
-    }
-
-    /// From a buffer into staging, to append to a run; [`Device::map`] reads it.
-    #[must_use]
-    pub fn stage(
-        staging: &'a Staging,
-        to_word: u64,
-        from: &'a Buffer,
-        from_word: u64,
-        words: u64,
-    ) -> Self {
-        Self {
-            from,
-            from_word,
-            to: Target::Staging(staging),
-            to_word,
-            words,
-        }
-    }
-
-    fn on_gpu(&self) -> gpu::Copy<'a> {
-        let to = match self.to {
-            Target::Buffer(Buffer::Gpu(to)) => &to.raw,
-            Target::Staging(Staging::Gpu(to)) => to.raw(),
-            _ => foreign(),
-        };
-        gpu::Copy {
-            from: self.from.gpu(),
-            from_word: self.from_word,
-            to,
-            to_word: self.to_word,
-            words: self.words,
-        }
-    }
-
-    fn on_cpu(&self) {
-        let to = match self.to {
-            Target::Buffer(Buffer::Cpu(to)) | Target::Staging(Staging::Cpu(to)) => to,
-            _ => foreign(),
-        };
-        to.copy_from(self.to_word, self.from.cpu(), self.from_word, self.words);
-    }
 }
 
 /// Things of two devices met: a plan is made for one.
@@ -284,6 +216,15 @@ impl Device {
         match self {
             Self::Gpu(gpu) => gpu.write(buffer.gpu(), word_offset, words),
             Self::Cpu(_) => buffer.cpu().write(word_offset, words),
+        }
+    }
+
+    /// Keeps the pipelines made so far for the next run, where the device was opened with a place for them. A failure is no error: the next
+    /// run compiles them again.
+    pub fn keep_pipelines(&self) {
+        match self {
+            Self::Gpu(gpu) => gpu.keep_pipelines(),
+            Self::Cpu(_) => {}
         }
     }
 

@@ -4,15 +4,14 @@ use crate::Error;
 use crate::options::{DeviceChoice, EngineOptions};
 use chord_kernels::cpu::Cpu;
 use chord_kernels::device::Device;
-use chord_kernels::gpu::{Gpu, list_adapters};
+use chord_kernels::gpu::{Gpu, GpuOptions, list_adapters};
 
 /// The device, and why it is that.
 pub(crate) async fn open(opts: &EngineOptions) -> Result<(Device, String), Error> {
-    let adapter = opts.adapter.as_deref();
-    match (opts.device, adapter) {
+    match (opts.device, &opts.adapter) {
         (DeviceChoice::Cpu, _) => cpu(opts, "the CPU, as asked".into()),
-        (DeviceChoice::Gpu, _) => gpu(adapter, "a GPU, as asked").await,
-        (DeviceChoice::Auto, Some(_)) => gpu(adapter, "this adapter, as asked").await,
+        (DeviceChoice::Gpu, _) => gpu(opts, "a GPU, as asked").await,
+        (DeviceChoice::Auto, Some(_)) => gpu(opts, "this adapter, as asked").await,
         (DeviceChoice::Auto, None) => {
             let adapters = list_adapters().await;
             if adapters.iter().all(|a| a.kind == "cpu") {
@@ -22,7 +21,7 @@ pub(crate) async fn open(opts: &EngineOptions) -> Result<(Device, String), Error
                 };
                 return cpu(opts, why);
             }
-            match gpu(None, "the best GPU").await {
+            match gpu(opts, "the best GPU").await {
                 Err(why) => cpu(opts, format!("the CPU: {why}")),
                 opened => opened,
             }
@@ -45,8 +44,12 @@ pub(crate) fn instead(
     }
 }
 
-async fn gpu(adapter: Option<&str>, why: &str) -> Result<(Device, String), Error> {
-    Ok((Device::Gpu(Gpu::open(adapter).await?), why.into()))
+async fn gpu(opts: &EngineOptions, why: &str) -> Result<(Device, String), Error> {
+    let options = GpuOptions {
+        adapter: opts.adapter.clone(),
+        kernel_cache: opts.kernel_cache.clone(),
+    };
+    Ok((Device::Gpu(Gpu::open(&options).await?), why.into()))
 }
 
 fn cpu(opts: &EngineOptions, why: String) -> Result<(Device, String), Error> {

@@ -155,6 +155,7 @@ impl Engine {
         );
         device.flush().await?;
         device.check()?;
+        device.keep_pipelines();
         let staging_words = plan
             .ids
             .logits_words

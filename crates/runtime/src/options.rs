@@ -5,6 +5,7 @@ use chord_kernels::device::Device;
 use chord_kernels::matmul::Layout;
 use chord_kernels::variants::PREFILL_COLS;
 use chord_model::{FitPlan, GraphOptions, Splits};
+use std::path::PathBuf;
 
 /// Numeric mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -82,6 +83,9 @@ pub struct EngineOptions {
     pub tokens_per_submit: Option<u32>,
     /// Guess tokens ahead.
     pub speculate: Speculate,
+    /// Folder of the user's own where a GPU's compiled kernels are kept between runs; None: nowhere. Only where the driver hands them
+    /// out (Vulkan), and never in a browser, which keeps its own.
+    pub kernel_cache: Option<PathBuf>,
     /// Bytes of a storage binding to keep within, where the device allows more.
     #[doc(hidden)]
     pub max_binding: u64,
@@ -121,6 +125,7 @@ impl Default for EngineOptions {
             layout: None,
             tokens_per_submit: None,
             speculate: Speculate::Auto,
+            kernel_cache: None,
             max_binding: u64::MAX,
             attention_cols: None,
             splits: None,

@@ -7,7 +7,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::adapters;
 use crate::args::{DeviceArg, EngineArgs, Kv, ModelArgs, PrecisionArg, SpeculateArg};
 use crate::error::Error;
-use crate::model_file::{self, Files};
+use crate::model_file::{self, Files, cache};
 use crate::out::dim;
 use chord_model::Config;
 use chord_runtime::{
@@ -54,6 +54,8 @@ pub fn options(args: &EngineArgs, needs: Needs) -> EngineOptions {
             Some(SpeculateArg::Off) => Speculate::Off,
             Some(SpeculateArg::Lookup) => Speculate::Lookup,
         },
+        // Without a cache folder kernels are compiled every time.
+        kernel_cache: cache::folder().ok().map(|folder| folder.join("kernels")),
         ..EngineOptions::default()
     }
 }

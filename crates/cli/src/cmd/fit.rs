@@ -1,7 +1,7 @@
 //! The fit plan: memory by purpose, and the verdict.
 
 use chord_gguf::Directory;
-use chord_kernels::gpu::Gpu;
+use chord_kernels::gpu::{Gpu, GpuOptions};
 use chord_model::{Config, DeviceLimits};
 use serde_json::{Value, json};
 
@@ -19,8 +19,12 @@ pub fn plan(directory: &Directory, config: &Config, args: &InspectArgs) -> Resul
     // Opening a device is the only way to learn its limits; without --adapter nothing is touched.
     let limits = match &args.adapter {
         Some(name) => {
+            let options = GpuOptions {
+                adapter: Some(name.clone()),
+                ..GpuOptions::default()
+            };
             let gpu =
-                pollster::block_on(Gpu::open(Some(name))).map_err(chord_runtime::Error::from)?;
+                pollster::block_on(Gpu::open(&options)).map_err(chord_runtime::Error::from)?;
             Some(DeviceLimits {
                 max_binding: gpu.caps().max_binding,
                 max_buffer: gpu.caps().max_buffer,

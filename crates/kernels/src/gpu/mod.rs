@@ -3,6 +3,13 @@
 mod adapter;
 mod arrival;
 mod execute;
+#[cfg(not(target_arch = "wasm32"))]
+mod kept;
+/// A browser keeps compiled pipelines by itself.
+#[cfg(target_arch = "wasm32")]
+#[path = "kept_by_browser.rs"]
+mod kept;
+mod open;
 mod pipeline;
 mod profile;
 mod readback;
@@ -10,11 +17,13 @@ mod readback;
 pub use adapter::{AdapterInfo, Caps, list_adapters};
 pub use execute::BoundStep;
 pub(crate) use execute::Copy;
+pub use open::GpuOptions;
 pub use readback::Staging;
 
 use crate::Error;
 use crate::op::Role;
 use crate::shaders::Shader;
+use kept::Kept;
 use pipeline::Pipeline;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -45,6 +54,8 @@ pub struct Counters {
     pub bind_groups: AtomicU64,
     /// Pipelines created.
     pub pipelines: AtomicU64,
+    /// Of these, those that an earlier run had kept.
+    pub pipelines_kept: AtomicU64,
 }
 
 impl Counters {
@@ -71,6 +82,7 @@ pub struct Gpu {
     lost: Arc<OnceLock<String>>,
     fault: Arc<OnceLock<Error>>,
     pipelines: Mutex<HashMap<Shader, Arc<Pipeline>>>,
+    kept: Option<Kept>,
 }
 
 impl std::fmt::Debug for Gpu {
@@ -99,62 +111,6 @@ impl Drop for Buffer {
 }
 
 impl Gpu {
-    /// Opens the best adapter, or the one whose name contains `wanted` (or whose index in [`list_adapters`] it is).
-    ///
-    /// # Errors
-    /// `E_NO_ADAPTER`, `E_ADAPTER_LIMIT`, `E_DEVICE_OPEN`.
-    pub async fn open(wanted: Option<&str>) -> Result<Self, Error> {
-        let (adapter, info) = adapter::choose(wanted).await?;
-        let caps = Caps::of(&adapter, &info);
-        caps.check(&info)?;
-        let descriptor = wgpu::DeviceDescriptor {
-            label: Some("wasm-chord"),
-            required_features: caps.features(),
-            // The defaults are small (128 MiB bindings): ask for what the adapter offers.
-            required_limits: adapter.limits(),
-            ..Default::default()
-        };
-        let (device, queue) =
-            adapter
-                .request_device(&descriptor)
-                .await
-                .map_err(|e| Error::Open {
-                    adapter: info.name.clone(),
-                    why: e.to_string(),
-                })?;
-        let lost = Arc::new(OnceLock::new());
-        let fault = Arc::new(OnceLock::new());
-        let (on_lost, on_error) = (lost.clone(), fault.clone());
-        device.set_device_lost_callback(move |_, message| {
-            let _ = on_lost.set(message);
-        });
-        // wgpu's default handler panics.
-        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
-            tracing::error!("uncaptured GPU error: {error}");
-            let _ = on_error.set(match error {
-                wgpu::Error::OutOfMemory { .. } => Error::OutOfMemory {
-                    what: "a transfer".into(),
-                    bytes: 0,
-                },
-                other => Error::Refused {
-                    what: "a command".into(),
-                    why: other.to_string(),
-                },
-            });
-        }));
-        tracing::debug!(?info, ?caps, "device open");
-        Ok(Self {
-            device,
-            queue,
-            info,
-            caps,
-            counters: Arc::default(),
-            lost,
-            fault,
-            pipelines: Mutex::default(),
-        })
-    }
-
     /// The adapter.
     #[must_use]
     pub fn info(&self) -> &AdapterInfo {

@@ -40,6 +40,7 @@ impl Gpu {
             Target::Native
         };
         let text = shader.expand(target)?;
+        let cache = self.kept(&text);
         let scope = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
         let module = self
             .device
@@ -76,7 +77,7 @@ impl Gpu {
                     zero_initialize_workgroup_memory: false,
                     ..Default::default()
                 },
-                cache: None,
+                cache,
             });
         Counters::add(&self.counters.pipelines, 1);
         match scope.pop().await {

@@ -26,6 +26,8 @@ pub struct Counters {
     pub loader_peak_host_bytes: u64,
     /// Pipelines created.
     pub pipelines: u64,
+    /// Of these, those that an earlier run had kept.
+    pub pipelines_kept: u64,
     /// Bind groups created.
     pub bind_groups: u64,
     /// Buffers created.
@@ -50,6 +52,7 @@ impl Counters {
             readback_bytes: self.readback_bytes.saturating_sub(before.readback_bytes),
             encode_ns: self.encode_ns.saturating_sub(before.encode_ns),
             pipelines: self.pipelines.saturating_sub(before.pipelines),
+            pipelines_kept: self.pipelines_kept.saturating_sub(before.pipelines_kept),
             bind_groups: self.bind_groups.saturating_sub(before.bind_groups),
             buffers: self.buffers.saturating_sub(before.buffers),
             prefilled_tokens: self
@@ -79,6 +82,7 @@ impl Engine {
             gpu_peak_bytes: read(&c.gpu_peak_bytes),
             loader_peak_host_bytes: self.p.loader_peak_host_bytes,
             pipelines: read(&c.pipelines),
+            pipelines_kept: read(&c.pipelines_kept),
             bind_groups: read(&c.bind_groups),
             buffers: read(&c.buffers),
             prefilled_tokens: self.prefilled_tokens,

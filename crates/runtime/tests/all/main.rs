@@ -15,6 +15,7 @@ mod full_gemma3;
 mod full_golden;
 mod full_perplexity;
 mod golden;
+mod kept_pipelines;
 mod kv_dense;
 mod kv_logits;
 mod kv_pages_model;

@@ -20,6 +20,8 @@ pub struct Report {
     /// Milliseconds from the first byte of the header until the model could answer.
     ready_ms: f64,
     pipelines: u64,
+    /// Of these, those that an earlier run had kept.
+    pipelines_kept: u64,
     /// Bytes of the device's buffers now, and the most there ever were.
     device: [u64; 2],
     loader_peak_host_bytes: u64,
@@ -40,6 +42,7 @@ impl Report {
             per_token: measured.per_token,
             ready_ms: engine.load_ms(),
             pipelines: total.pipelines,
+            pipelines_kept: total.pipelines_kept,
             device: [total.gpu_bytes, total.gpu_peak_bytes],
             loader_peak_host_bytes: total.loader_peak_host_bytes,
             host_peak_bytes: host::peak_bytes(),
@@ -91,9 +94,10 @@ impl Report {
             None => "unknown".into(),
         };
         out.line(&format!(
-            "\nready after {:.0} ms, {} pipelines compiled\ndevice memory {device} (peak {device_peak}); host memory at its peak {host}, of that loading held at most {}",
+            "\nready after {:.0} ms, {} pipelines made ({} that an earlier run had kept)\ndevice memory {device} (peak {device_peak}); host memory at its peak {host}, of that loading held at most {}",
             self.ready_ms,
             self.pipelines,
+            self.pipelines_kept,
             bytes(self.loader_peak_host_bytes)
         ))
     }
@@ -108,6 +112,7 @@ impl Report {
         let [device, device_peak] = self.device;
         for (name, value) in [
             ("pipelines", json!(self.pipelines)),
+            ("pipelines_kept", json!(self.pipelines_kept)),
             ("gpu_bytes", json!(device)),
             ("gpu_peak_bytes", json!(device_peak)),
             ("host_peak_bytes", json!(self.host_peak_bytes)),

@@ -98,6 +98,10 @@ pub fn command<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Command {
     command
         .args(args)
         .env("NO_COLOR", "1")
+        .env(
+            "WASM_CHORD_CACHE",
+            concat!(env!("CARGO_TARGET_TMPDIR"), "/cache"),
+        )
         .env_remove("HF_TOKEN")
         .env_remove("HF_ENDPOINT")
         .env_remove("RUST_LOG")

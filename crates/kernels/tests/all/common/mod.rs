@@ -6,7 +6,7 @@ use chord_kernels::act::{self, ActKind};
 use chord_kernels::cpu::{Cpu, CpuMemory};
 use chord_kernels::device::{Buffers, Device};
 use chord_kernels::embed::Embed;
-use chord_kernels::gpu::Gpu;
+use chord_kernels::gpu::{Gpu, GpuOptions};
 use chord_kernels::matmul::MatMul;
 use chord_kernels::op::{BufDesc, BufId, Kernel, Role, Step};
 use chord_quant::WeightType;
@@ -45,7 +45,7 @@ pub fn device() -> Device {
         let level = levels[level.min(levels.len() - 1)];
         return Device::Cpu(Cpu::open_at(level, None).unwrap());
     }
-    let gpu = pollster::block_on(Gpu::open(None));
+    let gpu = pollster::block_on(Gpu::open(&GpuOptions::default()));
     Device::Gpu(gpu.expect("tests need an adapter: lavapipe is enough"))
 }
 

@@ -1,0 +1,85 @@
+//! Opening a device.
+
+use super::adapter::{self, Caps};
+use super::kept::{self, Kept};
+use super::{AdapterInfo, Gpu};
+use crate::Error;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock};
+
+/// How a GPU is opened.
+#[derive(Clone, Debug, Default)]
+pub struct GpuOptions {
+    /// Part of the adapter's name, or its index in [`super::list_adapters`]; None: the best.
+    pub adapter: Option<String>,
+    /// Folder of the user's own where compiled pipelines are kept between runs; None: nowhere. A browser keeps its own.
+    pub kernel_cache: Option<PathBuf>,
+}
+
+impl Gpu {
+    /// Opens an adapter.
+    ///
+    /// # Errors
+    /// `E_NO_ADAPTER`, `E_ADAPTER_LIMIT`, `E_DEVICE_OPEN`.
+    pub async fn open(options: &GpuOptions) -> Result<Self, Error> {
+        let (adapter, info) = adapter::choose(options.adapter.as_deref()).await?;
+        let caps = Caps::of(&adapter, &info);
+        caps.check(&info)?;
+        let (device, queue) = request(&adapter, &info, caps.features()).await?;
+        let lost = Arc::new(OnceLock::new());
+        let fault = Arc::new(OnceLock::new());
+        let (on_lost, on_error) = (lost.clone(), fault.clone());
+        device.set_device_lost_callback(move |_, message| {
+            let _ = on_lost.set(message);
+        });
+        // wgpu's default handler panics.
+        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
+            tracing::error!("uncaptured GPU error: {error}");
+            let _ = on_error.set(match error {
+                wgpu::Error::OutOfMemory { .. } => Error::OutOfMemory {
+                    what: "a transfer".into(),
+                    bytes: 0,
+                },
+                other => Error::Refused {
+                    what: "a command".into(),
+                    why: other.to_string(),
+                },
+            });
+        }));
+        let kept = match &options.kernel_cache {
+            Some(folder) => Kept::open(&device, &adapter.get_info(), folder).await,
+            None => None,
+        };
+        tracing::debug!(?info, ?caps, "device open");
+        Ok(Self {
+            device,
+            queue,
+            info,
+            caps,
+            counters: Arc::default(),
+            lost,
+            fault,
+            pipelines: Mutex::default(),
+            kept,
+        })
+    }
+}
+
+async fn request(
+    adapter: &wgpu::Adapter,
+    info: &AdapterInfo,
+    features: wgpu::Features,
+) -> Result<(wgpu::Device, wgpu::Queue), Error> {
+    let descriptor = wgpu::DeviceDescriptor {
+        label: Some("wasm-chord"),
+        required_features: features | (kept::FEATURES & adapter.features()),
+        // The defaults are small (128 MiB bindings): ask for what the adapter offers.
+        required_limits: adapter.limits(),
+        ..Default::default()
+    };
+    let opened = adapter.request_device(&descriptor).await;
+    opened.map_err(|e| Error::Open {
+        adapter: info.name.clone(),
+        why: e.to_string(),
+    })
+}
