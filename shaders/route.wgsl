@@ -21,6 +21,10 @@ var<workgroup> chosen: array<u32, ${USED}>;
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
     let row = wid.y;
+    // trap: logits that are NaN leave some ranks to nobody, and what is chosen is an index.
+    if (lid < USED) {
+        chosen[lid] = 0u;
+    }
     for (var e = lid; e < p.n_experts; e += WG) {
 #if BIAS
         score[e] = logits[row * p.stride + e] + bitcast<f32>(routes[p.bias_at + e]);

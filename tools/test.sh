@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # test.sh quick|full: sets up and runs all tests, goes on after a failure, and ends with what ran and `N passed, N failed`.
-# quick: every test but those of files named full_*: on the CPU all that use a device, but those named *_on_gpu*; on lavapipe the rest, but *_on_cpu*,
-#        and what is about kernels, plans and pages, with tiny models where there is a test with one; on SwiftShader those named *_on_both.
+# quick: every test but those of files named full_*: on the CPU all that use a device, but those named *_on_gpu*; on lavapipe the rest, but
+#        *_on_cpu*, and what is about kernels, plans and pages, with tiny models where there is a test with one; on SwiftShader those
+#        named *_on_both; each kernel on lavapipe once more, with shaders that check indices, loops and divisors as they run.
 # full:  those too, and every test of the crates that use the GPU on both adapters.
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 cd "$root"
@@ -19,6 +20,8 @@ full) profile=full lavapipe='all() - test(/_on_cpu/)' both="($gpu_crates) - test
 *) die "usage: test.sh quick|full" 2 ;;
 esac
 # Integration tests that use a device; the modules left out use none, and lavapipe's run has them.
+# Each kernel, and each weight type's decoder, in a minute: the long ones are long because they compile so many permutations.
+checked_kernels='package(chord-kernels) & test(/^(sample|hostile|float16_traps)::|::(embedding_rows|plain_rows|a_grid|attention_taps|attention_over|kv_writer|norms_of|routes_are|biases_of|capped)/)'
 hosts='test(/^(shaders|sample_twin|sampler|kv_pages_model|command|download|download_refused|inspect)::/) | test(/twins_equals_a_dense/)'
 on_cpu="($gpu_crates) & (kind(test) | test(/^cmd::recovery::/)) - package(chord-model) - test(/_on_gpu/) - ($hosts)"
 
@@ -46,19 +49,20 @@ counts() { # counts REPORT
     echo "$(($(attribute tests) + 0)) $(($(attribute failures) + $(attribute errors) + 0))"
 }
 
-suite() { # suite lavapipe|swiftshader|cpu|cpu-LEVEL FILTER
-    local started=$SECONDS code=0 all bad device=gpu driver
+suite() { # suite lavapipe|lavapipe-checked|swiftshader|cpu|cpu-LEVEL FILTER
+    local started=$SECONDS code=0 all bad device=gpu driver checked=0
     # On the CPU no driver is there: nothing may look for a GPU. Level 0 is its best instructions, the last level plain code.
     case "$1" in
     cpu*) device=cpu driver=/nonexistent/no-driver.json ;;
-    *) driver="$(icd_file "$1")" ;;
+    *) driver="$(icd_file "${1%-checked}")" ;;
     esac
+    case "$1" in *-checked) checked=1 ;; esac
     # nextest keeps its reports in the workspace, wherever the build goes.
     local report="$root/target/nextest/$profile/junit.xml"
     say "== tests on $1: $2"
     rm -f "$report"
-    WASM_CHORD_TEST_DEVICE=$device WASM_CHORD_TEST_LEVEL="$(tr -cd 0-9 <<<"$1")" WASM_CHORD_TEST_ICD="$1" VK_DRIVER_FILES="$driver" \
-        cargo nextest run --release --locked --workspace --profile "$profile" -E "$2" </dev/null || code=$?
+    WASM_CHORD_TEST_DEVICE=$device WASM_CHORD_TEST_LEVEL="$(tr -cd 0-9 <<<"$1")" WASM_CHORD_TEST_ICD="${1%-checked}" VK_DRIVER_FILES="$driver" \
+        WASM_CHORD_TEST_CHECKED=$checked cargo nextest run --release --locked --workspace --profile "$profile" -E "$2" </dev/null || code=$?
     read -r all bad <<<"$(counts "$report")"
     # No report: it did not build, or no test was selected. Neither may look like a pass.
     if [ "$all" = 0 ] || { [ "$code" != 0 ] && [ "$bad" = 0 ]; }; then all=$((all + 1)) bad=$((bad + 1)); fi
@@ -124,6 +128,7 @@ check "formatting and lints" tools/check.sh || true
 check "vectors in WebAssembly and on ARM" tools/check-simd.sh || true
 check "shaders through Tint" tools/check-shaders.sh || true
 suite lavapipe "$lavapipe"
+suite lavapipe-checked "$checked_kernels"
 suite swiftshader "$both"
 suite cpu "$on_cpu"
 for level in 1 2; do suite "cpu-$level" "package(chord-kernels) & ($on_cpu)"; done

@@ -48,6 +48,7 @@ async fn gpu(opts: &EngineOptions, why: &str) -> Result<(Device, String), Error>
     let options = GpuOptions {
         adapter: opts.adapter.clone(),
         kernel_cache: opts.kernel_cache.clone(),
+        checked: opts.checked_kernels,
     };
     Ok((Device::Gpu(Gpu::open(&options).await?), why.into()))
 }

@@ -86,6 +86,8 @@ pub struct EngineOptions {
     /// Folder of the user's own where a GPU's compiled kernels are kept between runs; None: nowhere. Only where the driver hands them
     /// out (Vulkan), and never in a browser, which keeps its own.
     pub kernel_cache: Option<PathBuf>,
+    /// Have a GPU's kernels check their indices, loops and divisors as they run, which they do in a browser whatever this says.
+    pub checked_kernels: bool,
     /// Bytes of a storage binding to keep within, where the device allows more.
     #[doc(hidden)]
     pub max_binding: u64,
@@ -126,6 +128,7 @@ impl Default for EngineOptions {
             tokens_per_submit: None,
             speculate: Speculate::Auto,
             kernel_cache: None,
+            checked_kernels: false,
             max_binding: u64::MAX,
             attention_cols: None,
             splits: None,

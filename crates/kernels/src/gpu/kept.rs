@@ -103,7 +103,9 @@ impl Gpu {
     pub(super) fn kept(&self, text: &str) -> Option<&wgpu::PipelineCache> {
         let kept = self.kept.as_ref()?;
         let mut texts = kept.texts();
-        if texts.all.insert(fingerprint(text.as_bytes())) {
+        // Checked or not, it is another pipeline.
+        let print = fingerprint(text.as_bytes()) ^ u64::from(self.checked);
+        if texts.all.insert(print) {
             texts.new = true;
         } else {
             Counters::add(&self.counters.pipelines_kept, 1);

@@ -9,6 +9,7 @@ mod kept;
 #[cfg(target_arch = "wasm32")]
 #[path = "kept_by_browser.rs"]
 mod kept;
+mod module;
 mod open;
 mod pipeline;
 mod profile;
@@ -83,6 +84,8 @@ pub struct Gpu {
     fault: Arc<OnceLock<Error>>,
     pipelines: Mutex<HashMap<Shader, Arc<Pipeline>>>,
     kept: Option<Kept>,
+    /// Shaders check their indices, loops and divisors as they run.
+    checked: bool,
 }
 
 impl std::fmt::Debug for Gpu {

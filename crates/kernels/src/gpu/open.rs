@@ -14,6 +14,8 @@ pub struct GpuOptions {
     pub adapter: Option<String>,
     /// Folder of the user's own where compiled pipelines are kept between runs; None: nowhere. A browser keeps its own.
     pub kernel_cache: Option<PathBuf>,
+    /// Have shaders check their indices, loops and divisors as they run even where that may be left out: on Vulkan.
+    pub checked: bool,
 }
 
 impl Gpu {
@@ -46,6 +48,7 @@ impl Gpu {
                 },
             });
         }));
+        let vulkan = adapter.get_info().backend == wgpu::Backend::Vulkan;
         let kept = match &options.kernel_cache {
             Some(folder) => Kept::open(&device, &adapter.get_info(), folder).await,
             None => None,
@@ -61,6 +64,7 @@ impl Gpu {
             fault,
             pipelines: Mutex::default(),
             kept,
+            checked: options.checked || !vulkan,
         })
     }
 }

@@ -42,12 +42,7 @@ impl Gpu {
         let text = shader.expand(target)?;
         let cache = self.kept(&text);
         let scope = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
-        let module = self
-            .device
-            .create_shader_module(wgpu::ShaderModuleDescriptor {
-                label: Some(&name),
-                source: wgpu::ShaderSource::Wgsl(text.into()),
-            });
+        let module = self.module(&name, text);
         let entries: Vec<_> = slots
             .iter()
             .map(|(binding, access)| layout_entry(*binding, *access))

@@ -9,6 +9,7 @@ mod common;
 mod families;
 mod float16_traps;
 mod heads;
+mod hostile;
 mod matmul;
 mod sample;
 mod sample_twin;

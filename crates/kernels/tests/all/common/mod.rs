@@ -37,7 +37,7 @@ impl Rng {
 }
 
 /// What is tested: the GPU's kernels, or with `WASM_CHORD_TEST_DEVICE=cpu` the fast ones of the CPU, with its best instructions
-/// or, by `WASM_CHORD_TEST_LEVEL`, the n-th best.
+/// or, by `WASM_CHORD_TEST_LEVEL`, the n-th best. `WASM_CHORD_TEST_CHECKED=1`: the GPU's kernels check what they do as they run.
 pub fn device() -> Device {
     if std::env::var_os("WASM_CHORD_TEST_DEVICE").is_some_and(|d| d == "cpu") {
         let level = std::env::var("WASM_CHORD_TEST_LEVEL").map_or(0, |n| n.parse().unwrap_or(0));
@@ -45,7 +45,11 @@ pub fn device() -> Device {
         let level = levels[level.min(levels.len() - 1)];
         return Device::Cpu(Cpu::open_at(level, None).unwrap());
     }
-    let gpu = pollster::block_on(Gpu::open(&GpuOptions::default()));
+    let options = GpuOptions {
+        checked: std::env::var_os("WASM_CHORD_TEST_CHECKED").is_some_and(|c| c == "1"),
+        ..GpuOptions::default()
+    };
+    let gpu = pollster::block_on(Gpu::open(&options));
     Device::Gpu(gpu.expect("tests need an adapter: lavapipe is enough"))
 }
 

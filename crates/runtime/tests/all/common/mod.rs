@@ -84,10 +84,11 @@ pub fn gpu_only() {
     assert_eq!(device(), DeviceChoice::Gpu, "this holds on a GPU only");
 }
 
-/// The defaults on the device of the run. Every test's options come from here.
+/// The defaults on the device of the run, with `WASM_CHORD_TEST_CHECKED=1` with checked kernels. Every test's options come from here.
 pub fn base() -> EngineOptions {
     EngineOptions {
         device: device(),
+        checked_kernels: std::env::var_os("WASM_CHORD_TEST_CHECKED").is_some_and(|c| c == "1"),
         ..EngineOptions::default()
     }
 }
