@@ -120,8 +120,10 @@ impl Gpu {
                 c.words * 4,
             );
         }
-        self.submit(encoder);
+        // wgpu tells the driver of a pass only here.
+        let commands = encoder.finish();
         Counters::add(&counters.encode_ns, began.elapsed().as_nanos() as u64);
+        self.submit(commands);
     }
 }
 

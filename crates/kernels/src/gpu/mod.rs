@@ -29,6 +29,7 @@ use pipeline::Pipeline;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
+use web_time::Instant;
 
 /// Work done since the device was opened; machine independent.
 #[derive(Debug, Default)]
@@ -47,8 +48,10 @@ pub struct Counters {
     pub gpu_bytes: AtomicU64,
     /// The most that ever was.
     pub gpu_peak_bytes: AtomicU64,
-    /// Nanoseconds of the host from beginning to encode until the driver has the commands; the CPU device encodes nothing.
+    /// Nanoseconds of the host spent on recording commands; the CPU device records none.
     pub encode_ns: AtomicU64,
+    /// Nanoseconds of the host spent on handing them to the driver, which may start on them before it returns.
+    pub submit_ns: AtomicU64,
     /// Buffers created.
     pub buffers: AtomicU64,
     /// Bind groups created.
@@ -214,8 +217,10 @@ impl Gpu {
         self.wait().await
     }
 
-    pub(crate) fn submit(&self, encoder: wgpu::CommandEncoder) {
-        self.queue.submit([encoder.finish()]);
+    pub(crate) fn submit(&self, commands: wgpu::CommandBuffer) {
+        let began = Instant::now();
+        self.queue.submit([commands]);
+        Counters::add(&self.counters.submit_ns, began.elapsed().as_nanos() as u64);
         Counters::add(&self.counters.submits, 1);
     }
 }

@@ -61,7 +61,7 @@ impl Gpu {
         }
         encoder.resolve_query_set(&set, 0..count, &resolved.raw, 0);
         encoder.copy_buffer_to_buffer(&resolved.raw, 0, staging.raw(), 0, 4 * words);
-        self.submit(encoder);
+        self.submit(encoder.finish());
         let read = self.map(&staging, words).await?;
         let period = f64::from(self.queue.get_timestamp_period());
         let nanoseconds = |low: u32, high: u32| {

@@ -1,4 +1,4 @@
-//! Work counted, not timed: the same on every machine. Only `encode_ns` is the machine's.
+//! Work counted, not timed: the same on every machine. Only nanoseconds are the machine's.
 
 use super::Engine;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,8 +16,10 @@ pub struct Counters {
     pub kv_bytes: u64,
     /// Bytes read back to the host.
     pub readback_bytes: u64,
-    /// Nanoseconds of the host spent on encoding and submitting; 0 on the CPU, which encodes nothing.
+    /// Nanoseconds of the host spent on recording commands; 0 on the CPU, which records none.
     pub encode_ns: u64,
+    /// Nanoseconds of the host spent on handing them to the driver, which may start on them before it returns; 0 on the CPU.
+    pub submit_ns: u64,
     /// Bytes of the device's buffers alive now.
     pub gpu_bytes: u64,
     /// The most that ever was.
@@ -51,6 +53,7 @@ impl Counters {
             kv_bytes: self.kv_bytes.saturating_sub(before.kv_bytes),
             readback_bytes: self.readback_bytes.saturating_sub(before.readback_bytes),
             encode_ns: self.encode_ns.saturating_sub(before.encode_ns),
+            submit_ns: self.submit_ns.saturating_sub(before.submit_ns),
             pipelines: self.pipelines.saturating_sub(before.pipelines),
             pipelines_kept: self.pipelines_kept.saturating_sub(before.pipelines_kept),
             bind_groups: self.bind_groups.saturating_sub(before.bind_groups),
@@ -78,6 +81,7 @@ impl Engine {
             kv_bytes: read(&c.kv_bytes),
             readback_bytes: read(&c.readback_bytes),
             encode_ns: read(&c.encode_ns),
+            submit_ns: read(&c.submit_ns),
             gpu_bytes: read(&c.gpu_bytes),
             gpu_peak_bytes: read(&c.gpu_peak_bytes),
             loader_peak_host_bytes: self.p.loader_peak_host_bytes,

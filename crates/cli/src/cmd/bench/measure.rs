@@ -125,8 +125,12 @@ fn per_token(one: &Counters, whole: &Counters, generate: u32) -> Vec<(&'static s
     let steps = f64::from(generate.saturating_sub(1).max(1));
     let mean = |of: fn(&Counters) -> u64| (of(whole) as f64 - of(one) as f64) / steps;
     let dispatches = mean(|c| c.dispatches);
-    // Of the whole run, as it is a time: a difference of two runs would be mostly noise.
-    let encode = whole.encode_ns as f64 / 1e3 / (whole.dispatches.max(1) as f64);
+    // Of the whole run, as they are times: a difference of two runs would be mostly noise.
+    let us_per_dispatch = |ns: u64| ns as f64 / 1e3 / (whole.dispatches.max(1) as f64);
+    let (encode, submit) = (
+        us_per_dispatch(whole.encode_ns),
+        us_per_dispatch(whole.submit_ns),
+    );
     vec![
         ("dispatches_per_token", dispatches),
         ("submits_per_token", mean(|c| c.submits)),
@@ -138,6 +142,7 @@ fn per_token(one: &Counters, whole: &Counters, generate: u32) -> Vec<(&'static s
         ("pipelines_per_token", mean(|c| c.pipelines)),
         ("encode_us_per_token", encode * dispatches),
         ("encode_us_per_dispatch", encode),
+        ("submit_us_per_token", submit * dispatches),
     ]
 }
 
@@ -158,6 +163,7 @@ mod tests {
             submits: 3 + 9,
             weight_bytes: 5000 + 9 * 700,
             encode_ns: 416_000,
+            submit_ns: 104_000,
             ..Counters::default()
         };
         let got = per_token(&one, &whole, 10);
@@ -168,5 +174,6 @@ mod tests {
         assert_eq!(value("buffers_per_token"), Some(0.0));
         assert_eq!(value("encode_us_per_dispatch"), Some(2.0));
         assert_eq!(value("encode_us_per_token"), Some(24.0));
+        assert_eq!(value("submit_us_per_token"), Some(6.0));
     }
 }
