@@ -11,8 +11,9 @@ gpu_crates='package(chord-kernels) | package(chord-model) | package(chord-runtim
 case "$mode" in
 quick)
     profile=default both='test(/_on_both/)'
-    # SmolLM2 takes lavapipe half a minute a test; what becomes of text, and what the command does, no device decides.
-    on_cpu_only='test(/^(kv_[a-z]+|static_plan|speculation)::(smollm2|families|ring)_/) | test(/^(text_edges|resume)::/) | (package(wasm-chord) & test(/^(engine|logits|split|terminal)::/))'
+    # SmolLM2 takes lavapipe half a minute a test; each weight type's kernels are tested by themselves; what becomes of text, and what the
+    # command does, no device decides.
+    on_cpu_only='test(/^(kv_[a-z]+|static_plan|speculation)::(smollm2|families|ring)_/) | test(/^(text_edges|resume|weight_types)::/) | (package(wasm-chord) & test(/^(engine|logits|split|terminal)::/))'
     lavapipe="all() - (($on_cpu_only) - test(/_on_(gpu|both)/)) - test(/_on_cpu/)"
     ;;
 # Perplexity over 900 tokens takes SwiftShader half an hour and says nothing that the goldens do not.

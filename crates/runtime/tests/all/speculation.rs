@@ -80,9 +80,10 @@ fn changes_nothing(name: &str, options: &EngineOptions, requests: &[GenerateRequ
             let (drafted, held) = guesses(&done);
             println!("{name}, {speculate:?}: {held} of {drafted} guesses held, {decoded} tokens");
             if speculate == Speculate::Lookup {
-                // Half of the answers were predicted: all but a pass's own token of every eight, or most of it between errors.
-                let least = if wrong { 6 } else { 3 };
-                assert!(held as usize * least >= decoded, "{held} of {decoded}");
+                // Half of the answers were predicted: all but a pass's own token of every eight. After an error the device may go on
+                // alone for as many tokens as its speed lets it chain.
+                let enough = if wrong { held > 0 } else { held as usize * 3 >= decoded };
+                assert!(enough, "{held} of {decoded}");
                 assert!(!wrong || held < drafted, "some must fail");
             }
         }
