@@ -1,5 +1,6 @@
 /** Where a model runs: the browser knows more of its adapter than the engine learns. */
 import { chordError } from "./errors.js";
+import { withSubgroups } from "./subgroups.js";
 import { threadsFor } from "./threads.js";
 import type { AdapterInfo, DeviceChoice, DeviceInfo } from "./types.js";
 
@@ -10,6 +11,8 @@ interface Gpu {
 interface Adapter {
   info: { vendor: string; architecture: string; device: string; description: string; isFallbackAdapter?: boolean };
   limits: { maxStorageBufferBindingSize: number; maxBufferSize: number };
+  features: ReadonlySet<string>;
+  requestDevice(descriptor?: { requiredFeatures?: Iterable<string> }): Promise<unknown>;
 }
 
 /** What a model's buffers must stay within: each binding, each buffer and, where that is known, all together. */
@@ -30,6 +33,8 @@ export interface Chosen {
   device: DeviceInfo;
   adapter: AdapterInfo | null;
   limits: Limits | null;
+  /** Whether kernels may use subgroups. */
+  subgroups: boolean;
 }
 
 const ASKED = "asked for";
@@ -59,7 +64,7 @@ function describe(adapter: Adapter): AdapterInfo {
 /** The processor. `reason`: why not a GPU. */
 export function onCpu(reason: string, threads: number): Chosen {
   const name = `CPU, ${threads} thread${threads === 1 ? "" : "s"}`;
-  return { device: { kind: "cpu", reason, threads }, adapter: { name, backend: "cpu", type: "cpu", driver: "" }, limits: CPU_LIMITS };
+  return { device: { kind: "cpu", reason, threads }, adapter: { name, backend: "cpu", type: "cpu", driver: "" }, limits: CPU_LIMITS, subgroups: false };
 }
 
 function onGpu(adapter: Adapter | null, reason: string): Chosen {
@@ -67,6 +72,7 @@ function onGpu(adapter: Adapter | null, reason: string): Chosen {
     device: { kind: "gpu", reason, threads: 0 },
     adapter: adapter && describe(adapter),
     limits: adapter && { maxBinding: adapter.limits.maxStorageBufferBindingSize, maxBuffer: adapter.limits.maxBufferSize },
+    subgroups: adapter !== null && withSubgroups(adapter),
   };
 }
 

@@ -189,7 +189,8 @@ export class Host {
 
   async #loadOnce(listener: Listener, signal: AbortSignal): Promise<Model> {
     const { cache = "none", sha256, headers } = this.#options;
-    const { kind, reason } = this.#chosen.device;
+    const { device, subgroups } = this.#chosen;
+    const { kind, reason } = device;
     const { glue, threads } = this.#engine;
     const opened = await openSource(this.#source, {
       cache,
@@ -201,7 +202,7 @@ export class Host {
     });
     try {
       const model = await cancellable(glue, signal, (cancel) =>
-        glue.Model.load(opened, JSON.stringify({ ...this.#options, device: kind, threads, reason }), cancel, (stage: "header" | "upload" | "compile" | "ready", loaded: number, total: number) => {
+        glue.Model.load(opened, JSON.stringify({ ...this.#options, device: kind, threads, subgroups, reason }), cancel, (stage: "header" | "upload" | "compile" | "ready", loaded: number, total: number) => {
           // The last word comes when the file has been checked as well.
           if (stage !== "ready") {
             listener.onProgress(stage === "header" ? { stage } : { stage, loaded, total });

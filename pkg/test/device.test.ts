@@ -9,7 +9,7 @@ const LIMITS = { maxStorageBufferBindingSize: 128, maxBufferSize: 256 };
 
 /** A browser: null has WebGPU and no adapter for it, undefined no WebGPU. */
 function browser(info?: Record<string, unknown> | null, secure = true): void {
-  const adapter = info && { info: { vendor: "", architecture: "", device: "", description: "", ...info }, limits: LIMITS };
+  const adapter = info && { info: { vendor: "", architecture: "", device: "", description: "", ...info }, limits: LIMITS, features: new Set<string>() };
   const value = info === undefined ? {} : { gpu: { requestAdapter: async () => adapter } };
   Object.defineProperty(globalThis, "navigator", { value, configurable: true });
   Object.defineProperty(globalThis, "isSecureContext", { value: secure, configurable: true });
@@ -62,7 +62,7 @@ test("gpu takes one in software, and is an error where there is none", async () 
   browser(null);
   await assert.rejects(requireDevice({ device: "gpu" }), { code: "E_NO_ADAPTER" });
   // A plan is answered all the same: whether it fits stays open.
-  assert.deepEqual(await chooseDevice({ device: "gpu" }), { device: { kind: "gpu", reason: "asked for", threads: 0 }, adapter: null, limits: null });
+  assert.deepEqual(await chooseDevice({ device: "gpu" }), { device: { kind: "gpu", reason: "asked for", threads: 0 }, adapter: null, limits: null, subgroups: false });
   browser();
   await assert.rejects(requireDevice({ device: "gpu" }), { code: "E_NO_WEBGPU", message: "this browser has no WebGPU" });
   browser(undefined, false);

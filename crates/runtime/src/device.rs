@@ -49,6 +49,7 @@ async fn gpu(opts: &EngineOptions, why: &str) -> Result<(Device, String), Error>
         adapter: opts.adapter.clone(),
         kernel_cache: opts.kernel_cache.clone(),
         checked: opts.checked_kernels,
+        subgroups: opts.browser_subgroups,
     };
     Ok((Device::Gpu(Gpu::open(&options).await?), why.into()))
 }

@@ -193,6 +193,13 @@ impl Engine {
                 "f32".into()
             },
         );
+        push(
+            "subgroups",
+            match self.p.device.caps().subgroups {
+                Some((min, max)) => format!("of {min} to {max}"),
+                None => "none".into(),
+            },
+        );
         push("layout", format!("{:?}", self.p.plan.layout));
         push(
             "attention",

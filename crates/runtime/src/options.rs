@@ -88,6 +88,8 @@ pub struct EngineOptions {
     pub kernel_cache: Option<PathBuf>,
     /// Have a GPU's kernels check their indices, loops and divisors as they run, which they do in a browser whatever this says.
     pub checked_kernels: bool,
+    /// A browser's device has subgroups, which wgpu does not know there: whoever says so has seen to it that it is asked for them.
+    pub browser_subgroups: bool,
     /// Bytes of a storage binding to keep within, where the device allows more.
     #[doc(hidden)]
     pub max_binding: u64,
@@ -129,6 +131,7 @@ impl Default for EngineOptions {
             speculate: Speculate::Auto,
             kernel_cache: None,
             checked_kernels: false,
+            browser_subgroups: false,
             max_binding: u64::MAX,
             attention_cols: None,
             splits: None,

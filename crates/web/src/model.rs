@@ -23,6 +23,8 @@ struct Options {
     device: String,
     /// Of the processor: this worker, and those that lend themselves.
     threads: Option<usize>,
+    /// The adapter has subgroups, and the device will have them: the worker has seen to it.
+    subgroups: bool,
     /// Why that device: the page knows, because it asked the browser.
     reason: String,
 }
@@ -106,6 +108,7 @@ impl Model {
             kv: kv_type(options.kv.as_deref())?,
             precision: precision(options.precision.as_deref())?,
             threads: options.threads,
+            browser_subgroups: options.subgroups,
             speculate: speculate(options.speculate.as_deref())?,
             ..EngineOptions::default()
         };

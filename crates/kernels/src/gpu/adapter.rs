@@ -85,13 +85,13 @@ const TIMESTAMPS: wgpu::Features = if cfg!(target_arch = "wasm32") {
 };
 
 impl Caps {
-    pub(super) fn of(adapter: &wgpu::Adapter, info: &AdapterInfo) -> Self {
+    /// `subgroups`: they are there, whatever wgpu knows.
+    pub(super) fn of(adapter: &wgpu::Adapter, info: &AdapterInfo, subgroups: bool) -> Self {
         let limits = adapter.limits();
         let raw = adapter.get_info();
-        let subgroups = adapter
-            .features()
-            .contains(wgpu::Features::SUBGROUP)
-            .then_some((raw.subgroup_min_size, raw.subgroup_max_size));
+        let known = adapter.features().contains(wgpu::Features::SUBGROUP);
+        let subgroups =
+            (known || subgroups).then_some((raw.subgroup_min_size, raw.subgroup_max_size));
         Self {
             subgroups,
             software: info.kind == "cpu",

@@ -16,6 +16,8 @@ pub struct GpuOptions {
     pub kernel_cache: Option<PathBuf>,
     /// Have shaders check their indices, loops and divisors as they run even where that may be left out: on Vulkan.
     pub checked: bool,
+    /// The device will have subgroups though wgpu does not know it, which is so in browsers.
+    pub subgroups: bool,
 }
 
 impl Gpu {
@@ -25,7 +27,7 @@ impl Gpu {
     /// `E_NO_ADAPTER`, `E_ADAPTER_LIMIT`, `E_DEVICE_OPEN`.
     pub async fn open(options: &GpuOptions) -> Result<Self, Error> {
         let (adapter, info) = adapter::choose(options.adapter.as_deref()).await?;
-        let caps = Caps::of(&adapter, &info);
+        let caps = Caps::of(&adapter, &info, options.subgroups);
         caps.check(&info)?;
         let (device, queue) = request(&adapter, &info, caps.features()).await?;
         let lost = Arc::new(OnceLock::new());
@@ -76,7 +78,7 @@ async fn request(
 ) -> Result<(wgpu::Device, wgpu::Queue), Error> {
     let descriptor = wgpu::DeviceDescriptor {
         label: Some("wasm-chord"),
-        required_features: features | (kept::FEATURES & adapter.features()),
+        required_features: (features | kept::FEATURES) & adapter.features(),
         // The defaults are small (128 MiB bindings): ask for what the adapter offers.
         required_limits: adapter.limits(),
         ..Default::default()

@@ -198,6 +198,8 @@ export class Chord {
       readbackBytes: 0,
       gpuBytes: FILE_BYTES + this.info.contextLength * 23_040,
       pipelines: 17,
+      draftedTokens: 0,
+      acceptedTokens: 0,
       prefilledTokens: 20,
       heldTokens: this.#held,
       contextLength: this.info.contextLength,
