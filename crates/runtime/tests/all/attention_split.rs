@@ -96,7 +96,7 @@ fn a_ring_with_sinks_in_splits_gives_the_same_ids_and_logits() {
 }
 
 #[test]
-fn tokens_per_submit_change_no_bit_where_splits_begin_on_both() {
+fn tokens_per_submit_change_no_bit_where_splits_begin() {
     let run = |tokens_per_submit| {
         let options = EngineOptions {
             tokens_per_submit: Some(tokens_per_submit),
@@ -145,7 +145,7 @@ fn a_profile_shows_which_form_of_attention_ran() {
 
 /// In a ring that has gone round as well, with sinks and with windows.
 #[test]
-fn rows_that_share_a_workgroup_give_what_they_give_alone_on_both() {
+fn rows_that_share_a_workgroup_give_what_they_give_alone() {
     let ring = EngineOptions {
         overflow: Overflow::Ring { sink_pages: 1 },
         context: Some(128),

@@ -82,7 +82,11 @@ fn changes_nothing(name: &str, options: &EngineOptions, requests: &[GenerateRequ
             if speculate == Speculate::Lookup {
                 // Half of the answers were predicted: all but a pass's own token of every eight. After an error the device may go on
                 // alone for as many tokens as its speed lets it chain.
-                let enough = if wrong { held > 0 } else { held as usize * 3 >= decoded };
+                let enough = if wrong {
+                    held > 0
+                } else {
+                    held as usize * 3 >= decoded
+                };
                 assert!(enough, "{held} of {decoded}");
                 assert!(!wrong || held < drafted, "some must fail");
             }
