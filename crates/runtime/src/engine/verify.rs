@@ -54,7 +54,8 @@ impl Speculation {
     ) -> Result<Option<(Source, Draft)>, Error> {
         if let Some(from_text) = &mut self.lookup {
             let mut draft = lookup(expected, text, most);
-            if from_text.only_where_it_pays {
+            // Where nothing was found, nothing is learnt.
+            if from_text.only_where_it_pays && !draft.tokens.is_empty() {
                 let n = from_text.bets.size(draft.matched, draft.tokens.len());
                 draft.tokens.truncate(n);
             }
