@@ -284,6 +284,7 @@ impl KvShape {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::variants::shape;
     use std::collections::BTreeSet;
 
     #[test]
@@ -291,25 +292,10 @@ mod tests {
         for (seq_pages, sink_pages) in [(8, 0), (3, 0), (4, 1), (5, 2)] {
             for window in [None, Some(1), Some(40), Some(100), Some(500)] {
                 let shape = KvShape {
-                    n_heads: 1,
-                    n_kv_heads: 1,
-                    head_dim: 4,
-                    rope_dim: 4,
-                    neox: true,
-                    rope_lo: 0,
-                    rope_hi: 0,
-                    qkv_stride: 12,
-                    k_off: 4,
-                    v_off: 8,
                     seq_pages,
                     sink_pages,
-                    kv: KvType::F32,
-                    scale: 1.0,
-                    bias_at: None,
-                    qk_norm: None,
                     window,
-                    soft_cap: None,
-                    sinks_at: None,
+                    ..shape(1, 1, 4, KvType::F32)
                 };
                 let table: Vec<u32> = (0..seq_pages).collect();
                 for (pos, n) in (0..256).flat_map(|pos| [(pos, 1), (pos, 4), (pos, 8)]) {

@@ -333,7 +333,8 @@ pub fn all() -> BTreeSet<Shader> {
 /// Tokens per workgroup in prefill.
 pub const PREFILL_COLS: u32 = 4;
 
-fn shape(n_heads: u32, n_kv_heads: u32, head_dim: u32, kv: KvType) -> KvShape {
+/// A store of one page, of nothing but these counts.
+pub(crate) fn shape(n_heads: u32, n_kv_heads: u32, head_dim: u32, kv: KvType) -> KvShape {
     KvShape {
         n_heads,
         n_kv_heads,

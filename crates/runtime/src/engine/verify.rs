@@ -110,16 +110,13 @@ impl Engine {
         model: Option<Drafter>,
     ) -> Result<Speculation, Error> {
         let head = self.head_rows(MAX_DRAFT as u32 + 1).await?;
-        let ids = &self.p.plan.ids;
-        let [params, ctl, eog] = ids.sampler;
-        let bind = vec![
-            (0, params),
-            (1, head.logits),
-            (2, ids.rows),
-            (3, ctl),
-            (4, eog),
-        ];
-        let step = Step::new("sample rows", Sample, bind);
+        // The plan's own sampler, but for whose logits it reads.
+        let (logits, bind) = (self.p.plan.ids.logits, &self.p.plan.sample.bind);
+        let bind = bind.iter().map(|(slot, id)| match *id == logits {
+            true => (*slot, head.logits),
+            false => (*slot, *id),
+        });
+        let step = Step::new("sample rows", Sample, bind.collect());
         let sample = self.p.buffers.bind(&self.p.device, &step).await?;
         Ok(Speculation {
             head,
