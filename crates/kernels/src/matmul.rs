@@ -3,6 +3,7 @@
 mod epilogue;
 mod experts;
 mod fast;
+mod tile;
 mod twin;
 
 pub use experts::Experts;
@@ -71,6 +72,9 @@ pub enum Layout {
         /// Lanes sharing a row; must divide the smallest subgroup size.
         split: u32,
     },
+    /// 64 rows by `cols` tokens (32 or 64) from copies in workgroup memory (shaders/matmul_tile.wgsl). For batches: without taps,
+    /// caps and experts.
+    Tile,
 }
 
 impl Layout {
@@ -80,6 +84,7 @@ impl Layout {
             Self::RowPerThread => (4, 1, 8),
             Self::Lanes => (1, 8, 256),
             Self::LanesSubgroup { split } => (1, split, TILE * split),
+            Self::Tile => (4, 1, 128),
         }
     }
 }
@@ -213,6 +218,31 @@ impl MatMul {
         self.experts.map_or(1, |e| e.count)
     }
 
+    /// What shaders/matmul.wgsl alone asks for.
+    fn lane_defines(&self) -> Vec<(String, String)> {
+        let (rows, split, wg) = self.layout.shape();
+        vec![
+            flag("TAP", self.tap.is_some()),
+            define("ROWS", &rows),
+            define("SPLIT", &split),
+            define("WG", &wg),
+            define("TILE_LEN", &(self.cols * TILE)),
+            flag("SOFT_CAP", self.soft_cap.is_some()),
+            flag("EXPERTS", self.experts.is_some()),
+            flag(
+                "SUM_ROUTES",
+                self.experts.is_some() && self.epilogue == Epilogue::Residual,
+            ),
+            define("USED", &self.experts.map_or(0, |e| e.used)),
+            flag("SPLIT_ONE", split == 1),
+            flag("SPLIT_SHARED", self.layout == Layout::Lanes),
+            flag(
+                "SPLIT_SUBGROUP",
+                matches!(self.layout, Layout::LanesSubgroup { .. }),
+            ),
+        ]
+    }
+
     fn weights(&self) -> impl Iterator<Item = (WeightType, u32)> {
         [(Some(self.a), self.rows_a), (self.b, self.rows_b)]
             .into_iter()
@@ -222,14 +252,14 @@ impl MatMul {
 
 impl Kernel for MatMul {
     fn shader(&self) -> Shader {
-        let (rows, split, wg) = self.layout.shape();
-        let name = |ty: WeightType| define("A", &ty.name());
-        let float = |ty: WeightType| !ty.is_integer();
-        let mut defines = vec![name(self.a), flag("A_FLOAT", float(self.a))];
+        let mut defines = vec![
+            define("A", &self.a.name()),
+            flag("A_FLOAT", !self.a.is_integer()),
+        ];
         if let Some(b) = self.b {
             defines.extend([
                 define("B", &b.name()),
-                flag("B_FLOAT", float(b)),
+                flag("B_FLOAT", !b.is_integer()),
                 flag("HAS_B", true),
             ]);
         }
@@ -245,35 +275,24 @@ impl Kernel for MatMul {
                 "OUT_Q8",
                 self.epilogue != Epilogue::Plain && self.act_out == ActKind::Q8,
             ),
-            flag("TAP", self.tap.is_some()),
             define("COLS", &self.cols),
-            define("ROWS", &rows),
-            define("SPLIT", &split),
-            define("WG", &wg),
-            define("TILE_LEN", &(self.cols * TILE)),
             flag("GELU", self.glu == Glu::Gelu),
             flag("SWIGLU_OAI", self.glu == Glu::SwigluOai),
-            flag("SOFT_CAP", self.soft_cap.is_some()),
             flag("TANH", self.glu == Glu::Gelu || self.soft_cap.is_some()),
             flag(
                 "BIAS",
                 self.bias || self.experts.is_some_and(|e| e.bias_at.is_some()),
             ),
-            flag("EXPERTS", self.experts.is_some()),
-            flag(
-                "SUM_ROUTES",
-                self.experts.is_some() && self.epilogue == Epilogue::Residual,
-            ),
-            define("USED", &self.experts.map_or(0, |e| e.used)),
-            flag("SPLIT_ONE", split == 1),
-            flag("SPLIT_SHARED", self.layout == Layout::Lanes),
-            flag(
-                "SPLIT_SUBGROUP",
-                matches!(self.layout, Layout::LanesSubgroup { .. }),
-            ),
         ]);
+        let kernel = if self.layout == Layout::Tile {
+            defines.extend(self.tile_defines());
+            "matmul_tile"
+        } else {
+            defines.extend(self.lane_defines());
+            "matmul"
+        };
         Shader {
-            kernel: "matmul",
+            kernel,
             defines,
             subgroups: matches!(self.layout, Layout::LanesSubgroup { .. }),
         }
@@ -333,7 +352,10 @@ impl Kernel for MatMul {
 
     fn grid(&self) -> Grid {
         Grid {
-            tiles: self.tiles(),
+            tiles: match self.layout {
+                Layout::Tile => self.tile_groups(),
+                _ => self.tiles(),
+            },
             rows_per_group: self.cols,
             groups: match (self.experts, self.epilogue) {
                 (Some(experts), Epilogue::Glu) => experts.used,

@@ -25,6 +25,7 @@ macro_rules! sources {
 
 sources! {
     "matmul" => "matmul.wgsl",
+    "matmul_tile" => "matmul_tile.wgsl",
     "activate" => "activate.wgsl",
     "embed" => "embed.wgsl",
     "kv_write" => "kv_write.wgsl",
@@ -40,6 +41,9 @@ sources! {
     "kv_seen" => "shared/kv_seen.wgsl",
     "kv_params" => "shared/kv_params.wgsl",
     "matmul_acc" => "shared/matmul_acc.wgsl",
+    "matmul_io" => "shared/matmul_io.wgsl",
+    "matmul_stage" => "shared/matmul_stage.wgsl",
+    "glu" => "shared/glu.wgsl",
     "tanh" => "shared/tanh.wgsl",
     "unpack" => "shared/unpack.wgsl",
     "spread_bits" => "shared/spread_bits.wgsl",

@@ -14,7 +14,7 @@ use crate::shaders::Shader;
 use chord_quant::WeightType;
 use std::collections::BTreeSet;
 
-/// Thread layouts of the matrix products.
+/// Thread layouts of the matrix products, but for tiles.
 pub const LAYOUTS: [Layout; 4] = [
     Layout::RowPerThread,
     Layout::Lanes,
@@ -159,26 +159,32 @@ fn forms(product: &MatMul) -> Vec<MatMul> {
     let mut out = Vec::new();
     let integer = product.a.is_integer() && product.b.is_none_or(WeightType::is_integer);
     let kinds = [ActKind::F32, ActKind::Q8];
-    for layout in LAYOUTS {
-        for cols in [1, PREFILL_COLS] {
-            for act_in in kinds {
-                for act_out in kinds {
-                    for tap in [None, Some(64)] {
-                        let known = act_in == ActKind::F32 || integer;
-                        let tapped = tap.is_none() || product.epilogue == Epilogue::Residual;
-                        // Routes and taps are apart in the text: together they are tried with a few types.
-                        let single = product.experts.is_none()
-                            || cols == 1 && (tap.is_none() || SAMPLES.contains(&product.a));
-                        if known && tapped && single {
-                            out.push(MatMul {
-                                act_in,
-                                act_out,
-                                cols,
-                                layout,
-                                tap,
-                                ..product.clone()
-                            });
-                        }
+    let mut shared = LAYOUTS
+        .iter()
+        .flat_map(|l| [(*l, 1), (*l, PREFILL_COLS)])
+        .collect::<Vec<_>>();
+    if product.experts.is_none() && product.soft_cap.is_none() {
+        shared.push((Layout::Tile, TILE_COLS));
+    }
+    for (layout, cols) in shared {
+        for act_in in kinds {
+            for act_out in kinds {
+                for tap in [None, Some(64)] {
+                    let known = act_in == ActKind::F32 || integer;
+                    let tapped = tap.is_none()
+                        || product.epilogue == Epilogue::Residual && layout != Layout::Tile;
+                    // Routes and taps are apart in the text: together they are tried with a few types.
+                    let single = product.experts.is_none()
+                        || cols == 1 && (tap.is_none() || SAMPLES.contains(&product.a));
+                    if known && tapped && single {
+                        out.push(MatMul {
+                            act_in,
+                            act_out,
+                            cols,
+                            layout,
+                            tap,
+                            ..product.clone()
+                        });
                     }
                 }
             }
@@ -332,6 +338,9 @@ pub fn all() -> BTreeSet<Shader> {
 
 /// Tokens per workgroup in prefill.
 pub const PREFILL_COLS: u32 = 4;
+
+/// The same of [`Layout::Tile`].
+pub const TILE_COLS: u32 = 64;
 
 /// A store of one page, of nothing but these counts.
 pub(crate) fn shape(n_heads: u32, n_kv_heads: u32, head_dim: u32, kv: KvType) -> KvShape {

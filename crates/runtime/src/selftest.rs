@@ -178,6 +178,7 @@ fn name(layout: Layout, exact: bool) -> String {
         Layout::RowPerThread => "row-per-thread",
         Layout::Lanes => "lanes",
         Layout::LanesSubgroup { .. } => "lanes-subgroup",
+        Layout::Tile => "tile",
     };
     format!("{layout} {}", if exact { "exact" } else { "fast" })
 }

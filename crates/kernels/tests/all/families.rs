@@ -30,6 +30,12 @@ fn layouts(gpu: &Device) -> Vec<Layout> {
         .collect()
 }
 
+/// These and tiles, with the tokens of a workgroup.
+fn batch_layouts(gpu: &Device) -> Vec<(Layout, u32)> {
+    let lanes = layouts(gpu).into_iter().map(|layout| (layout, 4));
+    lanes.chain([(Layout::Tile, 8)]).collect()
+}
+
 /// How to read a buffer that a kernel wrote.
 #[derive(Clone, Copy)]
 enum Form {
@@ -110,13 +116,17 @@ fn gates_match_their_twins() {
             (WeightType::Q4K, ActKind::Q8, ActKind::Q8),
             (WeightType::F16, ActKind::F32, ActKind::F32),
         ] {
-            for layout in layouts(&gpu) {
+            for (layout, tokens) in batch_layouts(&gpu) {
                 let mut buffers = matrix(&mut rng, ty, 1, [1, 2]);
                 buffers.extend(matrix(&mut rng, ty, 1, [3, 4]));
-                buffers.push((5, activations(&mut rng, act_in, 4, K / 32), Form::Exact));
+                buffers.push((
+                    5,
+                    activations(&mut rng, act_in, tokens as usize, K / 32),
+                    Form::Exact,
+                ));
                 buffers.push((
                     8,
-                    vec![0; 4 * TILES * act_out.words()],
+                    vec![0; tokens as usize * TILES * act_out.words()],
                     Form::Blocks(act_out),
                 ));
                 let kernel = MatMul {
@@ -126,7 +136,7 @@ fn gates_match_their_twins() {
                     norm: Some((K as u32, 1e-5)),
                     act_in,
                     act_out,
-                    cols: 4,
+                    cols: tokens,
                     glu,
                     // Gates on both sides of what they saturate at.
                     scale: 4.0,
@@ -136,7 +146,7 @@ fn gates_match_their_twins() {
                     &gpu,
                     &format!("{glu:?} {ty:?} {layout:?}"),
                     kernel,
-                    4,
+                    tokens,
                     buffers,
                 );
             }
@@ -178,24 +188,25 @@ fn capped_logits_match_their_twin() {
 #[test]
 fn biases_of_the_residual_and_products_in_parts_match_their_twin() {
     let (gpu, mut rng) = (device(), Rng::new(13));
-    for layout in layouts(&gpu) {
+    for (layout, tokens) in batch_layouts(&gpu) {
+        let n = tokens as usize;
         for (bias, part) in [(true, None), (false, Some((1, 5))), (true, Some((2, 5)))] {
             let stride = part.map_or(TILES, |(_, tiles)| tiles as usize);
             let first = part.map_or(0, |(first, _)| first as usize);
             let mut buffers = matrix(&mut rng, WeightType::Q5_0, 1, [1, 2]);
             buffers.push((
                 5,
-                activations(&mut rng, ActKind::Q8, 4, K / 32),
+                activations(&mut rng, ActKind::Q8, n, K / 32),
                 Form::Exact,
             ));
             let rows = 32 * first + ROWS as usize;
-            buffers.push((6, residual(&mut rng, 4, stride, rows), Form::Floats));
+            buffers.push((6, residual(&mut rng, n, stride, rows), Form::Floats));
             buffers.push((7, rng.floats(2 * stride * 32), Form::Exact));
-            buffers.push((8, vec![0; 4 * stride * 36], Form::Blocks(ActKind::F32)));
+            buffers.push((8, vec![0; n * stride * 36], Form::Blocks(ActKind::F32)));
             let kernel = MatMul {
                 epilogue: Epilogue::Residual,
                 act_in: ActKind::Q8,
-                cols: 4,
+                cols: tokens,
                 bias,
                 part,
                 ..MatMul::new(WeightType::Q5_0, ROWS, (K / 32) as u32, layout)
@@ -204,7 +215,7 @@ fn biases_of_the_residual_and_products_in_parts_match_their_twin() {
                 &gpu,
                 &format!("bias {bias} part {part:?} {layout:?}"),
                 kernel,
-                4,
+                tokens,
                 buffers,
             );
         }

@@ -5,7 +5,7 @@ use chord_kernels::act::ActKind;
 use chord_kernels::device::Device;
 use chord_kernels::embed::Embed;
 use chord_kernels::matmul::{Epilogue, Layout, MatMul};
-use chord_kernels::variants::PREFILL_COLS;
+use chord_kernels::variants::{PREFILL_COLS, TILE_COLS};
 use chord_quant::WeightType;
 
 const POISON: u32 = 0x7fc0_0000;
@@ -21,6 +21,17 @@ fn layouts(gpu: &Device) -> Vec<Layout> {
     }
     out
 }
+
+/// These and tiles.
+fn batch_layouts(gpu: &Device) -> Vec<Layout> {
+    layouts(gpu).into_iter().chain([Layout::Tile]).collect()
+}
+
+/// Types whose blocks reach workgroup memory in different ways.
+const TILED: [WeightType; 6] = {
+    use WeightType::{F16, F32, Iq4Nl, Mxfp4, Q4K, Q6K};
+    [F16, F32, Iq4Nl, Mxfp4, Q4K, Q6K]
+};
 
 struct Shape {
     rows_a: u32,
@@ -42,7 +53,11 @@ fn check(
 ) {
     let (act_in, act_out) = kinds;
     let k_blocks = shape.k.div_ceil(32);
-    let cols = if shape.tokens == 1 { 1 } else { PREFILL_COLS };
+    let cols = match layout {
+        Layout::Tile => TILE_COLS,
+        _ if shape.tokens == 1 => 1,
+        _ => PREFILL_COLS,
+    };
     let norm = (epilogue != Epilogue::Residual).then_some((shape.k as u32, 1e-5));
     let kernel = MatMul {
         b,
@@ -205,7 +220,7 @@ fn two_types_in_one_dispatch_match_their_twin() {
         (WeightType::F16, WeightType::Q4_0),
         (WeightType::Q8_0, WeightType::F32),
     ] {
-        for layout in layouts(&gpu) {
+        for layout in batch_layouts(&gpu) {
             for kinds in kinds(a.is_integer() && b.is_integer()) {
                 let shape = Shape {
                     rows_a: 64,
@@ -239,7 +254,7 @@ fn residual_matches_its_twin() {
         WeightType::Q4K,
         WeightType::Q3K,
     ] {
-        for layout in layouts(&gpu) {
+        for layout in batch_layouts(&gpu) {
             for kinds in kinds(a.is_integer()) {
                 for (rows_a, tokens) in [(64, 1), (80, 6)] {
                     let shape = Shape {
@@ -276,7 +291,7 @@ fn glu_matches_its_twin() {
         (WeightType::F16, WeightType::F16),
         (WeightType::F32, WeightType::Q8_0),
     ] {
-        for layout in layouts(&gpu) {
+        for layout in batch_layouts(&gpu) {
             for kinds in kinds(a.is_integer() && b.is_integer()) {
                 for tokens in [1, 7] {
                     let shape = Shape {
@@ -371,5 +386,66 @@ fn embedding_rows_match_their_twin() {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn tiles_match_their_twin() {
+    let (gpu, mut rng) = (device(), Rng::new(7));
+    for a in TILED {
+        for kinds in kinds(a.is_integer()) {
+            // An odd number of tiles, of blocks, and tokens of two groups.
+            let shape = Shape {
+                rows_a: 140,
+                rows_b: 0,
+                k: k_of(a, 288),
+                tokens: 70,
+            };
+            let plain = (None, Epilogue::Plain);
+            check(
+                &gpu,
+                &mut rng,
+                a,
+                plain.0,
+                plain.1,
+                kinds,
+                Layout::Tile,
+                &shape,
+            );
+        }
+    }
+}
+
+#[test]
+fn a_token_of_a_tile_does_not_depend_on_those_beside_it() {
+    let (gpu, mut rng) = (device(), Rng::new(8));
+    const K: usize = 512;
+    for kind in [ActKind::F32, ActKind::Q8] {
+        let (q, s) = weights(&mut rng, WeightType::Q4K, 96, K);
+        let act = activations(&mut rng, kind, TILE_COLS as usize, K / 32);
+        let kernel = std::sync::Arc::new(MatMul {
+            act_in: kind,
+            norm: Some((K as u32, 1e-5)),
+            cols: TILE_COLS,
+            ..MatMul::new(WeightType::Q4K, 96, (K / 32) as u32, Layout::Tile)
+        });
+        let row = K / 32 * kind.words();
+        let mut run = |at: usize, from: usize, tokens: usize| {
+            let mut moved = activations(&mut rng, kind, TILE_COLS as usize, K / 32);
+            moved[at * row..(at + tokens) * row]
+                .copy_from_slice(&act[from * row..][..tokens * row]);
+            let out = vec![POISON; 96 * TILE_COLS as usize];
+            let case = Case {
+                name: format!("{kind:?}, {tokens} tokens from {from} at {at}"),
+                kernel: kernel.clone(),
+                buffers: vec![(1, q.clone()), (2, s.clone()), (5, moved), (6, out)],
+                rows: TILE_COLS,
+            };
+            let (_, out, _) = run_both(&gpu, case).pop().unwrap();
+            out[at * 96..(at + tokens) * 96].to_vec()
+        };
+        let all = run(0, 0, 64);
+        assert_eq!(run(0, 17, 5), all[17 * 96..22 * 96]);
+        assert_eq!(run(59, 17, 5), all[17 * 96..22 * 96]);
     }
 }
