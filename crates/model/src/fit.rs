@@ -15,7 +15,12 @@ pub struct DeviceLimits {
     pub max_binding: u64,
     /// Largest buffer in bytes.
     pub max_buffer: u64,
+    /// Rows of the largest batch there: [`CHUNK`], or more by tiles.
+    pub chunk: u32,
 }
+
+/// Rows of the largest batch on any device.
+pub const CHUNK: u32 = 32;
 
 /// Whether it fits, and if not, why.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,6 +95,7 @@ impl FitPlan {
         let context = context.unwrap_or(context_max).max(1);
         let mut options = Self::options(kv, context);
         options.max_binding = buffer_limit.unwrap_or(u64::MAX);
+        options.chunk = limits.map_or(CHUNK, |l| l.chunk);
         let plan = plan(d, c, &options)?;
         let mut fit = Self::of(&plan, context, context_max, limits.copied());
         if context > context_max {
@@ -147,9 +153,10 @@ impl FitPlan {
             sink_pages: 0,
             pages: seq_pages,
             sequences: 1,
-            chunk: 32,
+            chunk: CHUNK,
             cols: 1,
             layout: Layout::RowPerThread,
+            tile_cols: None,
             attention_threads: 32,
             attention_cols: 1,
             splits: Some(Splits::GPU),

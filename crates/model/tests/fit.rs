@@ -3,7 +3,7 @@
 use chord_gguf::Directory;
 use chord_gguf::write::{WriteValue, tiny_llama};
 use chord_kernels::KvType;
-use chord_model::{Config, DeviceLimits, Error, FitPlan};
+use chord_model::{CHUNK, Config, DeviceLimits, Error, FitPlan};
 
 fn fit(trained: u32, context: Option<u32>, limits: Option<DeviceLimits>) -> Result<FitPlan, Error> {
     let mut spec = tiny_llama();
@@ -18,6 +18,7 @@ fn limits(bytes: u64) -> Option<DeviceLimits> {
     Some(DeviceLimits {
         max_binding: bytes,
         max_buffer: bytes,
+        chunk: CHUNK,
     })
 }
 

@@ -10,6 +10,7 @@ use chord_model::{Config, FitPlan, KvPages, Plan, SeqId};
 use chord_text::{ChatTemplate, Tokenizer};
 use std::collections::HashMap;
 
+mod batches;
 mod counters;
 mod drafter;
 mod head_rows;
@@ -19,6 +20,8 @@ mod verify;
 
 pub use counters::Counters;
 
+pub(crate) use batches::Batches;
+use batches::Pace;
 pub(crate) use head_rows::HeadRows;
 pub(crate) use steps::{Chain, Start};
 use verify::Speculation;
@@ -26,6 +29,8 @@ use verify::Speculation;
 /// The plan's steps, ready to dispatch.
 pub(crate) struct Steps {
     pub prefill: Vec<BoundStep>,
+    /// As in the plan; empty where nothing goes by tiles.
+    pub tiled: Vec<BoundStep>,
     pub decode: Vec<BoundStep>,
     pub head: Vec<BoundStep>,
     pub sample: BoundStep,
@@ -58,6 +63,8 @@ pub struct Engine {
     prefilled_tokens: u64,
     drafted_tokens: u64,
     accepted_tokens: u64,
+    /// What a submit may hold.
+    pace: Pace,
     /// Where drafts are looked for.
     speculation: Option<Speculation>,
     /// The head over a whole batch, once it has been needed.
@@ -76,6 +83,7 @@ impl std::fmt::Debug for Engine {
 impl Engine {
     pub(crate) fn new(p: Parts) -> Self {
         Self {
+            pace: Pace::new(p.device.caps().software),
             p,
             logs: HashMap::new(),
             prefilled_tokens: 0,
@@ -201,6 +209,13 @@ impl Engine {
             },
         );
         push("layout", format!("{:?}", self.p.plan.layout));
+        push(
+            "batches",
+            match self.p.plan.tiled {
+                Some(_) => format!("of {} rows by tiles", self.p.plan.chunk),
+                None => format!("of {} rows", self.p.plan.chunk),
+            },
+        );
         push(
             "attention",
             match self.p.plan.splits {

@@ -1,9 +1,9 @@
 //! Logits of every token of a sequence: evaluation and perplexity.
 
 use crate::Error;
-use crate::engine::{Engine, HeadRows};
-use crate::options::CHUNK;
+use crate::engine::{Batches, Engine, HeadRows};
 use chord_kernels::device::{Copy, Staging};
+use chord_model::CHUNK;
 
 /// The head over every row of a batch: made on first use, outside the static plan.
 pub(crate) struct EveryRow {
@@ -73,7 +73,7 @@ impl Engine {
         let mut done = 0;
         while done < tokens.len() {
             let n = self
-                .append(session.id(), &tokens[done..], chunk.clamp(1, CHUNK))
+                .append(session.id(), &tokens[done..], Batches::of(chunk))
                 .await?;
             let words = u64::from(n) * head.stride;
             let copy = [Copy::stage(staging, 0, self.buffer(head.logits), 0, words)];

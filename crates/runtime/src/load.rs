@@ -10,7 +10,7 @@ use crate::{Error, options};
 use chord_kernels::device::{BoundStep, Buffers, Device};
 use chord_kernels::op::{BufId, Step};
 use chord_kernels::{PAGE, rope_table};
-use chord_model::{Config, DeviceLimits, FitPlan, Ids, KvPages, Plan, plan};
+use chord_model::{CHUNK, Config, DeviceLimits, FitPlan, Ids, KvPages, Plan, plan};
 use chord_text::{ChatTemplate, Tokenizer};
 use futures_lite::future::try_zip;
 use std::cell::RefCell;
@@ -92,19 +92,25 @@ impl Engine {
         };
         let mut wanted = opts.context;
         let mut tested = None;
+        let mut chunk = opts.chunk(&device);
         let (fit, plan, buffers, choice) = loop {
             let limits = DeviceLimits {
                 max_binding: device.caps().max_binding.min(opts.max_binding),
                 max_buffer: device.caps().max_buffer,
+                chunk,
             };
             let fit = FitPlan::from_header(&directory, &config, opts.kv, wanted, Some(&limits))?;
+            if !fit.verdict.fits && chunk > CHUNK {
+                chunk = CHUNK;
+                continue;
+            }
             if !fit.verdict.fits {
                 return Err(chord_model::Error::Fit {
                     reasons: fit.verdict.reasons,
                 }
                 .into());
             }
-            let mut graph = opts.graph(&device, &fit, tokenizer.eog().len());
+            let mut graph = opts.graph(&device, chunk, &fit, tokenizer.eog().len());
             let choice = match tested.take() {
                 Some(choice) => choice,
                 None => {
@@ -117,14 +123,19 @@ impl Engine {
                     {
                         Err(e @ Error::SelfTest { .. }) => {
                             (device, device_reason) = device::instead(opts, &device, e)?;
+                            chunk = opts.chunk(&device);
                             continue;
                         }
                         choice => choice?,
                     }
                 }
             };
+            if choice.tile_cols.is_none() && chunk > CHUNK {
+                (chunk, tested) = (CHUNK, Some(choice));
+                continue;
+            }
             (graph.layout, graph.exact) = (choice.layout, choice.exact);
-            graph.splits = choice.splits;
+            (graph.splits, graph.tile_cols) = (choice.splits, choice.tile_cols);
             let plan = plan(&directory, &config, &graph)?;
             match Buffers::allocate(&device, &plan.buffers).await {
                 Ok(buffers) => break (fit, plan, buffers, choice),
@@ -203,7 +214,9 @@ async fn bind_all(
     buffers: &Buffers,
     watch: &Watch<'_>,
 ) -> Result<Steps, Error> {
-    let total = (plan.prefill.len() + plan.decode.len() + plan.head.len() + 1) as u32;
+    let tiled = plan.tiled.as_deref().unwrap_or_default();
+    let lists = [&plan.prefill, tiled, &plan.decode, &plan.head];
+    let total = lists.iter().map(|steps| steps.len()).sum::<usize>() as u32 + 1;
     let mut done = 0;
     let mut bind = async |step: &Step| -> Result<BoundStep, Error> {
         let bound = buffers.bind(device, step).await?;
@@ -211,18 +224,16 @@ async fn bind_all(
         watch.say(LoadProgress::Pipelines { done, total })?;
         Ok(bound)
     };
-    let (mut prefill, mut decode, mut head) = (Vec::new(), Vec::new(), Vec::new());
-    for step in &plan.prefill {
-        prefill.push(bind(step).await?);
+    let mut bound = [const { Vec::new() }; 4];
+    for (bound, steps) in bound.iter_mut().zip(lists) {
+        for step in steps {
+            bound.push(bind(step).await?);
+        }
     }
-    for step in &plan.decode {
-        decode.push(bind(step).await?);
-    }
-    for step in &plan.head {
-        head.push(bind(step).await?);
-    }
+    let [prefill, tiled, decode, head] = bound;
     Ok(Steps {
         prefill,
+        tiled,
         decode,
         head,
         sample: bind(&plan.sample).await?,

@@ -3,8 +3,8 @@
 pub use chord_kernels::KvType;
 use chord_kernels::device::Device;
 use chord_kernels::matmul::Layout;
-use chord_kernels::variants::PREFILL_COLS;
-use chord_model::{FitPlan, GraphOptions, Splits};
+use chord_kernels::variants::{PREFILL_COLS, TILE_COLS};
+use chord_model::{CHUNK, FitPlan, GraphOptions, Splits};
 use std::path::PathBuf;
 
 /// Numeric mode.
@@ -96,6 +96,9 @@ pub struct EngineOptions {
     /// Most rows of a batch that share a workgroup of attention, in place of what suits the device; 1, 2, 4 or 8.
     #[doc(hidden)]
     pub attention_cols: Option<u32>,
+    /// Rows of the largest batch by tiles, in place of what suits the device; 0: nothing goes by tiles. The CPU has none.
+    #[doc(hidden)]
+    pub tiled_rows: Option<u32>,
     /// How attention is split in place of what suits the device; one workgroup: never.
     #[doc(hidden)]
     pub splits: Option<Splits>,
@@ -112,6 +115,8 @@ pub enum Fault {
     Products(Layout, Precision),
     /// Attention that is split.
     Splits,
+    /// Products by tiles.
+    Tiles,
 }
 
 impl Default for EngineOptions {
@@ -134,14 +139,15 @@ impl Default for EngineOptions {
             browser_subgroups: false,
             max_binding: u64::MAX,
             attention_cols: None,
+            tiled_rows: None,
             splits: None,
             self_test_faults: Vec::new(),
         }
     }
 }
 
-/// Rows of a prefill batch.
-pub(crate) const CHUNK: u32 = 32;
+/// Rows of the largest batch by tiles: eight of them share what is read of a matrix's rows in a GPU's caches.
+const TILED_CHUNK: u32 = 512;
 
 impl EngineOptions {
     pub(crate) fn sink_pages(&self) -> u32 {
@@ -151,8 +157,30 @@ impl EngineOptions {
         }
     }
 
-    /// The plan's options on a device.
-    pub(crate) fn graph(&self, device: &Device, fit: &FitPlan, eog: usize) -> GraphOptions {
+    /// Rows of the largest batch on a device.
+    pub(crate) fn chunk(&self, device: &Device) -> u32 {
+        // In software a tile's barriers cost more than reading weights again.
+        let most = match self.tiled_rows {
+            Some(rows) => rows,
+            None if device.caps().software => 0,
+            None => TILED_CHUNK,
+        };
+        let most = most - most % TILE_COLS;
+        if self.taps || most == 0 || matches!(device, Device::Cpu(_)) {
+            CHUNK
+        } else {
+            most
+        }
+    }
+
+    /// The plan's options on a device, with `chunk` rows in the largest batch.
+    pub(crate) fn graph(
+        &self,
+        device: &Device,
+        chunk: u32,
+        fit: &FitPlan,
+        eog: usize,
+    ) -> GraphOptions {
         let caps = device.caps();
         let software_gpu = caps.software && matches!(device, Device::Gpu(_));
         let layout = self.layout.unwrap_or(match caps.subgroups {
@@ -174,9 +202,10 @@ impl EngineOptions {
             sink_pages: self.sink_pages(),
             pages: u32::try_from(pool).unwrap_or(u32::MAX).max(seq_pages),
             sequences: self.max_sequences,
-            chunk: CHUNK,
+            chunk,
             cols: PREFILL_COLS,
             layout,
+            tile_cols: (chunk > CHUNK).then_some(TILE_COLS),
             attention_threads: if caps.software { 32 } else { 64 },
             // Measured in software only, where it wins. The CPU's threads take rows one by one.
             attention_cols: (self.attention_cols)

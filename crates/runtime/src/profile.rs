@@ -104,29 +104,33 @@ impl Engine {
     ) -> Result<Profile, Error> {
         let (held, rest) = tokens.split_at(depth.min(tokens.len()));
         let (prompt, answer) = rest.split_at(rest.len().saturating_sub(generate));
+        let batches = self.batches(held.len());
         let mut done = 0;
         while done < held.len() {
-            done += self.append(id, &held[done..], u32::MAX).await? as usize;
+            done += self.append(id, &held[done..], batches).await? as usize;
         }
         self.set_sampler(&Sampling::greedy().params(self.config().n_vocab, 0));
-        let mut prefill = self.phase(Phase::Prefill, prompt.len());
+        let batches = self.batches(prompt.len());
+        let (planned, _) = self.batch_steps(batches);
+        let mut prefill = self.phase(Phase::Prefill, prompt.len(), planned.iter());
         let mut done = 0;
         for pass in 0.. {
             if done == prompt.len() {
                 break;
             }
             let first = self.p.kv.length(id);
-            let rows = self.append_unrun(id, &prompt[done..])?;
+            let rows = self.append_unrun(id, &prompt[done..], batches)?;
             done += rows as usize;
-            for group in self.groups(rows) {
-                let steps: Vec<_> = self.p.steps.prefill[group.clone()].iter().collect();
-                let planned: Vec<&Step> = self.p.plan.prefill[group.clone()].iter().collect();
+            let (planned, steps) = self.batch_steps(batches);
+            for group in self.groups(steps, rows) {
+                let steps: Vec<_> = steps[group.clone()].iter().collect();
+                let planned: Vec<&Step> = planned[group.clone()].iter().collect();
                 let positions = first..first + rows;
                 let slices = self.timed(&steps, &planned, positions).await?;
                 prefill.add(pass, group.start, slices);
             }
         }
-        let mut decode = self.phase(Phase::Decode, answer.len());
+        let mut decode = self.phase(Phase::Decode, answer.len(), decode_steps(&self.p.plan));
         for (pass, token) in (0..).zip(answer) {
             let first = self.p.kv.length(id);
             self.append_one_unrun(id, *token)?;
@@ -172,16 +176,16 @@ impl Engine {
         Ok(slices.collect())
     }
 
-    fn phase(&self, phase: Phase, tokens: usize) -> PhaseProfile {
-        let plan = &self.p.plan;
-        let describe = |step: &Step| describe(plan, step);
+    fn phase<'a>(
+        &self,
+        phase: Phase,
+        tokens: usize,
+        steps: impl Iterator<Item = &'a Step>,
+    ) -> PhaseProfile {
         PhaseProfile {
             phase,
             tokens: tokens as u32,
-            steps: match phase {
-                Phase::Prefill => plan.prefill.iter().map(describe).collect(),
-                Phase::Decode => decode_steps(plan).map(describe).collect(),
-            },
+            steps: steps.map(|step| describe(&self.p.plan, step)).collect(),
             slices: Vec::new(),
         }
     }

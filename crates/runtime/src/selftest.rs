@@ -19,6 +19,7 @@ use chord_kernels::matmul::Layout;
 use chord_kernels::op::{BufId, Step};
 use chord_kernels::{KvShape, KvType};
 use chord_model::{Config, GraphOptions, Splits, plan};
+use std::collections::BTreeSet;
 use std::fmt;
 use web_time::Instant;
 
@@ -50,12 +51,15 @@ pub(crate) struct Choice {
     pub layout: Layout,
     pub exact: bool,
     pub splits: Option<Splits>,
+    pub tile_cols: Option<u32>,
     pub report: SelfTest,
 }
 
 /// A kernel to be compared.
 struct Check {
     step: Step,
+    /// Rows of its batch.
+    rows: u32,
     /// Buffers it writes.
     results: Vec<(BufId, Form)>,
     part: Part,
@@ -66,6 +70,8 @@ struct Check {
 enum Part {
     /// Matrix products have layouts and forms of operands.
     Product,
+    /// Products of a batch need not go by tiles.
+    Tile,
     /// Attention need not be split.
     Split,
     /// Nothing.
@@ -90,7 +96,7 @@ enum Form {
     Parts(usize),
 }
 
-/// Tests what the options ask for; on a mismatch attention that is whole, or the safer layouts, then f32 operands in place of int8.
+/// Tests what the options ask for; on a mismatch attention that is whole, no tiles, or the safer layouts, then f32 operands in place of int8.
 ///
 /// # Errors
 /// `E_SELF_TEST` when every variant is wrong, `E_ABORTED`, and the device's.
@@ -108,12 +114,13 @@ pub(crate) async fn choose(
     let mut variants = variants(options.layout, options.exact)
         .into_iter()
         .peekable();
-    let mut splits = options.splits;
+    let (mut splits, mut tile_cols) = (options.splits, options.tile_cols);
     while let Some((layout, exact)) = variants.peek().copied() {
         let options = GraphOptions {
             layout,
             exact,
             splits,
+            tile_cols,
             ..options.clone()
         };
         let plan = plan(directory, config, &options)?;
@@ -128,6 +135,7 @@ pub(crate) async fn choose(
         let spoilt = |part| match part {
             Part::Product => faults.contains(&Fault::Products(layout, precision)),
             Part::Split => faults.contains(&Fault::Splits),
+            Part::Tile => faults.contains(&Fault::Tiles),
             Part::Other => false,
         };
         let failed = match run(device, cases, &spoilt, watch).await? {
@@ -138,6 +146,7 @@ pub(crate) async fn choose(
                     layout,
                     exact,
                     splits,
+                    tile_cols,
                     report,
                 });
             }
@@ -145,15 +154,22 @@ pub(crate) async fn choose(
         };
         let what = format!("{} {}", name(layout, exact), failed.what);
         tracing::warn!("self-test: {what}");
-        if failed.part == Part::Split {
-            splits = None;
-            fallbacks.push(format!("{what}: using attention that is not split"));
-        } else {
-            variants.next();
-            if let Some((layout, exact)) = variants.peek() {
-                fallbacks.push(format!("{what}: using {}", name(*layout, *exact)));
+        match failed.part {
+            Part::Split => {
+                splits = None;
+                fallbacks.push(format!("{what}: using attention that is not split"));
             }
-            wrong.push(what);
+            Part::Tile => {
+                tile_cols = None;
+                fallbacks.push(format!("{what}: using no tiles"));
+            }
+            Part::Product | Part::Other => {
+                variants.next();
+                if let Some((layout, exact)) = variants.peek() {
+                    fallbacks.push(format!("{what}: using {}", name(*layout, *exact)));
+                }
+                wrong.push(what);
+            }
         }
     }
     Err(Error::SelfTest {
@@ -183,7 +199,7 @@ fn name(layout: Layout, exact: bool) -> String {
     format!("{layout} {}", if exact { "exact" } else { "fast" })
 }
 
-/// Runs every check in one submit with one readback: how many were right, or what was wrong with the first that was not.
+/// Runs every check, in a submit for each size of batch, with one readback: how many were right, or what was wrong with the first that was not.
 /// What is `spoilt` is read wrong.
 async fn run(
     device: &Device,
@@ -232,9 +248,15 @@ async fn run(
             copy
         })
         .collect();
-    device.run(bound.iter(), cases.tokens, &copies);
+    let batches: BTreeSet<u32> = cases.checks.iter().map(|check| check.rows).collect();
+    for rows in batches {
+        let steps = cases.checks.iter().zip(&bound);
+        let steps = steps.filter(|(check, _)| check.rows == rows);
+        device.run(steps.map(|(_, step)| step), rows, &[]);
+    }
+    device.run(std::iter::empty(), 0, &copies);
     for check in &cases.checks {
-        memory.run(&check.step, cases.tokens);
+        memory.run(&check.step, check.rows);
     }
     let read = device.map(&staging, total).await?;
     let mut rest = read.as_slice();

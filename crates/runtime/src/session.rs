@@ -1,9 +1,9 @@
 //! A conversation: the generate loop over one sequence.
 
+use crate::Error;
 use crate::answer::Answer;
 use crate::engine::{Engine, Start};
 use crate::sampler::Sampling;
-use crate::{Error, options::CHUNK};
 use chord_model::SeqId;
 use chord_text::Reasoning;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -218,12 +218,13 @@ impl Session {
             }
         }
         let total = prompt.len() as u32 - reused;
+        let batches = engine.batches(total as usize);
         let mut done = 0;
         let mut last_batch = 0;
         while done < total && finish.is_none() {
             on_event(Event::Prefill { done, total });
             last_batch = engine
-                .append(self.id, &prompt[(reused + done) as usize..], CHUNK)
+                .append(self.id, &prompt[(reused + done) as usize..], batches)
                 .await?;
             done += last_batch;
             finish = cancel
@@ -286,9 +287,10 @@ impl Session {
         if let (true, [token]) = (held > 0, rest) {
             return engine.logits(self.id, Start::Token(*token)).await;
         }
+        let batches = engine.batches(rest.len());
         let mut batch = 0;
         while !rest.is_empty() {
-            batch = engine.append(self.id, rest, CHUNK).await?;
+            batch = engine.append(self.id, rest, batches).await?;
             rest = &rest[batch as usize..];
         }
         engine.select_last(batch);

@@ -1,13 +1,12 @@
 //! Taps: what every step of a batch computes, read back one step at a time.
 
 use crate::Error;
-use crate::engine::Engine;
-use crate::options::CHUNK;
+use crate::engine::{Batches, Engine};
 use chord_kernels::PAGE;
 use chord_kernels::act::{self, ActKind, BLOCK};
 use chord_kernels::device::Staging;
 use chord_kernels::op::BufId;
-use chord_model::SeqId;
+use chord_model::{CHUNK, SeqId};
 
 /// One named intermediate result.
 #[derive(Clone, Debug, PartialEq)]
@@ -87,7 +86,7 @@ impl Engine {
         let mut done = 0;
         while done < tokens.len() {
             let first = self.p.kv.length(id);
-            let rows = self.append_unrun(id, &tokens[done..])?;
+            let rows = self.append_unrun(id, &tokens[done..], Batches::of(CHUNK))?;
             done += rows as usize;
             let mut tracer = Tracer {
                 engine: self,

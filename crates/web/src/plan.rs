@@ -2,7 +2,7 @@
 
 use crate::error;
 use crate::source::{JsSource, Source};
-use chord_model::{Config, DeviceLimits, FitPlan};
+use chord_model::{CHUNK, Config, DeviceLimits, FitPlan};
 use chord_runtime::{Error, KvType, ModelSource as _, read_header};
 use chord_text::{ChatTemplate, Tokenizer};
 use serde::Deserialize;
@@ -64,6 +64,7 @@ pub async fn plan(source: Source, options: String) -> Result<String, JsValue> {
     let limits = options.limits.map(|l| DeviceLimits {
         max_binding: l.max_binding,
         max_buffer: l.max_buffer,
+        chunk: CHUNK,
     });
     let source = JsSource::new(source);
     let planned = async || -> Result<Value, Error> {

@@ -2,7 +2,7 @@
 
 use chord_gguf::Directory;
 use chord_kernels::gpu::{Gpu, GpuOptions};
-use chord_model::{Config, DeviceLimits};
+use chord_model::{CHUNK, Config, DeviceLimits};
 use serde_json::{Value, json};
 
 use super::figures::{bytes, table};
@@ -28,6 +28,7 @@ pub fn plan(directory: &Directory, config: &Config, args: &InspectArgs) -> Resul
             Some(DeviceLimits {
                 max_binding: gpu.caps().max_binding,
                 max_buffer: gpu.caps().max_buffer,
+                chunk: CHUNK,
             })
         }
         None => None,

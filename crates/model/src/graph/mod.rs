@@ -18,7 +18,7 @@ use chord_kernels::op::{BufDesc, BufId, Role, Step};
 use chord_kernels::sample::{self, Sample};
 use chord_kernels::{KvShape, PAGE};
 use chord_quant::WeightType;
-pub use plan::{GraphOptions, Ids, Plan, Reach, Splits};
+pub use plan::{Batch, GraphOptions, Ids, Plan, Reach, Splits};
 use wire::Wiring;
 
 struct Builder<'a> {
@@ -268,7 +268,8 @@ impl Builder<'_> {
             output_norm,
             head_kind,
         };
-        let (prefill, decode) = (wiring.steps(true), wiring.steps(false));
+        let (prefill, decode) = (wiring.steps(Batch::Few), wiring.steps(Batch::One));
+        let tiled = o.tile_cols.map(|_| wiring.steps(Batch::Many).all);
         let layer_shapes = (0..c.n_layers).map(|n| wiring.layer_shape(n)).collect();
         let head = head_parts.iter().map(|(kernel, segment)| {
             let s = &self.segments[*segment];
@@ -300,6 +301,7 @@ impl Builder<'_> {
             segments: std::mem::take(&mut self.segments),
             vectors: std::mem::take(&mut self.vectors),
             prefill: prefill.all,
+            tiled,
             splits: o.splits.filter(|_| decode.reach.contains(&Reach::Long)),
             decode: decode.all,
             reach: decode.reach,
@@ -311,7 +313,8 @@ impl Builder<'_> {
             layer_shapes,
             pages: o.pages,
             prefill_cols: o.cols,
-            row_multiple: o.cols.max(o.attention_cols),
+            row_multiples: [o.cols, o.tile_cols.unwrap_or(o.cols)].map(|c| c.max(o.attention_cols)),
+            chunk: o.chunk,
             layout: o.layout,
             act_kinds,
         })

@@ -22,12 +22,14 @@ pub struct GraphOptions {
     pub pages: u32,
     /// Sequences.
     pub sequences: u32,
-    /// Rows of the largest batch; a multiple of `cols` and `attention_cols`.
+    /// Rows of the largest batch; a multiple of `cols`, `attention_cols` and of a tile's.
     pub chunk: u32,
     /// Tokens per workgroup of a batch.
     pub cols: u32,
     /// Thread layout of matrix products.
     pub layout: Layout,
+    /// Tokens per workgroup where a batch's products go by tiles ([`Layout::Tile`]); None: they never do.
+    pub tile_cols: Option<u32>,
     /// Threads of attention.
     pub attention_threads: u32,
     /// Most rows of a batch that share a workgroup of attention.
@@ -71,6 +73,17 @@ impl GraphOptions {
         let count = (splits.workgroups / tiles).min(self.seq_pages);
         (count > 1 && self.seq_pages > splits.above / PAGE).then_some(count)
     }
+}
+
+/// How many rows steps are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Batch {
+    /// One token.
+    One,
+    /// A batch, down to a few.
+    Few,
+    /// A batch of many, by tiles.
+    Many,
 }
 
 /// Which tokens a step of decoding is for.
@@ -144,6 +157,8 @@ pub struct Plan {
     pub vectors: Vec<Vector>,
     /// A batch of rows through all layers.
     pub prefill: Vec<Step>,
+    /// The same by tiles: for batches of many rows. None where no product goes by tiles.
+    pub tiled: Option<Vec<Step>>,
     /// One row through all layers, ending in `act_head`: the steps of every [`Reach`], see [`Plan::decode_at`].
     pub decode: Vec<Step>,
     /// Of each of them.
@@ -166,8 +181,10 @@ pub struct Plan {
     pub pages: u32,
     /// Tokens per workgroup of a batch's products.
     pub prefill_cols: u32,
-    /// A batch's rows come in multiples of this; those it has no tokens for are not valid.
-    pub row_multiple: u32,
+    /// A batch's rows come in multiples of this, by tiles of the other; those it has no tokens for are not valid.
+    pub row_multiples: [u32; 2],
+    /// Rows of the largest batch.
+    pub chunk: u32,
     /// Thread layout of the products.
     pub layout: Layout,
     /// Form of the inputs of each layer's q|k|v, attention output, gate|up and down; then the head's.

@@ -1,12 +1,12 @@
 //! Matrix products of the plan: in parts where their weights are, with what follows them.
 
-use super::GraphOptions;
 use super::layers::Layer;
 use super::wire::{Steps, Wiring};
+use super::{Batch, GraphOptions};
 use crate::config::Config;
 use crate::weights::Segment;
 use chord_kernels::act::ActKind;
-use chord_kernels::matmul::{Epilogue, Experts, MatMul};
+use chord_kernels::matmul::{Epilogue, Experts, Layout, MatMul};
 use chord_kernels::op::{BufId, Step};
 use chord_kernels::post_norm::PostNorm;
 
@@ -58,8 +58,14 @@ impl Wiring<'_> {
         [(slots[0], s.quants), (slots[1], s.scales)]
     }
 
-    pub(super) fn cols(&self, batch: bool) -> u32 {
-        if batch { self.options.cols } else { 1 }
+    /// Thread layout of a product, and how many tokens share a workgroup.
+    pub(super) fn shared(&self, batch: Batch) -> (Layout, u32) {
+        let o = self.options;
+        match (batch, o.tile_cols) {
+            (Batch::One, _) => (o.layout, 1),
+            (Batch::Many, Some(cols)) => (Layout::Tile, cols),
+            (Batch::Few | Batch::Many, _) => (o.layout, o.cols),
+        }
     }
 
     /// A plain product of one or two segments, into `out` from a value on. What lies in `act` is normed by it, other inputs are not.
@@ -69,7 +75,7 @@ impl Wiring<'_> {
         (a, b): (usize, Option<usize>),
         act_in: (BufId, ActKind),
         out: (BufId, (u32, u32)),
-        batch: bool,
+        batch: Batch,
     ) -> Step {
         let second = b.map(|b| &self.segments[b]);
         let plain = product(
@@ -79,9 +85,11 @@ impl Wiring<'_> {
             self.options,
             Epilogue::Plain,
         );
+        let (layout, cols) = self.shared(batch);
         let kernel = MatMul {
             act_in: act_in.1,
-            cols: self.cols(batch),
+            layout,
+            cols,
             place: Some(out.1),
             norm: plain.norm.filter(|_| act_in.0 == self.ids.act),
             ..plain
@@ -116,7 +124,7 @@ impl Wiring<'_> {
         n: usize,
         r: &Residual<'_>,
         routes: Option<BufId>,
-        batch: bool,
+        batch: Batch,
         steps: &mut Steps,
     ) {
         let (c, ids) = (self.config, self.ids);
@@ -150,13 +158,15 @@ impl Wiring<'_> {
             steps.push(Step::new(format!("layer{n}.{name}"), kernel, bind));
             return;
         }
-        let taps = ids.taps.filter(|_| batch);
+        let taps = ids.taps.filter(|_| batch != Batch::One);
+        let (layout, cols) = self.shared(batch);
         for segment in r.segments {
             let s = &self.segments[*segment];
             let mut kernel = MatMul {
                 act_in: r.act_in.1,
                 act_out: r.act_out.1,
-                cols: self.cols(batch),
+                layout,
+                cols,
                 tap: taps.map(|_| ids.tap_strides[r.tap]),
                 scale: c.multipliers.residual,
                 bias: r.bias,
@@ -175,6 +185,7 @@ impl Wiring<'_> {
             if let Some(routes) = routes {
                 kernel = MatMul {
                     rows_a: c.d_model,
+                    layout: self.options.layout,
                     cols: 1,
                     part: None,
                     experts: self.experts(&self.layers[n], *segment, c.d_model, [3, 3]),

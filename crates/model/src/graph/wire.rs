@@ -2,7 +2,7 @@
 
 use super::layers::Layer;
 use super::products::{Residual, product};
-use super::{GraphOptions, Ids, Reach};
+use super::{Batch, GraphOptions, Ids, Reach};
 use crate::config::Config;
 use crate::weights::Segment;
 use chord_kernels::KvShape;
@@ -79,8 +79,8 @@ impl Wiring<'_> {
         (sees > splits.above).then(|| self.options.most_splits(&self.shape))?
     }
 
-    /// Embedding and every layer, for a batch or for one row.
-    pub(super) fn steps(&self, batch: bool) -> Steps {
+    /// Embedding and every layer.
+    pub(super) fn steps(&self, batch: Batch) -> Steps {
         let (c, ids) = (self.config, self.ids);
         let first = &self.layers[0];
         let mut steps = Steps::default();
@@ -110,7 +110,8 @@ impl Wiring<'_> {
         steps
     }
 
-    fn attention_steps(&self, n: usize, batch: bool, steps: &mut Steps) {
+    fn attention_steps(&self, n: usize, batch: Batch, steps: &mut Steps) {
+        let several = batch != Batch::One;
         let (ids, layer) = (self.ids, &self.layers[n]);
         let shape = self.layer_shape(n as u32);
         let [qkv_kind, attn_kind, ffn_kind, _] = layer.kinds;
@@ -132,7 +133,7 @@ impl Wiring<'_> {
             (5, ids.rows),
             (6, ids.table),
         ];
-        let fused = !batch && Attention::subgroups(&shape) == 1;
+        let fused = !several && Attention::subgroups(&shape) == 1;
         if !fused {
             let kernel = KvWrite { shape, wg: 32 };
             steps.push(Step::new(
@@ -141,9 +142,9 @@ impl Wiring<'_> {
                 bind.clone(),
             ));
         }
-        let splits = self.splits(&shape).filter(|_| !batch);
+        let splits = self.splits(&shape).filter(|_| !several);
         let whole = splits.map_or(Reach::Any, |_| Reach::Short);
-        let taps = ids.taps.filter(|_| batch);
+        let taps = ids.taps.filter(|_| several);
         let attention = Attention {
             shape,
             fused,
@@ -151,7 +152,7 @@ impl Wiring<'_> {
                 Some(_) => Out::Rows,
                 None => Out::Blocks(attn_kind),
             },
-            cols: if batch && taps.is_none() {
+            cols: if several && taps.is_none() {
                 let (threads, most) = (self.options.attention_threads, self.options.attention_cols);
                 Attention::cols(&shape, threads, most)
             } else {
@@ -204,7 +205,7 @@ impl Wiring<'_> {
         self.residual(n, &projection, None, batch, steps);
     }
 
-    fn ffn_steps(&self, n: usize, batch: bool, steps: &mut Steps) {
+    fn ffn_steps(&self, n: usize, batch: Batch, steps: &mut Steps) {
         let (c, ids, layer) = (self.config, self.ids, &self.layers[n]);
         let [_, _, ffn_kind, down_kind] = layer.kinds;
         if let (Some(experts), Some(routes), Some(logits)) = (c.experts, &layer.experts, ids.router)
@@ -235,10 +236,12 @@ impl Wiring<'_> {
                 self.options,
                 Epilogue::Glu,
             );
+            let (layout, cols) = self.shared(batch);
             let mut kernel = MatMul {
                 act_in: ffn_kind,
                 act_out: down_kind,
-                cols: self.cols(batch),
+                layout,
+                cols,
                 glu: c.arch.family().glu,
                 part: (layer.gate.len() > 1)
                     .then_some((segment.row0 as u32 / 32, c.d_ff.div_ceil(32))),
@@ -251,6 +254,7 @@ impl Wiring<'_> {
                 kernel = MatMul {
                     rows_a: c.d_ff,
                     rows_b: c.d_ff,
+                    layout: self.options.layout,
                     cols: 1,
                     part: None,
                     experts,
@@ -265,7 +269,7 @@ impl Wiring<'_> {
             (l.attn_norm, l.kinds[0])
         });
         // The last layer of a single row feeds the head directly; of a batch, the engine picks the row.
-        let out = if next.is_none() && !batch {
+        let out = if next.is_none() && batch == Batch::One {
             ids.act_head
         } else {
             ids.act

@@ -1,8 +1,7 @@
 //! Computing: append tokens to a sequence, choose the next one, chain several decode steps in one submit.
 
-use super::Engine;
+use super::{Batches, Engine};
 use crate::Error;
-use crate::options::CHUNK;
 use crate::session::Logprobs;
 use chord_kernels::device::{BoundStep, Copy};
 use chord_kernels::gpu::Counters;
@@ -10,6 +9,7 @@ use chord_kernels::op::Step;
 use chord_kernels::sample::{SampleParams, ctl};
 use chord_model::SeqId;
 use std::ops::Range;
+use web_time::Instant;
 
 /// Where a decode chain starts.
 #[derive(Clone, Copy, Debug)]
@@ -57,41 +57,45 @@ impl Engine {
         self.p.plan.decode_at(position).map(|at| &steps[at])
     }
 
-    /// Writes `tokens` as batch rows of a sequence from position `first` on; rows up to whole groups are marked invalid.
-    pub(super) fn write_rows(&self, id: SeqId, first: u32, tokens: &[u32]) {
+    /// Writes `tokens` as batch rows of a sequence from position `first` on; rows up to whole groups of `multiple` are marked invalid.
+    pub(super) fn write_rows(&self, id: SeqId, first: u32, tokens: &[u32], multiple: u32) {
         let base = self.p.kv.table_base(id);
         let mut rows: Vec<u32> = tokens
             .iter()
             .zip(first..)
             .flat_map(|(t, pos)| [*t, pos, base, 1])
             .collect();
-        let padded = tokens
-            .len()
-            .next_multiple_of(self.p.plan.row_multiple as usize)
-            .min(CHUNK as usize);
+        let padded = tokens.len().next_multiple_of(multiple as usize);
+        let padded = padded.min(self.p.plan.chunk as usize);
         rows.resize(4 * padded, 0);
         self.p
             .device
             .write(self.buffer(self.p.plan.ids.rows), 0, &rows);
     }
 
-    /// Computes the next tokens of a sequence, at most a chunk. Returns how many were taken.
+    /// Computes the next tokens of a sequence, at most a batch. Returns how many were taken.
     pub(crate) async fn append(
         &mut self,
         id: SeqId,
         tokens: &[u32],
-        max: u32,
+        batches: Batches,
     ) -> Result<u32, Error> {
-        let (first, n) = self.prepare(id, tokens, max)?;
+        let (first, n) = self.prepare(id, tokens, batches)?;
         let taken = &tokens[..n as usize];
-        self.write_rows(id, first, taken);
-        for group in self.groups(n) {
-            self.p
-                .device
-                .run(self.p.steps.prefill[group].iter(), n, &[]);
+        self.write_rows(id, first, taken, self.row_multiple(batches));
+        let mut pace = self.pace;
+        let (plan, mut steps) = self.batch_steps(batches);
+        while !steps.is_empty() {
+            let (count, work) = pace.submit(steps, n);
+            let (now, later) = steps.split_at(count);
+            let began = Instant::now();
+            self.p.device.run(now.iter(), n, &[]);
             self.p.device.wait().await?;
+            pace.took(work, began.elapsed());
+            steps = later;
         }
-        self.count_kv(self.p.plan.prefill.iter(), &(first..first + n));
+        self.count_kv(plan.iter(), &(first..first + n));
+        self.pace = pace;
         self.commit(id, taken);
         self.prefilled_tokens += u64::from(n);
         Ok(n)
@@ -99,42 +103,32 @@ impl Engine {
 
     /// Prepares a batch and counts it as computed without running it: tracer and profiler run the steps one by one. Returns how
     /// many tokens were taken.
-    pub(crate) fn append_unrun(&mut self, id: SeqId, tokens: &[u32]) -> Result<u32, Error> {
-        let (first, n) = self.prepare(id, tokens, CHUNK)?;
-        self.write_rows(id, first, &tokens[..n as usize]);
+    pub(crate) fn append_unrun(
+        &mut self,
+        id: SeqId,
+        tokens: &[u32],
+        batches: Batches,
+    ) -> Result<u32, Error> {
+        let (first, n) = self.prepare(id, tokens, batches)?;
+        let multiple = self.row_multiple(batches);
+        self.write_rows(id, first, &tokens[..n as usize], multiple);
         self.commit(id, &tokens[..n as usize]);
         Ok(n)
     }
 
     /// Makes room for a batch: its first position and how many of the tokens it takes.
-    fn prepare(&mut self, id: SeqId, tokens: &[u32], max: u32) -> Result<(u32, u32), Error> {
-        let want = (tokens.len() as u32).min(max).min(CHUNK);
+    fn prepare(
+        &mut self,
+        id: SeqId,
+        tokens: &[u32],
+        batches: Batches,
+    ) -> Result<(u32, u32), Error> {
+        let want = (tokens.len() as u32).min(self.most_rows(batches));
         let n = self.p.kv.batch(id, want);
         // No room at all: let the pages say why.
         let edits = self.p.kv.reserve(id, n.max(1))?;
         self.apply(&edits);
         Ok((self.p.kv.length(id), n))
-    }
-
-    /// Cuts the prefill steps into submits that no watchdog minds: by the work they hold.
-    pub(crate) fn groups(&self, rows: u32) -> Vec<Range<usize>> {
-        // Weight bytes times rows: about 0.1 s of work.
-        let budget = if self.p.device.caps().software {
-            1 << 27
-        } else {
-            1 << 38
-        };
-        let mut groups = Vec::new();
-        let (mut start, mut work) = (0, 0);
-        for (i, step) in self.p.steps.prefill.iter().enumerate() {
-            work += step.weight_bytes(1) * u64::from(rows);
-            if work > budget {
-                groups.push(start..i + 1);
-                (start, work) = (i + 1, 0);
-            }
-        }
-        groups.push(start..self.p.steps.prefill.len());
-        groups
     }
 
     /// Prepares decoding `token` and counts it as computed without running it.
@@ -143,7 +137,7 @@ impl Engine {
         let edits = self.p.kv.reserve(id, 1)?;
         self.apply(&edits);
         self.write_control(&control(0));
-        self.write_rows(id, length, &[token]);
+        self.write_rows(id, length, &[token], 1);
         self.commit(id, &[token]);
         Ok(())
     }
@@ -198,11 +192,11 @@ impl Engine {
         match start {
             Start::Head => {
                 // The sampler goes on from the position of the last computed token.
-                self.write_rows(id, length.saturating_sub(1), &[0]);
+                self.write_rows(id, length.saturating_sub(1), &[0], 1);
                 self.p.device.run(choose(), 1, &[copy]);
             }
             Start::Token(token) => {
-                self.write_rows(id, length, &[token]);
+                self.write_rows(id, length, &[token], 1);
                 let chained = (length..length + decodes)
                     .flat_map(|position| self.decode_at(position).chain(choose()));
                 self.p.device.run(chained, 1, &[copy]);
@@ -273,7 +267,7 @@ impl Engine {
                 let length = self.p.kv.length(id);
                 let edits = self.p.kv.reserve(id, 1)?;
                 self.apply(&edits);
-                self.write_rows(id, length, &[token]);
+                self.write_rows(id, length, &[token], 1);
                 let copy = [Copy::stage(
                     &self.p.staging,
                     0,

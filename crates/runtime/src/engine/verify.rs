@@ -208,15 +208,15 @@ impl Engine {
         };
         self.apply(&edits);
         let first = self.p.kv.length(id);
-        self.write_rows(id, first, &rows);
+        self.write_rows(id, first, &rows, self.p.plan.row_multiples[0]);
         let mut control = control(seed);
         control[ctl::DRAFTED] = n - 1;
         control[ctl::LOGITS_STRIDE] = head.stride as u32;
         control[ctl::LOG..][..draft.len()].copy_from_slice(draft);
         self.write_control(&control);
-        let mut groups = self.groups(n);
-        let last = groups.pop().unwrap_or_default();
         let prefill = &self.p.steps.prefill;
+        let mut groups = self.groups(prefill, n);
+        let last = groups.pop().unwrap_or_default();
         for group in groups {
             self.p.device.run(prefill[group].iter(), n, &[]);
             self.p.device.wait().await?;

@@ -7,7 +7,7 @@ use super::{Check, Form, Part};
 use chord_kernels::act::{self, ActKind, BLOCK};
 use chord_kernels::attention::{Attention, AttentionReduce};
 use chord_kernels::kv_write::KvWrite;
-use chord_kernels::matmul::{Epilogue, Experts, MatMul};
+use chord_kernels::matmul::{Epilogue, Experts, Layout, MatMul};
 use chord_kernels::op::{BufDesc, BufId, Role, Step};
 use chord_kernels::post_norm::PostNorm;
 use chord_kernels::route::Route;
@@ -59,14 +59,14 @@ fn half_exponent(ty: WeightType) -> u16 {
 
 /// Buffers, what they hold before the checks, and the checks.
 pub(super) struct Cases {
-    /// Rows of every batch.
-    pub tokens: u32,
+    /// Rows of a batch, but of products with more in a workgroup.
+    tokens: u32,
     pub buffers: Vec<BufDesc>,
     pub contents: Vec<Vec<u32>>,
     pub checks: Vec<Check>,
     rng: Rng,
     /// Inputs are read only, so checks share them. Weights by type, place in the product and number of matrices; activations by form
-    /// and rows per token.
+    /// and rows.
     weights: HashMap<(WeightType, usize, u32), [BufId; 2]>,
     acts: HashMap<(ActKind, usize), BufId>,
     gamma: Option<BufId>,
@@ -85,7 +85,9 @@ impl Cases {
             acts: HashMap::new(),
             gamma: None,
         };
-        let steps = plan.prefill.iter().chain(&plan.decode).chain(&plan.head);
+        let tiled = plan.tiled.iter().flatten();
+        let steps = plan.prefill.iter().chain(tiled);
+        let steps = steps.chain(&plan.decode).chain(&plan.head);
         let mut seen: BTreeSet<Shader> = BTreeSet::new();
         for step in steps {
             if !seen.insert(step.kernel.shader()) {
@@ -187,7 +189,7 @@ impl Cases {
         if let Some(known) = self.acts.get(&(kind, rows)) {
             return *known;
         }
-        let mut words = vec![0; self.tokens() * rows * K / BLOCK * kind.words()];
+        let mut words = vec![0; rows * K / BLOCK * kind.words()];
         for block in words.chunks_exact_mut(kind.words()) {
             let values: [f32; BLOCK] = std::array::from_fn(|_| self.rng.float());
             let ssq = values.iter().map(|v| v * v).sum();
@@ -199,6 +201,8 @@ impl Cases {
     }
 
     fn product(&mut self, mut kernel: MatMul) -> Result<(), chord_quant::Error> {
+        let rows = self.tokens.next_multiple_of(kernel.cols);
+        let tokens = rows as usize;
         if let Some(experts) = &mut kernel.experts {
             // Behind the routes.
             let routes = 2 * self.tokens * experts.used;
@@ -211,7 +215,7 @@ impl Cases {
             Epilogue::Glu => (1, used),
             Epilogue::Plain => (1, 1),
         };
-        let values = self.tokens() * outputs * kernel.width() as usize;
+        let values = tokens * outputs * kernel.width() as usize;
         let copies = kernel.experts.map_or(1, |e| e.count);
         let [quants, scales] = self.weights(kernel.a, 0, copies)?;
         let mut bind = vec![(1, quants), (2, scales)];
@@ -219,7 +223,7 @@ impl Cases {
             let [quants, scales] = self.weights(b, 1, copies)?;
             bind.extend([(3, quants), (4, scales)]);
         }
-        bind.push((5, self.act(kernel.act_in, inputs)));
+        bind.push((5, self.act(kernel.act_in, tokens * inputs)));
         let mut results = Vec::new();
         if kernel.epilogue != Epilogue::Glu {
             let out = if kernel.epilogue == Epilogue::Residual {
@@ -270,10 +274,15 @@ impl Cases {
             },
             kernel.cols,
         );
+        let part = match kernel.layout {
+            Layout::Tile => Part::Tile,
+            _ => Part::Product,
+        };
         self.checks.push(Check {
             step: Step::new(name, kernel, bind),
+            rows,
             results,
-            part: Part::Product,
+            part,
         });
         Ok(())
     }
@@ -301,6 +310,7 @@ impl Cases {
         let bind = vec![(1, y), (2, weight), (3, x), (4, gamma), (5, out)];
         self.checks.push(Check {
             step: Step::new("the norm of what is added", kernel, bind),
+            rows: self.tokens,
             results,
             part: Part::Other,
         });
@@ -318,6 +328,7 @@ impl Cases {
         let routes = self.buffer(words);
         self.checks.push(Check {
             step: Step::new("routes to experts", kernel, vec![(1, logits), (2, routes)]),
+            rows: self.tokens,
             results: vec![(routes, Form::Routes(chosen))],
             part: Part::Other,
         });

@@ -29,4 +29,5 @@ mod sharded;
 mod speculation;
 mod static_plan;
 mod text_edges;
+mod tiles;
 mod weight_types;

@@ -45,6 +45,7 @@ impl Cases {
         let bind = self.attention_inputs(&kernel.shape, 1);
         let form = Form::Kv(kernel.shape);
         self.checks.push(Check {
+            rows: self.tokens,
             results: vec![(bind[1].1, form), (bind[2].1, form)],
             step: Step::new("KV write", kernel, bind),
             part: Part::Other,
@@ -77,6 +78,7 @@ impl Cases {
             (_, false) => ("attention of a batch", Part::Other),
         };
         self.checks.push(Check {
+            rows: self.tokens,
             step: Step::new(name, kernel, bind),
             results,
             part,
@@ -99,6 +101,7 @@ impl Cases {
         let blocks = (shape.n_heads * shape.head_dim).div_ceil(BLOCK as u32) as usize;
         let out = self.zeros(self.tokens() * blocks * kernel.act_out.words());
         self.checks.push(Check {
+            rows: self.tokens,
             results: vec![(out, Form::Blocks(kernel.act_out))],
             step: Step::new(
                 "what splits of attention found",
