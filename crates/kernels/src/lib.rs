@@ -12,6 +12,7 @@ pub mod cpu;
 pub mod device;
 pub mod embed;
 mod error;
+pub mod files;
 pub mod gpu;
 mod kv;
 pub mod kv_write;

@@ -77,6 +77,18 @@ pub enum Layout {
     Tile,
 }
 
+impl std::fmt::Display for Layout {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::RowPerThread => "row-per-thread",
+            Self::Lanes => "lanes",
+            Self::LanesSubgroup { split: 4 } => "lanes-subgroup-4",
+            Self::LanesSubgroup { .. } => "lanes-subgroup",
+            Self::Tile => "tile",
+        })
+    }
+}
+
 impl Layout {
     /// (rows per thread, lanes per row, threads).
     fn shape(self) -> (u32, u32, u32) {

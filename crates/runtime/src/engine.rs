@@ -3,6 +3,7 @@
 use crate::eval::EveryRow;
 use crate::options::{EngineOptions, Overflow, Precision, RING_POSITIONS};
 use crate::selftest::SelfTest;
+use crate::tune::Tuned;
 use chord_kernels::KvType;
 use chord_kernels::device::{BoundStep, Buffer, Buffers, Device, Staging};
 use chord_kernels::gpu::AdapterInfo;
@@ -51,6 +52,7 @@ pub(crate) struct Parts {
     pub fit: FitPlan,
     pub options: EngineOptions,
     pub self_test: SelfTest,
+    pub tuned: Tuned,
     pub load_ms: f64,
     pub loader_peak_host_bytes: u64,
 }
@@ -160,6 +162,13 @@ impl Engine {
         &self.p.self_test
     }
 
+    /// What was measured while loading, or before, to be fastest here: handed in again ([`EngineOptions::tuned`]), it is not measured
+    /// the next time. None where nothing was.
+    #[must_use]
+    pub fn tuned(&self) -> Option<&str> {
+        self.p.tuned.text.as_deref()
+    }
+
     /// Dispatches of one layer while decoding in a short context.
     #[must_use]
     pub fn dispatches_per_layer(&self) -> usize {
@@ -209,13 +218,9 @@ impl Engine {
             },
         );
         push("layout", format!("{:?}", self.p.plan.layout));
-        push(
-            "batches",
-            match self.p.plan.tiled {
-                Some(_) => format!("of {} rows by tiles", self.p.plan.chunk),
-                None => format!("of {} rows", self.p.plan.chunk),
-            },
-        );
+        push("batches", self.describe_batches());
+        push("variant", self.p.tuned.variant.to_string());
+        push("why this variant", self.p.tuned.why.clone());
         push(
             "attention",
             match self.p.plan.splits {

@@ -13,6 +13,7 @@ mod error;
 mod eval;
 mod load;
 mod options;
+mod place;
 mod profile;
 pub mod prompt;
 pub mod sampler;
@@ -22,6 +23,7 @@ mod source;
 mod speculate;
 mod trace;
 pub mod trace_check;
+mod tune;
 mod upload;
 
 #[cfg(all(target_arch = "wasm32", target_feature = "atomics"))]

@@ -1,16 +1,15 @@
 //! From a file to a running engine: header, checks, device, weights in bounded slices, pipelines.
 
-use crate::device;
 use crate::engine::{Engine, Parts, Steps};
 use crate::options::{EngineOptions, Overflow, Precision};
-use crate::selftest;
+use crate::place::{Model, Placed, place};
 use crate::source::{ModelSource, read_header};
 use crate::upload::upload;
 use crate::{Error, options};
 use chord_kernels::device::{BoundStep, Buffers, Device};
 use chord_kernels::op::{BufId, Step};
 use chord_kernels::{PAGE, rope_table};
-use chord_model::{CHUNK, Config, DeviceLimits, FitPlan, Ids, KvPages, Plan, plan};
+use chord_model::{Config, FitPlan, Ids, KvPages, Plan};
 use chord_text::{ChatTemplate, Tokenizer};
 use futures_lite::future::try_zip;
 use std::cell::RefCell;
@@ -85,70 +84,24 @@ impl Engine {
             return Err(Error::SinkPages { sink_pages, pages });
         }
         progress(LoadProgress::Device);
-        let (mut device, mut device_reason) = device::open(opts).await?;
         let watch = Watch {
             cancel,
             progress: RefCell::new(progress),
         };
-        let mut wanted = opts.context;
-        let mut tested = None;
-        let mut chunk = opts.chunk(&device);
-        let (fit, plan, buffers, choice) = loop {
-            let limits = DeviceLimits {
-                max_binding: device.caps().max_binding.min(opts.max_binding),
-                max_buffer: device.caps().max_buffer,
-                chunk,
-            };
-            let fit = FitPlan::from_header(&directory, &config, opts.kv, wanted, Some(&limits))?;
-            if !fit.verdict.fits && chunk > CHUNK {
-                chunk = CHUNK;
-                continue;
-            }
-            if !fit.verdict.fits {
-                return Err(chord_model::Error::Fit {
-                    reasons: fit.verdict.reasons,
-                }
-                .into());
-            }
-            let mut graph = opts.graph(&device, chunk, &fit, tokenizer.eog().len());
-            let choice = match tested.take() {
-                Some(choice) => choice,
-                None => {
-                    let faults: &[_] = match device {
-                        Device::Gpu(_) => &opts.self_test_faults,
-                        Device::Cpu(_) => &[],
-                    };
-                    match selftest::choose(&device, &directory, &config, &graph, faults, &watch)
-                        .await
-                    {
-                        Err(e @ Error::SelfTest { .. }) => {
-                            (device, device_reason) = device::instead(opts, &device, e)?;
-                            chunk = opts.chunk(&device);
-                            continue;
-                        }
-                        choice => choice?,
-                    }
-                }
-            };
-            if choice.tile_cols.is_none() && chunk > CHUNK {
-                (chunk, tested) = (CHUNK, Some(choice));
-                continue;
-            }
-            (graph.layout, graph.exact) = (choice.layout, choice.exact);
-            (graph.splits, graph.tile_cols) = (choice.splits, choice.tile_cols);
-            let plan = plan(&directory, &config, &graph)?;
-            match Buffers::allocate(&device, &plan.buffers).await {
-                Ok(buffers) => break (fit, plan, buffers, choice),
-                // Nobody asked for this much context: take less rather than nothing. The figure is reported.
-                Err(chord_kernels::Error::OutOfMemory { .. })
-                    if opts.context.is_none() && fit.context > 1024 =>
-                {
-                    wanted = Some(fit.context / 2);
-                    tested = Some(choice);
-                }
-                Err(e) => return Err(e.into()),
-            }
+        let model = Model {
+            directory: &directory,
+            config: &config,
+            eog: tokenizer.eog().len(),
         };
+        let Placed {
+            device,
+            device_reason,
+            fit,
+            plan,
+            buffers,
+            choice,
+            tuned,
+        } = place(&model, opts, &watch).await?;
         // The other kernels compile while the weights arrive.
         let factors = config.rope.factors_tensor(fit.context);
         let file = (&*directory, factors);
@@ -198,6 +151,7 @@ impl Engine {
             fit,
             options,
             self_test: choice.report,
+            tuned,
             load_ms: started.elapsed().as_secs_f64() * 1e3,
             loader_peak_host_bytes: uploaded.peak_host_bytes,
         });

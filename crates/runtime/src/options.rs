@@ -86,6 +86,11 @@ pub struct EngineOptions {
     /// Folder of the user's own where a GPU's compiled kernels are kept between runs; None: nowhere. Only where the driver hands them
     /// out (Vulkan), and never in a browser, which keeps its own.
     pub kernel_cache: Option<PathBuf>,
+    /// Measure at load which variants of the kernels are fastest for this model, once for a GPU and its driver; None: on GPUs that are no
+    /// software.
+    pub tune: Option<bool>,
+    /// What [`crate::Engine::tuned`] said when this model was loaded before; a folder of kernels holds it too.
+    pub tuned: Option<String>,
     /// Have a GPU's kernels check their indices, loops and divisors as they run, which they do in a browser whatever this says.
     pub checked_kernels: bool,
     /// A browser's device has subgroups, which wgpu does not know there: whoever says so has seen to it that it is asked for them.
@@ -135,6 +140,8 @@ impl Default for EngineOptions {
             tokens_per_submit: None,
             speculate: Speculate::Auto,
             kernel_cache: None,
+            tune: None,
+            tuned: None,
             checked_kernels: false,
             browser_subgroups: false,
             max_binding: u64::MAX,

@@ -9,16 +9,16 @@ mod small;
 
 use crate::Error;
 use crate::load::{LoadProgress, Watch};
-use crate::options::{Fault, Precision};
+use crate::options::{EngineOptions, Fault, Precision};
+use crate::place::Model;
 use cases::Cases;
-use chord_gguf::Directory;
 use chord_kernels::act::{self, ActKind};
 use chord_kernels::cpu::CpuMemory;
 use chord_kernels::device::{Buffers, Copy, Device};
 use chord_kernels::matmul::Layout;
 use chord_kernels::op::{BufId, Step};
 use chord_kernels::{KvShape, KvType};
-use chord_model::{Config, GraphOptions, Splits, plan};
+use chord_model::{GraphOptions, Splits};
 use std::collections::BTreeSet;
 use std::fmt;
 use web_time::Instant;
@@ -53,6 +53,25 @@ pub(crate) struct Choice {
     pub splits: Option<Splits>,
     pub tile_cols: Option<u32>,
     pub report: SelfTest,
+}
+
+impl Choice {
+    /// This, which is used in place of what `before` chose.
+    pub(crate) fn after(mut self, before: Self) -> Self {
+        self.report.fallbacks.splice(0..0, before.report.fallbacks);
+        self
+    }
+
+    /// The options with what was chosen.
+    pub(crate) fn applied(&self, options: &GraphOptions) -> GraphOptions {
+        GraphOptions {
+            layout: self.layout,
+            exact: self.exact,
+            splits: self.splits,
+            tile_cols: self.tile_cols,
+            ..options.clone()
+        }
+    }
 }
 
 /// A kernel to be compared.
@@ -102,12 +121,15 @@ enum Form {
 /// `E_SELF_TEST` when every variant is wrong, `E_ABORTED`, and the device's.
 pub(crate) async fn choose(
     device: &Device,
-    directory: &Directory,
-    config: &Config,
+    model: &Model<'_>,
     options: &GraphOptions,
-    faults: &[Fault],
+    opts: &EngineOptions,
     watch: &Watch<'_>,
 ) -> Result<Choice, Error> {
+    let faults: &[Fault] = match device {
+        Device::Gpu(_) => &opts.self_test_faults,
+        Device::Cpu(_) => &[],
+    };
     let started = Instant::now();
     let mut wrong: Vec<String> = Vec::new();
     let mut fallbacks = Vec::new();
@@ -123,7 +145,7 @@ pub(crate) async fn choose(
             tile_cols,
             ..options.clone()
         };
-        let plan = plan(directory, config, &options)?;
+        let plan = model.plan(&options)?;
         let cases = Cases::of(&plan, &options).map_err(|e| chord_model::Error::ModelData {
             what: format!("the self-test's matrices: {e}"),
         })?;
@@ -190,12 +212,6 @@ fn variants(first: Layout, exact: bool) -> Vec<(Layout, bool)> {
 }
 
 fn name(layout: Layout, exact: bool) -> String {
-    let layout = match layout {
-        Layout::RowPerThread => "row-per-thread",
-        Layout::Lanes => "lanes",
-        Layout::LanesSubgroup { .. } => "lanes-subgroup",
-        Layout::Tile => "tile",
-    };
     format!("{layout} {}", if exact { "exact" } else { "fast" })
 }
 

@@ -3,11 +3,10 @@
 //! A file per model of GPU, always replaced as a whole. Whatever is wrong with it, it counts as not there: pipelines are then compiled.
 
 use super::{Counters, Gpu};
+use crate::files;
 use std::collections::BTreeSet;
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub(super) const FEATURES: wgpu::Features = wgpu::Features::PIPELINE_CACHE;
@@ -92,7 +91,7 @@ impl Kept {
             texts: texts.all.clone(),
             data,
         };
-        write(&self.path, &to_bytes(&contents, &self.origin))?;
+        files::replace(&self.path, &to_bytes(&contents, &self.origin))?;
         texts.new = false;
         Ok(())
     }
@@ -207,26 +206,7 @@ fn number(bytes: &[u8]) -> Option<(u64, &[u8])> {
 }
 
 fn read(path: &Path, origin: &str) -> Option<Contents> {
-    let about = fs::metadata(path).ok()?;
-    if !about.is_file() || about.len() > MOST {
-        return None;
-    }
-    parse(&fs::read(path).ok()?, origin)
-}
-
-/// A reader sees the old file or the new one, and of two writers the last one's.
-fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    static COUNT: AtomicU32 = AtomicU32::new(0);
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    let part = path.with_extension(format!("{}-{count}.part", std::process::id()));
-    let written = fs::write(&part, bytes).and_then(|()| fs::rename(&part, path));
-    if written.is_err() {
-        let _ = fs::remove_file(&part);
-    }
-    written
+    parse(&files::read(path, MOST)?, origin)
 }
 
 #[cfg(test)]
@@ -267,20 +247,5 @@ mod tests {
             let texts = [&0u64.to_le_bytes()[..], &huge.to_le_bytes()].concat();
             assert_eq!(parse(&with_sum(&texts), ""), None);
         }
-    }
-
-    #[test]
-    fn a_file_is_replaced_as_a_whole_and_no_part_is_left() {
-        let folder = std::env::temp_dir().join(format!("chord-kept-{}", std::process::id()));
-        let path = folder.join("inner").join("gpu.bin");
-        write(&path, b"old").unwrap();
-        write(&path, b"new").unwrap();
-        assert_eq!(fs::read(&path).unwrap(), b"new");
-        // A folder cannot be replaced by a file.
-        let taken = folder.join("inner").join("taken.bin");
-        fs::create_dir_all(taken.join("by a folder")).unwrap();
-        assert!(write(&taken, b"new").is_err());
-        assert_eq!(fs::read_dir(folder.join("inner")).unwrap().count(), 2);
-        fs::remove_dir_all(folder).unwrap();
     }
 }

@@ -7,10 +7,6 @@ use chord_model::CHUNK;
 use std::ops::Range;
 use web_time::Duration;
 
-/// Tokens from which a prompt goes by tiles. Below it, workgroups of 4 tokens read the weights at most 6 times, which is less work
-/// than a tile's, whose columns are computed whether there are tokens for them or not.
-const TILES_FROM: usize = 24;
-
 /// How the tokens of a prompt go through the layers: decided once for all of them, so that no token depends on where a batch ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Batches {
@@ -31,13 +27,23 @@ impl Batches {
 impl Engine {
     /// How a prompt of which so many tokens are to be computed is cut.
     pub(crate) fn batches(&self, tokens: usize) -> Batches {
-        if self.p.plan.tiled.is_some() && tokens >= TILES_FROM {
-            Batches {
+        match self.p.tuned.variant.tiles_from {
+            Some(from) if tokens >= from as usize => Batches {
                 by_tiles: true,
                 most: self.p.plan.chunk,
-            }
-        } else {
-            Batches::of(CHUNK)
+            },
+            _ => Batches::of(CHUNK),
+        }
+    }
+
+    /// Of how many rows batches are, in words.
+    pub(super) fn describe_batches(&self) -> String {
+        match self.p.tuned.variant.tiles_from {
+            Some(from) => format!(
+                "of {} rows by tiles, from {from} tokens on",
+                self.p.plan.chunk
+            ),
+            None => format!("of {CHUNK} rows"),
         }
     }
 

@@ -30,4 +30,5 @@ mod speculation;
 mod static_plan;
 mod text_edges;
 mod tiles;
+mod tune;
 mod weight_types;

@@ -42,7 +42,10 @@ fn families_by_tiles_equal_those_by_columns_on_gpu() {
         let mut plain = load(name, &tiled(0, exact()));
         let mut by_tiles = load(name, &tiled(128, exact()));
         assert_eq!(described(&plain, "batches"), "of 32 rows");
-        assert_eq!(described(&by_tiles, "batches"), "of 128 rows by tiles");
+        assert_eq!(
+            described(&by_tiles, "batches"),
+            "of 128 rows by tiles, from 24 tokens on"
+        );
         assert_eq!(by_tiles.self_test().fallbacks, [""; 0]);
         let (ours, theirs) = (logits(&mut by_tiles, 150), logits(&mut plain, 150));
         let mean = kl(&theirs, &ours);

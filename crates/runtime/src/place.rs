@@ -1,0 +1,122 @@
+//! Where a model goes: the device, the variants of the kernels, the plan and its buffers, before any weight is read.
+
+use crate::Error;
+use crate::device;
+use crate::load::Watch;
+use crate::options::EngineOptions;
+use crate::selftest::{self, Choice};
+use crate::tune::{self, Tuned};
+use chord_gguf::Directory;
+use chord_kernels::device::{Buffers, Device};
+use chord_model::{CHUNK, Config, DeviceLimits, FitPlan, GraphOptions, Plan, plan};
+
+/// What is known of a model from its header.
+pub(crate) struct Model<'a> {
+    pub directory: &'a Directory,
+    pub config: &'a Config,
+    /// End-of-generation ids.
+    pub eog: usize,
+}
+
+impl Model<'_> {
+    /// Its plan.
+    pub(crate) fn plan(&self, graph: &GraphOptions) -> Result<Plan, Error> {
+        Ok(plan(self.directory, self.config, graph)?)
+    }
+}
+
+/// A model's place.
+pub(crate) struct Placed {
+    pub device: Device,
+    /// Why this device.
+    pub device_reason: String,
+    pub fit: FitPlan,
+    pub plan: Plan,
+    pub buffers: Buffers,
+    pub choice: Choice,
+    pub tuned: Tuned,
+}
+
+/// Opens the device, tests the kernels on it, and allocates what the plan asks for: with less context or smaller batches where the
+/// device has no room for more and nobody asked for it.
+pub(crate) async fn place(
+    model: &Model<'_>,
+    opts: &EngineOptions,
+    watch: &Watch<'_>,
+) -> Result<Placed, Error> {
+    let (mut device, mut device_reason) = device::open(opts).await?;
+    let mut wanted = opts.context;
+    let mut tested = None;
+    let mut chunk = opts.chunk(&device);
+    loop {
+        let limits = DeviceLimits {
+            max_binding: device.caps().max_binding.min(opts.max_binding),
+            max_buffer: device.caps().max_buffer,
+            chunk,
+        };
+        let fit = FitPlan::from_header(
+            model.directory,
+            model.config,
+            opts.kv,
+            wanted,
+            Some(&limits),
+        )?;
+        if !fit.verdict.fits && chunk > CHUNK {
+            chunk = CHUNK;
+            continue;
+        }
+        if !fit.verdict.fits {
+            return Err(chord_model::Error::Fit {
+                reasons: fit.verdict.reasons,
+            }
+            .into());
+        }
+        let graph = opts.graph(&device, chunk, &fit, model.eog);
+        let choice = match tested.take() {
+            Some(choice) => choice,
+            None => match selftest::choose(&device, model, &graph, opts, watch).await {
+                Err(e @ Error::SelfTest { .. }) => {
+                    (device, device_reason) = device::instead(opts, &device, e)?;
+                    chunk = opts.chunk(&device);
+                    continue;
+                }
+                choice => choice?,
+            },
+        };
+        if choice.tile_cols.is_none() && chunk > CHUNK {
+            (chunk, tested) = (CHUNK, Some(choice));
+            continue;
+        }
+        let graph = choice.applied(&graph);
+        let plan = model.plan(&graph)?;
+        match Buffers::allocate(&device, &plan.buffers).await {
+            Ok(buffers) => {
+                let on = tune::On {
+                    device: &device,
+                    buffers: &buffers,
+                    model,
+                    opts,
+                    watch,
+                };
+                let (plan, choice, tuned) = tune::tune(&on, graph, plan, choice).await?;
+                return Ok(Placed {
+                    device,
+                    device_reason,
+                    fit,
+                    plan,
+                    buffers,
+                    choice,
+                    tuned,
+                });
+            }
+            // Nobody asked for this much context: take less rather than nothing. The figure is reported.
+            Err(chord_kernels::Error::OutOfMemory { .. })
+                if opts.context.is_none() && fit.context > 1024 =>
+            {
+                wanted = Some(fit.context / 2);
+                tested = Some(choice);
+            }
+            Err(e) => return Err(e.into()),
+        }
+    }
+}

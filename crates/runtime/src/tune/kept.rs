@@ -1,0 +1,94 @@
+//! What was measured, kept for the next load of the same model on the same GPU. Whatever does not read as it was written counts as not there.
+
+use super::Variant;
+use crate::options::EngineOptions;
+use chord_kernels::files;
+use chord_kernels::gpu::AdapterInfo;
+use chord_model::Plan;
+use std::path::{Path, PathBuf};
+
+/// A line: more than any file of ours holds.
+const MOST: u64 = 4096;
+
+/// What a measurement is of: this program, the GPU with its driver, and the products of the model.
+pub(super) fn key(adapter: &AdapterInfo, plan: &Plan) -> String {
+    let mut hash = Fnv::default();
+    let AdapterInfo {
+        name,
+        backend,
+        kind,
+        driver,
+    } = adapter;
+    for part in [env!("CARGO_PKG_VERSION"), name, backend, kind, driver] {
+        hash.add(part.as_bytes());
+    }
+    for step in plan.prefill.iter().chain(&plan.decode).chain(&plan.head) {
+        hash.add(step.kernel.shader().name().as_bytes());
+        hash.add(&step.kernel.params());
+    }
+    format!("{:016x}", hash.0)
+}
+
+/// FNV-1a.
+struct Fnv(u64);
+
+impl Default for Fnv {
+    fn default() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Fnv {
+    fn add(&mut self, bytes: &[u8]) {
+        // No part runs into the next.
+        for byte in bytes.iter().chain(&[0xff]) {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3);
+        }
+    }
+}
+
+fn path(folder: &Path, key: &str) -> PathBuf {
+    folder.join(format!("tuned-{key}.txt"))
+}
+
+/// What an earlier run measured: by the caller's text, or else in the folder.
+pub(super) fn find(opts: &EngineOptions, key: &str) -> Option<Variant> {
+    let of = |text: &str| parse(text, key);
+    let given = opts.tuned.as_deref().and_then(of);
+    given.or_else(|| {
+        let path = path(opts.kernel_cache.as_ref()?, key);
+        of(&String::from_utf8(files::read(&path, MOST)?).ok()?)
+    })
+}
+
+fn parse(text: &str, key: &str) -> Option<Variant> {
+    let (of, variant) = text.trim_end().split_once(' ')?;
+    (of == key).then(|| variant.parse().ok())?
+}
+
+/// Writes it to the folder, where there is one. A failure is no error: the next run measures again.
+pub(super) fn keep(opts: &EngineOptions, key: &str, text: &str) {
+    let Some(folder) = &opts.kernel_cache else {
+        return;
+    };
+    let path = path(folder, key);
+    let line = format!("{text}\n");
+    let there = files::read(&path, MOST).is_some_and(|found| found == line.as_bytes());
+    if !there && let Err(e) = files::replace(&path, line.as_bytes()) {
+        tracing::warn!("what was measured is not kept in {}: {e}", path.display());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_was_written_for_this_key_is_read() {
+        let variant: Variant = "lanes tiles 24 attention 8".parse().unwrap();
+        assert_eq!(parse(&format!("0f {variant}\n"), "0f"), Some(variant));
+        for text in ["", "0f", "0f lanes", "1f lanes tiles 24 attention 8"] {
+            assert_eq!(parse(text, "0f"), None, "{text:?}");
+        }
+    }
+}

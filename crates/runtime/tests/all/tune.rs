@@ -1,0 +1,135 @@
+//! Variants of the kernels measured at load: kept for the next time, tested like any other, and never a reason for another answer.
+
+use crate::common::*;
+use chord_runtime::{Engine, EngineOptions, Fault, Layout, Precision};
+use std::path::PathBuf;
+
+fn options() -> EngineOptions {
+    EngineOptions {
+        tune: Some(true),
+        tiled_rows: Some(64),
+        ..exact()
+    }
+}
+
+fn described(engine: &Engine, key: &str) -> String {
+    let found = engine.describe().into_iter().find(|(k, _)| k == key);
+    found.unwrap_or_else(|| panic!("no {key}")).1
+}
+
+fn why(engine: &Engine) -> String {
+    described(engine, "why this variant")
+}
+
+/// A folder of the test's own, empty.
+fn folder(name: &str) -> PathBuf {
+    let folder = std::env::temp_dir().join(format!("chord-tune-{}-{name}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&folder);
+    folder
+}
+
+fn answers_as_the_reference(engine: &mut Engine) {
+    let run = reference(TINY, "deq");
+    for prompt in &run.prompts[..2] {
+        let n = prompt.ids.len().min(12);
+        let mut session = engine.new_session().unwrap();
+        let request = greedy(&prompt.prompt_ids, n as u32);
+        let done = generate(engine, &mut session, &request);
+        assert_eq!(done.tokens, prompt.ids[..n], "{}", prompt.name);
+        session.close(engine);
+    }
+}
+
+#[test]
+fn what_was_measured_is_kept_and_answers_stay_right_on_gpu() {
+    gpu_only();
+    let folder = folder("kept");
+    let options = EngineOptions {
+        kernel_cache: Some(folder.clone()),
+        ..options()
+    };
+    let mut first = load(TINY, &options);
+    let said = why(&first);
+    assert!(said.starts_with("measured in "), "{said}");
+    for measured in ["row-per-thread", "64 rows by columns", "attention of"] {
+        assert!(said.contains(measured), "{said}");
+    }
+    answers_as_the_reference(&mut first);
+    let mut second = load(TINY, &options);
+    assert_eq!(why(&second), "measured by an earlier run");
+    assert_eq!(described(&second, "variant"), described(&first, "variant"));
+    assert_eq!(second.tuned(), first.tuned());
+    answers_as_the_reference(&mut second);
+    // Another model is measured by itself, and what the caller kept does without a folder.
+    let other = load("v2k-qwen3-Q4_K_M", &options);
+    assert!(why(&other).starts_with("measured in "), "{}", why(&other));
+    let handed_in = EngineOptions {
+        kernel_cache: None,
+        tuned: first.tuned().map(String::from),
+        ..options
+    };
+    assert_eq!(why(&load(TINY, &handed_in)), "measured by an earlier run");
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn a_file_that_is_damaged_is_measured_again_and_mended_on_gpu() {
+    gpu_only();
+    let folder = folder("damaged");
+    let options = EngineOptions {
+        kernel_cache: Some(folder.clone()),
+        ..options()
+    };
+    let tuned = load(TINY, &options).tuned().unwrap().to_owned();
+    let files = || {
+        let entries = std::fs::read_dir(&folder).unwrap();
+        let paths = entries.map(|entry| entry.unwrap().path());
+        let texts = paths.filter(|path| path.extension().is_some_and(|e| e == "txt"));
+        texts.collect::<Vec<_>>()
+    };
+    let [file] = &files()[..] else {
+        panic!("one file of one measurement: {:?}", files());
+    };
+    std::fs::write(file, "\u{fffd} nonsense").unwrap();
+    let again = load(TINY, &options);
+    assert!(why(&again).starts_with("measured in "), "{}", why(&again));
+    let text = std::fs::read_to_string(file).unwrap();
+    assert_eq!(Some(text.trim_end()), again.tuned());
+    assert_eq!(text.split(' ').next(), tuned.split(' ').next(), "the key");
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn a_variant_that_fails_the_self_test_is_not_used_on_gpu() {
+    gpu_only();
+    let suggested = EngineOptions {
+        tiled_rows: Some(0),
+        ..options()
+    };
+    let tuned = load(TINY, &suggested).tuned().unwrap().to_owned();
+    let key = tuned.split(' ').next().unwrap();
+    let lanes = EngineOptions {
+        tuned: Some(format!("{key} lanes tiles 0 attention 8")),
+        ..suggested
+    };
+    assert_eq!(described(&load(TINY, &lanes), "layout"), "Lanes");
+    let spoilt = EngineOptions {
+        self_test_faults: vec![Fault::Products(Layout::Lanes, Precision::Exact)],
+        ..lanes
+    };
+    let mut engine = load(TINY, &spoilt);
+    assert_eq!(described(&engine, "layout"), "RowPerThread");
+    let said = why(&engine);
+    assert!(
+        said.starts_with("lanes tiles 0 attention 8 fails the self-test"),
+        "{said}"
+    );
+    answers_as_the_reference(&mut engine);
+}
+
+#[test]
+fn software_and_the_cpu_are_not_measured_unless_asked() {
+    let engine = load(TINY, &exact());
+    assert_eq!(why(&engine), "not measured here");
+    assert_eq!(engine.tuned(), None);
+}
