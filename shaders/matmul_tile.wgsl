@@ -44,33 +44,11 @@ fn tile_quad(i: u32) -> vec4<f32> {
     return bitcast<vec4<f32>>(shared_[i]);
 }
 
-#if !PLAIN
-var<private> tile_blk: u32; // block index within a token, for gamma
-
-fn act_value(t: u32, j: u32) -> vec4<f32> {
-#if RESID
-    return tile_quad(t + j) * gamma[tile_blk * 8u + j];
-#else
-    return tile_quad(t + j);
-#endif
+fn tile_put(i: u32, v: vec4<f32>) {
+    shared_[i] = bitcast<vec4<u32>>(v);
 }
 
-fn act_source_ssq(t: u32) -> f32 {
-    var s = 0.0;
-#if RESID
-    for (var j = 0u; j < 8u; j++) {
-        let v = tile_quad(t + j);
-        s += dot(v, v);
-    }
-#endif
-    return s;
-}
-#import act_out
-#endif
-
-#if GLU
-#import glu
-#endif
+#import tile_out
 
 #import matmul_stage P=a FLOAT=${A_FLOAT}
 #if HAS_B
@@ -79,36 +57,7 @@ fn act_source_ssq(t: u32) -> f32 {
 
 @compute @workgroup_size(128)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
-    // Grids are folded: no dimension may pass 65,535 workgroups.
-    let group = wid.x + wid.z * 32768u;
-    let col0 = wid.y * COLS;
-    let tiles_a = (p.rows_a + 31u) / 32u;
-#if GLU
-    if (group >= tiles_a) {
-        return;
-    }
-    let tile0 = group;
-#else
-    let groups_a = (tiles_a + 1u) / 2u;
-#if HAS_B
-    let tiles_b = (p.rows_b + 31u) / 32u;
-    if (group >= groups_a + (tiles_b + 1u) / 2u) {
-        return;
-    }
-    // The group's first tile, of its matrix and of the output, and how many that matrix has.
-    let of_b = group >= groups_a;
-    let tile0 = 2u * select(group, group - groups_a, of_b);
-    let out0 = tile0 + select(0u, tiles_a, of_b);
-    let tiles = select(tiles_a, tiles_b, of_b);
-#else
-    if (group >= groups_a) {
-        return;
-    }
-    let tile0 = 2u * group;
-    let out0 = tile0;
-    let tiles = tiles_a;
-#endif
-#endif
+#import tile_begin
 
     let quad = lid % QUADS;
     let cols_at = (lid / QUADS) * ${COLS_T}u;
@@ -121,23 +70,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
             let row = lid / STEP;
             let b = b0 + lid % STEP;
             let at = (lid % STEP) * COPY * ROWS + (row % 4u) * QUADS + row / 4u;
-#if GLU
-            if (row < 32u) {
-                a_stage(min(tile0 * 32u + row, p.rows_a - 1u), b, at);
-            } else {
-                b_stage(min(tile0 * 32u + row - 32u, p.rows_a - 1u), b, at);
-            }
-#else
-#if HAS_B
-            if (of_b) {
-                b_stage(min(tile0 * 32u + row, p.rows_b - 1u), b, at);
-            } else {
-                a_stage(min(tile0 * 32u + row, p.rows_a - 1u), b, at);
-            }
-#else
-            a_stage(min(tile0 * 32u + row, p.rows_a - 1u), b, at);
-#endif
-#endif
+#import tile_weights
         }
         // The other half of the threads, where one is enough for the weights.
         let i = (lid + ROWS * STEP) % WG;
@@ -223,59 +156,5 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
 #endfor
     workgroupBarrier();
 
-    for (var i = lid; i < COLS * QUADS; i += WG) {
-        let token = col0 + i / QUADS;
-        let q = i % QUADS;
-#if PLAIN
-        if (tile0 + q / 8u < tiles) {
-            let v = tile_quad(i);
-            let o = p.out_base + token * p.out_stride + out0 * 32u + 4u * q;
-            out[o] = v.x;
-            out[o + 1u] = v.y;
-            out[o + 2u] = v.z;
-            out[o + 3u] = v.w;
-        }
-#endif
-        // Rows that only pad the last block are zero, so that they change no sum.
-#if RESID
-        if (tile0 + q / 8u < tiles) {
-            let first = (tile0 + q / 8u + p.first_tile) * 32u + 4u * (q % 8u);
-            let o = token * p.out_stride * 32u + first;
-            var v = tile_quad(i) + vec4<f32>(x[o], x[o + 1u], x[o + 2u], x[o + 3u]);
-#if BIAS
-            v += gamma[p.out_stride * 8u + first / 4u];
-#endif
-            let row = vec4<u32>(tile0 * 32u + 4u * q) + vec4<u32>(0u, 1u, 2u, 3u);
-            v = select(vec4<f32>(0.0), v, row < vec4<u32>(p.rows_a));
-            x[o] = v.x;
-            x[o + 1u] = v.y;
-            x[o + 2u] = v.z;
-            x[o + 3u] = v.w;
-            shared_[i] = bitcast<vec4<u32>>(v);
-        }
-#endif
-#if GLU
-        if (q < 8u) {
-            let g = tile_quad(i);
-            let u = tile_quad(i + 8u);
-            let row = vec4<u32>(tile0 * 32u + 4u * q) + vec4<u32>(0u, 1u, 2u, 3u);
-            let v = vec4<f32>(glu(g.x, u.x), glu(g.y, u.y), glu(g.z, u.z), glu(g.w, u.w));
-            shared_[i] = bitcast<vec4<u32>>(select(vec4<f32>(0.0), v, row < vec4<u32>(p.rows_a)));
-        }
-#endif
-    }
-#if !PLAIN
-    workgroupBarrier();
-    for (var i = lid; i < COLS * QUADS; i += WG) {
-        let q = i % QUADS;
-#if GLU
-        if (q < 8u) {
-#else
-        if (tile0 + q / 8u < tiles) {
-#endif
-            tile_blk = tile0 + q / 8u + p.first_tile;
-            act_emit((col0 + i / QUADS) * p.out_stride + tile_blk, i - q % 8u, q % 8u);
-        }
-    }
-#endif
+#import tile_end
 }

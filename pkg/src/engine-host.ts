@@ -9,6 +9,7 @@ import { openHeader, openSource } from "./storage/index.js";
 import type { OpenedSource } from "./source.js";
 import type { ChordInfo, ModelSource, Plan, Progress, Stats } from "./types.js";
 import { threadsFor } from "./threads.js";
+import { keepTuning, knownTuning } from "./tuned.js";
 
 /** So many losses within this time are no accident. */
 const LOSSES = 3;
@@ -200,9 +201,13 @@ export class Host {
       onDownload: ({ loaded, total, cached, bytesPerSecond }) =>
         listener.onProgress({ stage: "download", loaded, total: total ?? loaded, cached, bytesPerSecond }),
     });
+    // Of this device nothing is kept where of the model nothing is.
+    const keeps = kind === "gpu" && cache === "opfs";
     try {
+      const tuned = keeps ? await knownTuning() : undefined;
+      const options = JSON.stringify({ ...this.#options, device: kind, threads, subgroups, reason, tuned });
       const model = await cancellable(glue, signal, (cancel) =>
-        glue.Model.load(opened, JSON.stringify({ ...this.#options, device: kind, threads, subgroups, reason }), cancel, (stage: "header" | "upload" | "compile" | "ready", loaded: number, total: number) => {
+        glue.Model.load(opened, options, cancel, (stage: "header" | "upload" | "compile" | "ready", loaded: number, total: number) => {
           // The last word comes when the file has been checked as well.
           if (stage !== "ready") {
             listener.onProgress(stage === "header" ? { stage } : { stage, loaded, total });
@@ -216,6 +221,10 @@ export class Host {
       } catch (error) {
         this.dispose();
         throw error;
+      }
+      const measured = keeps ? model.tuned() : undefined;
+      if (measured !== undefined) {
+        await keepTuning(measured);
       }
       listener.onProgress({ stage: "ready" });
       return model;

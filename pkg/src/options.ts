@@ -1,6 +1,6 @@
 /** Source and options of `plan` and `load`, checked. */
 import { UsageError } from "./errors.js";
-import { checkSignal, integer, oneOf, param, record } from "./params.js";
+import { boolean, checkSignal, integer, oneOf, param, record } from "./params.js";
 import type { EngineOptions } from "./protocol.js";
 import type { LoadOptions, ModelPart, ModelSource } from "./types.js";
 
@@ -16,6 +16,7 @@ export function engineOptions(source: ModelSource, options: LoadOptions): Engine
   const kv = oneOf(p, "kv", ["f16", "f32"]);
   const precision = oneOf(p, "precision", ["fast", "exact"]);
   const speculate = oneOf(p, "speculate", ["auto", "off", "lookup"]);
+  const tune = p.tune === undefined ? undefined : boolean(p, "tune");
   const sha256 = checkSum(p.sha256);
   const headers = headerFields(p.headers);
   return {
@@ -26,6 +27,7 @@ export function engineOptions(source: ModelSource, options: LoadOptions): Engine
     ...(kv && { kv }),
     ...(precision && { precision }),
     ...(speculate && { speculate }),
+    ...(tune !== undefined && { tune }),
     ...(sha256 && { sha256 }),
     ...(headers && { headers }),
   };

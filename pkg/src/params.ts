@@ -330,7 +330,7 @@ function content(at: string, value: unknown): string {
   return texts.join("\n");
 }
 
-function boolean(p: Params, name: string): boolean {
+export function boolean(p: Params, name: string): boolean {
   const value = p[name] ?? false;
   if (typeof value !== "boolean") {
     throw param(name, `is ${show(value)}; it must be true or false`);

@@ -13,6 +13,7 @@ export interface EngineOptions {
   device: DeviceChoice;
   threads?: number;
   speculate?: Speculate;
+  tune?: boolean;
   /** The `BroadcastChannel` on which a thread says what stopped it. */
   trouble?: string;
   sha256?: string;

@@ -48,6 +48,8 @@ export interface LoadOptions extends PlanOptions {
   precision?: "fast" | "exact";
   /** Default `auto`. */
   speculate?: Speculate;
+  /** Measure at the first load which kernels are fastest for this model on this GPU. Default: on GPUs that are not in software. */
+  tune?: boolean;
   /** Expected SHA-256 of the whole file (not of a split one), 64 hexadecimal digits. */
   sha256?: string;
   /** Keep the file in the origin's private file system, and resume from there. Default `opfs` for URLs, else `none`. */

@@ -132,6 +132,9 @@ pub struct EngineArgs {
     /// Guess tokens ahead where the text repeats itself, and compute several in one pass [default: auto, which is off for bench]
     #[arg(long, value_enum)]
     pub speculate: Option<SpeculateArg>,
+    /// Measure which kernels are fastest for this model on this GPU [default: auto]
+    #[arg(long, value_enum)]
+    pub tune: Option<TuneArg>,
     /// A smaller model with the same tokens that guesses ahead where that is measured to pay: MODEL's forms
     #[arg(long, value_name = "MODEL")]
     pub draft_model: Option<OsString>,
@@ -146,6 +149,17 @@ pub enum SpeculateArg {
     Off,
     /// Wherever the text repeats itself, on a GPU too
     Lookup,
+}
+
+/// Measuring variants of the kernels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TuneArg {
+    /// On GPUs that are not in software, once for each model; what was measured is kept beside the compiled kernels
+    Auto,
+    /// On any GPU
+    Always,
+    /// Never
+    Off,
 }
 
 /// Where the model runs.

@@ -3,10 +3,12 @@
 mod epilogue;
 mod experts;
 mod fast;
+mod layout;
 mod tile;
 mod twin;
 
 pub use experts::Experts;
+pub use layout::{Cooperative, Layout};
 
 use crate::act::{ActKind, BLOCK};
 use crate::cpu::{Cores, CpuBindings};
@@ -56,47 +58,6 @@ impl Glu {
                 let gate = gate.min(7.0);
                 gate / (1.0 + (-1.702 * gate).exp()) * (up.clamp(-7.0, 7.0) + 1.0)
             }
-        }
-    }
-}
-
-/// How the work of a tile is shared among threads. Chosen from the device's capabilities and measured, never by vendor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Layout {
-    /// 8 threads of 4 whole rows each: no reduction, barriers are rare. For software adapters.
-    RowPerThread,
-    /// 8 lanes a row, reduced through workgroup memory. Needs nothing.
-    Lanes,
-    /// 8 (or 4) lanes a row, reduced by subgroup shuffles.
-    LanesSubgroup {
-        /// Lanes sharing a row; must divide the smallest subgroup size.
-        split: u32,
-    },
-    /// 64 rows by `cols` tokens (32 or 64) from copies in workgroup memory (shaders/matmul_tile.wgsl). For batches: without taps,
-    /// caps and experts.
-    Tile,
-}
-
-impl std::fmt::Display for Layout {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::RowPerThread => "row-per-thread",
-            Self::Lanes => "lanes",
-            Self::LanesSubgroup { split: 4 } => "lanes-subgroup-4",
-            Self::LanesSubgroup { .. } => "lanes-subgroup",
-            Self::Tile => "tile",
-        })
-    }
-}
-
-impl Layout {
-    /// (rows per thread, lanes per row, threads).
-    fn shape(self) -> (u32, u32, u32) {
-        match self {
-            Self::RowPerThread => (4, 1, 8),
-            Self::Lanes => (1, 8, 256),
-            Self::LanesSubgroup { split } => (1, split, TILE * split),
-            Self::Tile => (4, 1, 128),
         }
     }
 }
@@ -296,13 +257,12 @@ impl Kernel for MatMul {
                 self.bias || self.experts.is_some_and(|e| e.bias_at.is_some()),
             ),
         ]);
-        let kernel = if self.layout == Layout::Tile {
-            defines.extend(self.tile_defines());
-            "matmul_tile"
-        } else {
-            defines.extend(self.lane_defines());
-            "matmul"
+        let (kernel, own) = match self.layout {
+            Layout::Tile => ("matmul_tile", self.tile_defines()),
+            Layout::Cooperative(shape) => ("matmul_coop", shape.defines()),
+            _ => ("matmul", self.lane_defines()),
         };
+        defines.extend(own);
         Shader {
             kernel,
             defines,
@@ -365,7 +325,7 @@ impl Kernel for MatMul {
     fn grid(&self) -> Grid {
         Grid {
             tiles: match self.layout {
-                Layout::Tile => self.tile_groups(),
+                layout if layout.is_tiled() => self.tile_groups(),
                 _ => self.tiles(),
             },
             rows_per_group: self.cols,

@@ -6,7 +6,7 @@ use crate::attention::{Attention, AttentionReduce, Out};
 use crate::embed::Embed;
 use crate::kv::{KvShape, KvType};
 use crate::kv_write::KvWrite;
-use crate::matmul::{Epilogue, Experts, Glu, Layout, MatMul};
+use crate::matmul::{Cooperative, Epilogue, Experts, Glu, Layout, MatMul};
 use crate::op::Kernel;
 use crate::post_norm::PostNorm;
 use crate::route::Route;
@@ -191,6 +191,33 @@ fn forms(product: &MatMul) -> Vec<MatMul> {
         }
     }
     out
+}
+
+/// Those by cooperative matrices, which only naga knows.
+#[must_use]
+pub fn native() -> BTreeSet<Shader> {
+    let sizes = [(16, 32), (8, 32), (8, 8)];
+    let shapes = sizes.map(|(size, subgroup)| Cooperative::new(size, subgroup));
+    let mut shaders = BTreeSet::new();
+    for product in products() {
+        let integer = product.a.is_integer() && product.b.is_none_or(WeightType::is_integer);
+        if !integer || product.experts.is_some() || product.soft_cap.is_some() {
+            continue;
+        }
+        for shape in shapes.iter().flatten() {
+            for act_out in [ActKind::F32, ActKind::Q8] {
+                let by_matrices = MatMul {
+                    act_in: ActKind::Q8,
+                    act_out,
+                    cols: TILE_COLS,
+                    layout: Layout::Cooperative(*shape),
+                    ..product.clone()
+                };
+                shaders.insert(by_matrices.shader());
+            }
+        }
+    }
+    shaders
 }
 
 /// What attention may find in a model besides its counts. With `all`, what only some families have as well: windows, caps and sinks

@@ -156,7 +156,7 @@ impl FitPlan {
             chunk: CHUNK,
             cols: 1,
             layout: Layout::RowPerThread,
-            tile_cols: None,
+            tiles: None,
             attention_threads: 32,
             attention_cols: 1,
             splits: Some(Splits::GPU),

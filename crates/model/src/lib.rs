@@ -12,6 +12,6 @@ mod weights;
 pub use config::Config;
 pub use error::Error;
 pub use fit::{CHUNK, DeviceLimits, FitPlan, Verdict};
-pub use graph::{GraphOptions, Ids, Plan, Reach, Splits, plan};
+pub use graph::{GraphOptions, Ids, Plan, Reach, Splits, Tiles, plan};
 pub use kv_pages::{Edit, Full, KvPages, SeqId};
 pub use weights::{Part, Segment, Slice, Vector};

@@ -31,7 +31,7 @@ fn plan_of(d: &Directory, c: &Config) -> Plan {
         chunk: 32,
         cols: PREFILL_COLS,
         layout: Layout::Lanes,
-        tile_cols: None,
+        tiles: None,
         attention_threads: 64,
         attention_cols: 1,
         splits: None,

@@ -4,7 +4,7 @@ pub use chord_kernels::KvType;
 use chord_kernels::device::Device;
 use chord_kernels::matmul::Layout;
 use chord_kernels::variants::{PREFILL_COLS, TILE_COLS};
-use chord_model::{CHUNK, FitPlan, GraphOptions, Splits};
+use chord_model::{CHUNK, FitPlan, GraphOptions, Splits, Tiles};
 use std::path::PathBuf;
 
 /// Numeric mode.
@@ -89,7 +89,7 @@ pub struct EngineOptions {
     /// Measure at load which variants of the kernels are fastest for this model, once for a GPU and its driver; None: on GPUs that are no
     /// software.
     pub tune: Option<bool>,
-    /// What [`crate::Engine::tuned`] said when this model was loaded before; a folder of kernels holds it too.
+    /// Lines of what [`crate::Engine::tuned`] said when models were loaded before; a folder of kernels holds them too.
     pub tuned: Option<String>,
     /// Have a GPU's kernels check their indices, loops and divisors as they run, which they do in a browser whatever this says.
     pub checked_kernels: bool,
@@ -212,7 +212,10 @@ impl EngineOptions {
             chunk,
             cols: PREFILL_COLS,
             layout,
-            tile_cols: (chunk > CHUNK).then_some(TILE_COLS),
+            tiles: (chunk > CHUNK).then_some(Tiles {
+                cols: TILE_COLS,
+                int8: Layout::Tile,
+            }),
             attention_threads: if caps.software { 32 } else { 64 },
             // Measured in software only, where it wins. The CPU's threads take rows one by one.
             attention_cols: (self.attention_cols)

@@ -83,7 +83,7 @@ pub(crate) async fn place(
                 choice => choice?,
             },
         };
-        if choice.tile_cols.is_none() && chunk > CHUNK {
+        if choice.tiles.is_none() && chunk > CHUNK {
             (chunk, tested) = (CHUNK, Some(choice));
             continue;
         }

@@ -18,7 +18,7 @@ use chord_kernels::device::{Buffers, Copy, Device};
 use chord_kernels::matmul::Layout;
 use chord_kernels::op::{BufId, Step};
 use chord_kernels::{KvShape, KvType};
-use chord_model::{GraphOptions, Splits};
+use chord_model::{GraphOptions, Splits, Tiles};
 use std::collections::BTreeSet;
 use std::fmt;
 use web_time::Instant;
@@ -51,7 +51,7 @@ pub(crate) struct Choice {
     pub layout: Layout,
     pub exact: bool,
     pub splits: Option<Splits>,
-    pub tile_cols: Option<u32>,
+    pub tiles: Option<Tiles>,
     pub report: SelfTest,
 }
 
@@ -68,7 +68,7 @@ impl Choice {
             layout: self.layout,
             exact: self.exact,
             splits: self.splits,
-            tile_cols: self.tile_cols,
+            tiles: self.tiles,
             ..options.clone()
         }
     }
@@ -136,13 +136,13 @@ pub(crate) async fn choose(
     let mut variants = variants(options.layout, options.exact)
         .into_iter()
         .peekable();
-    let (mut splits, mut tile_cols) = (options.splits, options.tile_cols);
+    let (mut splits, mut tiles) = (options.splits, options.tiles);
     while let Some((layout, exact)) = variants.peek().copied() {
         let options = GraphOptions {
             layout,
             exact,
             splits,
-            tile_cols,
+            tiles,
             ..options.clone()
         };
         let plan = model.plan(&options)?;
@@ -168,7 +168,7 @@ pub(crate) async fn choose(
                     layout,
                     exact,
                     splits,
-                    tile_cols,
+                    tiles,
                     report,
                 });
             }
@@ -182,7 +182,7 @@ pub(crate) async fn choose(
                 fallbacks.push(format!("{what}: using attention that is not split"));
             }
             Part::Tile => {
-                tile_cols = None;
+                tiles = None;
                 fallbacks.push(format!("{what}: using no tiles"));
             }
             Part::Product | Part::Other => {

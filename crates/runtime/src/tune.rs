@@ -16,6 +16,7 @@ use chord_kernels::matmul::MatMul;
 use chord_kernels::op::{Kernel, Step};
 use chord_model::{GraphOptions, Plan};
 use std::any::Any;
+use variant::Tiled;
 pub(crate) use variant::Variant;
 use web_time::{Duration, Instant};
 
@@ -74,7 +75,7 @@ pub(crate) async fn tune(
         return Ok((plan, choice, tuned));
     }
     let key = kept::key(on.device.info(), &plan);
-    let (found, why) = match kept::find(on.opts, &key) {
+    let (found, why) = match kept::find(on.opts, &key, on.device.caps()) {
         Some(found) => (found, "measured by an earlier run".to_owned()),
         None => fastest(on, &graph, &plan).await?,
     };
@@ -105,16 +106,23 @@ pub(crate) async fn tune(
     Ok((plan, choice, tuned))
 }
 
-/// A list of steps that does the same work in each variant.
-fn products<'a>(steps: &'a [Step], head: &'a [Step]) -> Vec<&'a Step> {
+/// Products of a plan's layers up to so many bytes of weights. They do the same work in each variant.
+fn products(steps: &[Step], most: u64) -> Vec<&Step> {
     let product = |step: &&Step| kernel::<MatMul>(step).is_some();
     let mut weights = 0;
-    let layers = steps.iter().filter(product).take_while(|step| {
+    let steps = steps.iter().filter(product).take_while(|step| {
         let before = weights;
         weights += step.kernel.weight_bytes();
-        before < WEIGHTS
+        before < most
     });
-    layers.chain(head).collect()
+    steps.collect()
+}
+
+/// Products of the first layer, for a batch: how fast they are is not up to where weights come from.
+fn first_layer(steps: &[Step]) -> Vec<&Step> {
+    let mut products = products(steps, u64::MAX);
+    products.retain(|step| step.name.starts_with("layer0."));
+    products
 }
 
 fn kernel<K: Kernel>(step: &Step) -> Option<&K> {
@@ -138,22 +146,33 @@ async fn fastest(
     for layout in Variant::layouts(on.opts, on.device.caps(), best.layout) {
         let variant = Variant { layout, ..best };
         let plan = on.model.plan(&variant.applied(graph))?;
-        let steps = products(&plan.decode, &plan.head);
+        let steps = products(&plan.decode, WEIGHTS).into_iter();
+        let steps: Vec<_> = steps.chain(&plan.head).collect();
         let took = race.time(&layout.to_string(), &steps, 1).await?;
         timed.extend(took.map(|took| (variant, took)));
     }
     best = fastest_of(best, &timed);
     let rows = ROWS.min(plan.chunk);
-    if let Some(tiled) = &plan.tiled {
+    if let Some(suggested) = best.tiles {
+        let what = |by: &str| format!("{rows} rows by {by}");
         // What is chosen for single tokens, small batches have as well.
         let plan = on.model.plan(&best.applied(graph))?;
-        let what = |by: &str| format!("{rows} rows by {by}");
-        let columns = products(&plan.prefill, &[]);
+        let columns = first_layer(&plan.prefill);
         let columns = race.time(&what("columns"), &columns, rows).await?;
-        let tiles = products(tiled, &[]);
-        let tiles = race.time(&what("tiles"), &tiles, rows).await?;
-        if let (Some(columns), Some(tiles)) = (columns, tiles) {
-            best.tiles_from = Variant::tiles_from(rows, columns, tiles);
+        let mut timed = Vec::new();
+        for int8 in Variant::tilings(on.device.caps()) {
+            let tiles = Some(Tiled { int8, ..suggested });
+            let variant = Variant { tiles, ..best };
+            let plan = on.model.plan(&variant.applied(graph))?;
+            let steps = first_layer(plan.tiled.as_deref().unwrap_or_default());
+            let took = race.time(&what(&int8.to_string()), &steps, rows).await?;
+            timed.extend(took.map(|took| (variant, took)));
+        }
+        best = fastest_of(best, &timed);
+        let least = timed.iter().find(|(variant, _)| *variant == best);
+        if let (Some(columns), Some((variant, tiles))) = (columns, least) {
+            let from = Variant::tiles_from(rows, columns, *tiles);
+            best.tiles = variant.tiles.zip(from).map(|(t, from)| Tiled { from, ..t });
         }
     }
     on.write_rows(plan, rows, graph.seq_pages * PAGE);
@@ -165,7 +184,7 @@ async fn fastest(
         };
         let plan = on.model.plan(&variant.applied(graph))?;
         let attention = |step: &&Step| kernel::<Attention>(step).is_some();
-        let steps: Vec<_> = plan.prefill.iter().filter(attention).take(4).collect();
+        let steps: Vec<_> = plan.prefill.iter().filter(attention).take(1).collect();
         let what = format!("attention of {attention_cols} rows a workgroup");
         let took = race.time(&what, &steps, rows).await?;
         timed.extend(took.map(|took| (variant, took)));
@@ -213,22 +232,25 @@ impl Race<'_, '_> {
                 Err(e) => return Err(e.into()),
             }
         }
-        let run = async |passes: usize| -> Result<Duration, Error> {
+        let run = async |passes: u32| -> Result<Duration, Error> {
             let began = Instant::now();
-            let steps = std::iter::repeat_n(&bound, passes).flatten();
+            let steps = std::iter::repeat_n(&bound, passes as usize).flatten();
             device.run(steps, rows, &[]);
             device.wait().await?;
             Ok(began.elapsed())
         };
         // The first also clears the buffers.
-        run(1).await?;
-        let once = run(1).await?.as_secs_f64().max(1e-6);
-        let passes = (MEASURED.as_secs_f64() / once).clamp(1.0, 64.0) as usize;
-        let mut least = f64::INFINITY;
-        for _ in 0..3 {
-            let took = run(passes).await?;
-            least = least.min(took.as_secs_f64() * 1e3 / passes as f64);
+        let mut least = run(1).await?;
+        if least < BUDGET / 4 {
+            least = run(1).await?.max(Duration::from_micros(1));
         }
+        if least < 5 * MEASURED {
+            let passes = (MEASURED.as_nanos() / least.as_nanos()).clamp(1, 64) as u32;
+            for _ in 0..3 {
+                least = least.min(run(passes).await? / passes);
+            }
+        }
+        let least = 1e3 * least.as_secs_f64();
         self.report.push(format!("{what} {least:.2} ms"));
         Ok(Some(least))
     }
@@ -254,7 +276,7 @@ mod tests {
     fn only_what_is_clearly_faster_takes_the_place_of_what_is_suggested() {
         let variant = |attention_cols| Variant {
             layout: Layout::Lanes,
-            tiles_from: None,
+            tiles: None,
             attention_cols,
         };
         let [first, second, third] = [1, 4, 8].map(variant);

@@ -20,6 +20,9 @@ struct Options {
     kv: Option<String>,
     precision: Option<String>,
     speculate: Option<String>,
+    tune: Option<bool>,
+    /// What [`Model::tuned`] said of earlier loads, a line each.
+    tuned: Option<String>,
     device: String,
     /// Of the processor: this worker, and those that lend themselves.
     threads: Option<usize>,
@@ -110,6 +113,8 @@ impl Model {
             threads: options.threads,
             browser_subgroups: options.subgroups,
             speculate: speculate(options.speculate.as_deref())?,
+            tune: options.tune,
+            tuned: options.tuned,
             ..EngineOptions::default()
         };
         let source = JsSource::new(source);
@@ -173,6 +178,12 @@ impl Model {
             .await
             .map_err(|e| error::to_js(&e))?;
         Ok(request::done(&done).to_string())
+    }
+
+    /// What was measured to be fastest on this GPU, in a line to be handed in at the next load.
+    #[must_use]
+    pub fn tuned(&self) -> Option<String> {
+        self.engine.tuned().map(String::from)
     }
 
     /// Ids of a text. With `special`, names of control tokens become those; with `bos`, what the vocabulary puts around a

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::adapters;
-use crate::args::{DeviceArg, EngineArgs, Kv, ModelArgs, PrecisionArg, SpeculateArg};
+use crate::args::{DeviceArg, EngineArgs, Kv, ModelArgs, PrecisionArg, SpeculateArg, TuneArg};
 use crate::error::Error;
 use crate::model_file::{self, Files, cache};
 use crate::out::dim;
@@ -53,6 +53,11 @@ pub fn options(args: &EngineArgs, needs: Needs) -> EngineOptions {
             None | Some(SpeculateArg::Auto) => Speculate::Auto,
             Some(SpeculateArg::Off) => Speculate::Off,
             Some(SpeculateArg::Lookup) => Speculate::Lookup,
+        },
+        tune: match args.tune {
+            None | Some(TuneArg::Auto) => None,
+            Some(TuneArg::Always) => Some(true),
+            Some(TuneArg::Off) => Some(false),
         },
         // Without a cache folder kernels are compiled every time.
         kernel_cache: cache::folder().ok().map(|folder| folder.join("kernels")),

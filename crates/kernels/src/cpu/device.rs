@@ -99,6 +99,7 @@ impl Cpu {
             },
             caps: Caps {
                 subgroups: None,
+                cooperative: None,
                 software: true,
                 max_binding: most,
                 max_buffer: most,

@@ -1,6 +1,7 @@
 //! Adapters and what they can do.
 
 use crate::Error;
+use crate::matmul::Cooperative;
 
 /// An adapter, in words.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,6 +67,8 @@ pub struct Caps {
     pub invocations: u32,
     /// Storage buffers per shader.
     pub storage_buffers: u32,
+    /// Cooperative matrices, where there are kernels for them: natively, with f16 and subgroups of one size.
+    pub cooperative: Option<Cooperative>,
     /// Steps can be timed: timestamps at the ends of passes, or on the CPU the host's clock.
     pub timestamps: bool,
 }
@@ -84,6 +87,31 @@ const TIMESTAMPS: wgpu::Features = if cfg!(target_arch = "wasm32") {
     wgpu::Features::TIMESTAMP_QUERY
 };
 
+const COOPERATIVE: wgpu::Features =
+    wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX.union(wgpu::Features::SHADER_F16);
+
+/// The cooperative matrices of an adapter that fit its subgroups and its workgroup memory.
+fn cooperative(adapter: &wgpu::Adapter, subgroups: Option<(u32, u32)>) -> Option<Cooperative> {
+    let (min, max) = subgroups?;
+    let memory = adapter.limits().max_compute_workgroup_storage_size;
+    if min != max || memory < Cooperative::WORKGROUP_BYTES {
+        return None;
+    }
+    if !adapter.features().contains(COOPERATIVE) {
+        return None;
+    }
+    let there = adapter.cooperative_matrix_properties();
+    let has = |size: u32| {
+        there.iter().any(|p| {
+            [p.m_size, p.n_size, p.k_size] == [size; 3]
+                && p.ab_type == wgpu::CooperativeScalarType::F16
+                && p.cr_type == wgpu::CooperativeScalarType::F32
+        })
+    };
+    let size = Cooperative::SIZES.into_iter().find(|size| has(*size))?;
+    Cooperative::new(size, min)
+}
+
 impl Caps {
     /// `subgroups`: they are there, whatever wgpu knows.
     pub(super) fn of(adapter: &wgpu::Adapter, info: &AdapterInfo, subgroups: bool) -> Self {
@@ -94,6 +122,7 @@ impl Caps {
             (known || subgroups).then_some((raw.subgroup_min_size, raw.subgroup_max_size));
         Self {
             subgroups,
+            cooperative: cooperative(adapter, subgroups),
             software: info.kind == "cpu",
             max_binding: limits.max_storage_buffer_binding_size,
             max_buffer: limits.max_buffer_size,
@@ -108,6 +137,7 @@ impl Caps {
         let mut features = wgpu::Features::empty();
         features.set(wgpu::Features::SUBGROUP, self.subgroups.is_some());
         features.set(TIMESTAMPS, self.timestamps);
+        features.set(COOPERATIVE, self.cooperative.is_some());
         features
     }
 

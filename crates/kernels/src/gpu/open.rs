@@ -71,6 +71,21 @@ impl Gpu {
     }
 }
 
+/// Leave to use what wgpu calls experimental, where that is asked for: cooperative matrices.
+#[allow(
+    unsafe_code,
+    reason = "that the kernels keep to what wgpu has right is ours to say"
+)]
+fn experimental(features: wgpu::Features) -> wgpu::ExperimentalFeatures {
+    if !features.contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX) {
+        return wgpu::ExperimentalFeatures::disabled();
+    }
+    // SAFETY: one kernel uses them (`matmul_coop`). It loads and stores whole matrices within arrays of workgroup memory, at offsets that
+    // are constants of the permutation, loop counters and the number of the subgroup, whose subgroups fill the arrays exactly
+    // (`Cooperative::new`); all threads of a subgroup come there together. Its results are held to the CPU's before it is used.
+    unsafe { wgpu::ExperimentalFeatures::enabled() }
+}
+
 async fn request(
     adapter: &wgpu::Adapter,
     info: &AdapterInfo,
@@ -81,6 +96,7 @@ async fn request(
         required_features: (features | kept::FEATURES) & adapter.features(),
         // The defaults are small (128 MiB bindings): ask for what the adapter offers.
         required_limits: adapter.limits(),
+        experimental_features: experimental(features),
         ..Default::default()
     };
     let opened = adapter.request_device(&descriptor).await;

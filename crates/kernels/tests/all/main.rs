@@ -11,6 +11,7 @@ mod float16_traps;
 mod heads;
 mod hostile;
 mod matmul;
+mod matmul_tile;
 mod sample;
 mod sample_twin;
 mod shaders;

@@ -8,11 +8,19 @@ use chord_kernels::matmul::{Epilogue, Layout, MatMul};
 use chord_kernels::variants::{PREFILL_COLS, TILE_COLS};
 use chord_quant::WeightType;
 
-const POISON: u32 = 0x7fc0_0000;
+pub const POISON: u32 = 0x7fc0_0000;
 /// f32 accumulation against f64.
 const F32_BUDGET: f64 = 1e-9;
 /// A value on a rounding boundary may fall to the other int8 step on one side.
 const Q8_BUDGET: f64 = 1e-6;
+
+/// Of results in f32 and in int8. Operands in f16 are off by up to 2^-12 of themselves.
+fn budgets(layout: Layout) -> (f64, f64) {
+    match layout {
+        Layout::Cooperative(_) => (5e-7, 5e-6),
+        _ => (F32_BUDGET, Q8_BUDGET),
+    }
+}
 
 fn layouts(gpu: &Device) -> Vec<Layout> {
     let mut out = vec![Layout::RowPerThread, Layout::Lanes];
@@ -27,21 +35,15 @@ fn batch_layouts(gpu: &Device) -> Vec<Layout> {
     layouts(gpu).into_iter().chain([Layout::Tile]).collect()
 }
 
-/// Types whose blocks reach workgroup memory in different ways.
-const TILED: [WeightType; 6] = {
-    use WeightType::{F16, F32, Iq4Nl, Mxfp4, Q4K, Q6K};
-    [F16, F32, Iq4Nl, Mxfp4, Q4K, Q6K]
-};
-
-struct Shape {
-    rows_a: u32,
-    rows_b: u32,
-    k: usize,
-    tokens: u32,
+pub struct Shape {
+    pub rows_a: u32,
+    pub rows_b: u32,
+    pub k: usize,
+    pub tokens: u32,
 }
 
 #[expect(clippy::too_many_arguments, reason = "a test's table row")]
-fn check(
+pub fn check(
     gpu: &Device,
     rng: &mut Rng,
     a: WeightType,
@@ -54,7 +56,7 @@ fn check(
     let (act_in, act_out) = kinds;
     let k_blocks = shape.k.div_ceil(32);
     let cols = match layout {
-        Layout::Tile => TILE_COLS,
+        layout if layout.is_tiled() => TILE_COLS,
         _ if shape.tokens == 1 => 1,
         _ => PREFILL_COLS,
     };
@@ -108,6 +110,7 @@ fn check(
                         0
                     })
     };
+    let (f32_budget, q8_budget) = budgets(layout);
     let results = run_both(
         gpu,
         Case {
@@ -129,20 +132,20 @@ fn check(
                         .map(|(_, v)| v)
                         .collect::<Vec<_>>()
                 };
-                assert_close(&name, &pick(&got), &pick(&want), F32_BUDGET);
+                assert_close(&name, &pick(&got), &pick(&want), f32_budget);
             }
             6 => assert_close(
                 &name,
                 &as_floats(&got[..tokens * tiles * 32]),
                 &as_floats(&want[..tokens * tiles * 32]),
-                F32_BUDGET,
+                f32_budget,
             ),
             8 => {
                 let n = tokens * tiles * act_out.words();
                 let budget = if act_out == ActKind::Q8 {
-                    Q8_BUDGET
+                    q8_budget
                 } else {
-                    F32_BUDGET
+                    f32_budget
                 };
                 assert_close(
                     &name,
@@ -155,7 +158,12 @@ fn check(
                     assert!(error < 1e-5, "{name}: sums are off by {error:e}");
                 }
                 let ssq = |v: &[u32]| act_ssq(act_out, &v[..n]);
-                assert_close(&format!("{name} ssq"), &ssq(&got), &ssq(&want), 1e-8);
+                assert_close(
+                    &format!("{name} ssq"),
+                    &ssq(&got),
+                    &ssq(&want),
+                    f32_budget.max(1e-8),
+                );
             }
             _ => assert_eq!(got, want, "{name}: binding {binding} is an input"),
         }
@@ -166,7 +174,7 @@ fn kernel_b(shape: &Shape) -> usize {
     shape.rows_a.div_ceil(32) as usize * 32
 }
 
-fn kinds(integer: bool) -> Vec<(ActKind, ActKind)> {
+pub fn kinds(integer: bool) -> Vec<(ActKind, ActKind)> {
     let mut out = vec![(ActKind::F32, ActKind::F32)];
     if integer {
         out.extend([(ActKind::Q8, ActKind::Q8), (ActKind::Q8, ActKind::F32)]);
@@ -174,7 +182,7 @@ fn kinds(integer: bool) -> Vec<(ActKind, ActKind)> {
     out
 }
 
-fn k_of(ty: WeightType, small: usize) -> usize {
+pub fn k_of(ty: WeightType, small: usize) -> usize {
     if ty.block_elements() == 256 {
         small.next_multiple_of(256)
     } else {
@@ -386,66 +394,5 @@ fn embedding_rows_match_their_twin() {
                 }
             }
         }
-    }
-}
-
-#[test]
-fn tiles_match_their_twin() {
-    let (gpu, mut rng) = (device(), Rng::new(7));
-    for a in TILED {
-        for kinds in kinds(a.is_integer()) {
-            // An odd number of tiles, of blocks, and tokens of two groups.
-            let shape = Shape {
-                rows_a: 140,
-                rows_b: 0,
-                k: k_of(a, 288),
-                tokens: 70,
-            };
-            let plain = (None, Epilogue::Plain);
-            check(
-                &gpu,
-                &mut rng,
-                a,
-                plain.0,
-                plain.1,
-                kinds,
-                Layout::Tile,
-                &shape,
-            );
-        }
-    }
-}
-
-#[test]
-fn a_token_of_a_tile_does_not_depend_on_those_beside_it() {
-    let (gpu, mut rng) = (device(), Rng::new(8));
-    const K: usize = 512;
-    for kind in [ActKind::F32, ActKind::Q8] {
-        let (q, s) = weights(&mut rng, WeightType::Q4K, 96, K);
-        let act = activations(&mut rng, kind, TILE_COLS as usize, K / 32);
-        let kernel = std::sync::Arc::new(MatMul {
-            act_in: kind,
-            norm: Some((K as u32, 1e-5)),
-            cols: TILE_COLS,
-            ..MatMul::new(WeightType::Q4K, 96, (K / 32) as u32, Layout::Tile)
-        });
-        let row = K / 32 * kind.words();
-        let mut run = |at: usize, from: usize, tokens: usize| {
-            let mut moved = activations(&mut rng, kind, TILE_COLS as usize, K / 32);
-            moved[at * row..(at + tokens) * row]
-                .copy_from_slice(&act[from * row..][..tokens * row]);
-            let out = vec![POISON; 96 * TILE_COLS as usize];
-            let case = Case {
-                name: format!("{kind:?}, {tokens} tokens from {from} at {at}"),
-                kernel: kernel.clone(),
-                buffers: vec![(1, q.clone()), (2, s.clone()), (5, moved), (6, out)],
-                rows: TILE_COLS,
-            };
-            let (_, out, _) = run_both(&gpu, case).pop().unwrap();
-            out[at * 96..(at + tokens) * 96].to_vec()
-        };
-        let all = run(0, 0, 64);
-        assert_eq!(run(0, 17, 5), all[17 * 96..22 * 96]);
-        assert_eq!(run(59, 17, 5), all[17 * 96..22 * 96]);
     }
 }

@@ -1,14 +1,32 @@
 //! Every permutation is accepted by naga, and the uniform structs agree with their Rust twins.
 
-use chord_kernels::shaders::Target;
+use chord_kernels::shaders::{Shader, Target};
 use chord_kernels::variants;
+use naga::valid::Capabilities;
+use std::collections::BTreeSet;
 
 #[test]
 fn every_permutation_is_valid_for_naga() {
     let shaders = variants::all();
     assert!(shaders.len() > 500, "only {} permutations", shaders.len());
-    let mut names = std::collections::BTreeSet::new();
-    for shader in &shaders {
+    let capabilities = Capabilities::SUBGROUP | Capabilities::SHADER_FLOAT16_IN_FLOAT32;
+    all_are_valid(&shaders, capabilities);
+}
+
+#[test]
+fn every_permutation_of_cooperative_matrices_is_valid_for_naga() {
+    let shaders = variants::native();
+    assert!(shaders.len() > 100, "only {} permutations", shaders.len());
+    let capabilities = Capabilities::SUBGROUP
+        | Capabilities::SHADER_FLOAT16_IN_FLOAT32
+        | Capabilities::SHADER_FLOAT16
+        | Capabilities::COOPERATIVE_MATRIX;
+    all_are_valid(&shaders, capabilities);
+}
+
+fn all_are_valid(shaders: &BTreeSet<Shader>, capabilities: Capabilities) {
+    let mut names = BTreeSet::new();
+    for shader in shaders {
         let name = shader.name();
         assert!(
             names.insert(name.clone()),
@@ -19,8 +37,6 @@ fn every_permutation_is_valid_for_naga() {
             .unwrap_or_else(|e| panic!("{name}: {e}"));
         let module = naga::front::wgsl::parse_str(&text)
             .unwrap_or_else(|e| panic!("{name}: {}", e.emit_to_string_with_path(&text, &name)));
-        let capabilities = naga::valid::Capabilities::SUBGROUP
-            | naga::valid::Capabilities::SHADER_FLOAT16_IN_FLOAT32;
         let mut validator =
             naga::valid::Validator::new(naga::valid::ValidationFlags::all(), capabilities);
         validator

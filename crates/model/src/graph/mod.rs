@@ -18,7 +18,7 @@ use chord_kernels::op::{BufDesc, BufId, Role, Step};
 use chord_kernels::sample::{self, Sample};
 use chord_kernels::{KvShape, PAGE};
 use chord_quant::WeightType;
-pub use plan::{Batch, GraphOptions, Ids, Plan, Reach, Splits};
+pub use plan::{Batch, GraphOptions, Ids, Plan, Reach, Splits, Tiles};
 use wire::Wiring;
 
 struct Builder<'a> {
@@ -269,7 +269,7 @@ impl Builder<'_> {
             head_kind,
         };
         let (prefill, decode) = (wiring.steps(Batch::Few), wiring.steps(Batch::One));
-        let tiled = o.tile_cols.map(|_| wiring.steps(Batch::Many).all);
+        let tiled = o.tiles.map(|_| wiring.steps(Batch::Many).all);
         let layer_shapes = (0..c.n_layers).map(|n| wiring.layer_shape(n)).collect();
         let head = head_parts.iter().map(|(kernel, segment)| {
             let s = &self.segments[*segment];
@@ -313,7 +313,8 @@ impl Builder<'_> {
             layer_shapes,
             pages: o.pages,
             prefill_cols: o.cols,
-            row_multiples: [o.cols, o.tile_cols.unwrap_or(o.cols)].map(|c| c.max(o.attention_cols)),
+            row_multiples: [o.cols, o.tiles.map_or(o.cols, |t| t.cols)]
+                .map(|c| c.max(o.attention_cols)),
             chunk: o.chunk,
             layout: o.layout,
             act_kinds,

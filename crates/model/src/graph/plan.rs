@@ -28,8 +28,8 @@ pub struct GraphOptions {
     pub cols: u32,
     /// Thread layout of matrix products.
     pub layout: Layout,
-    /// Tokens per workgroup where a batch's products go by tiles ([`Layout::Tile`]); None: they never do.
-    pub tile_cols: Option<u32>,
+    /// How products of large batches go by tiles; None: they never do.
+    pub tiles: Option<Tiles>,
     /// Threads of attention.
     pub attention_threads: u32,
     /// Most rows of a batch that share a workgroup of attention.
@@ -73,6 +73,15 @@ impl GraphOptions {
         let count = (splits.workgroups / tiles).min(self.seq_pages);
         (count > 1 && self.seq_pages > splits.above / PAGE).then_some(count)
     }
+}
+
+/// Products by tiles.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tiles {
+    /// Tokens per workgroup.
+    pub cols: u32,
+    /// Layout for int8 activations; for f32 it is [`Layout::Tile`].
+    pub int8: Layout,
 }
 
 /// How many rows steps are for.

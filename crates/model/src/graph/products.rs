@@ -58,12 +58,15 @@ impl Wiring<'_> {
         [(slots[0], s.quants), (slots[1], s.scales)]
     }
 
-    /// Thread layout of a product, and how many tokens share a workgroup.
-    pub(super) fn shared(&self, batch: Batch) -> (Layout, u32) {
+    /// Thread layout of a product of such activations, and how many tokens share a workgroup.
+    pub(super) fn shared(&self, batch: Batch, act_in: ActKind) -> (Layout, u32) {
         let o = self.options;
-        match (batch, o.tile_cols) {
+        match (batch, o.tiles) {
             (Batch::One, _) => (o.layout, 1),
-            (Batch::Many, Some(cols)) => (Layout::Tile, cols),
+            (Batch::Many, Some(tiles)) => match act_in {
+                ActKind::Q8 => (tiles.int8, tiles.cols),
+                ActKind::F32 => (Layout::Tile, tiles.cols),
+            },
             (Batch::Few | Batch::Many, _) => (o.layout, o.cols),
         }
     }
@@ -85,7 +88,7 @@ impl Wiring<'_> {
             self.options,
             Epilogue::Plain,
         );
-        let (layout, cols) = self.shared(batch);
+        let (layout, cols) = self.shared(batch, act_in.1);
         let kernel = MatMul {
             act_in: act_in.1,
             layout,
@@ -159,7 +162,7 @@ impl Wiring<'_> {
             return;
         }
         let taps = ids.taps.filter(|_| batch != Batch::One);
-        let (layout, cols) = self.shared(batch);
+        let (layout, cols) = self.shared(batch, r.act_in.1);
         for segment in r.segments {
             let s = &self.segments[*segment];
             let mut kernel = MatMul {

@@ -236,7 +236,7 @@ impl Wiring<'_> {
                 self.options,
                 Epilogue::Glu,
             );
-            let (layout, cols) = self.shared(batch);
+            let (layout, cols) = self.shared(batch, ffn_kind);
             let mut kernel = MatMul {
                 act_in: ffn_kind,
                 act_out: down_kind,

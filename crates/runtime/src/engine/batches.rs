@@ -27,8 +27,8 @@ impl Batches {
 impl Engine {
     /// How a prompt of which so many tokens are to be computed is cut.
     pub(crate) fn batches(&self, tokens: usize) -> Batches {
-        match self.p.tuned.variant.tiles_from {
-            Some(from) if tokens >= from as usize => Batches {
+        match self.p.tuned.variant.tiles {
+            Some(tiled) if tokens >= tiled.from as usize => Batches {
                 by_tiles: true,
                 most: self.p.plan.chunk,
             },
@@ -38,10 +38,10 @@ impl Engine {
 
     /// Of how many rows batches are, in words.
     pub(super) fn describe_batches(&self) -> String {
-        match self.p.tuned.variant.tiles_from {
-            Some(from) => format!(
-                "of {} rows by tiles, from {from} tokens on",
-                self.p.plan.chunk
+        match self.p.tuned.variant.tiles {
+            Some(tiled) => format!(
+                "of {} rows by tiles, from {} tokens on",
+                self.p.plan.chunk, tiled.from
             ),
             None => format!("of {CHUNK} rows"),
         }

@@ -7,7 +7,7 @@ use super::{Check, Form, Part};
 use chord_kernels::act::{self, ActKind, BLOCK};
 use chord_kernels::attention::{Attention, AttentionReduce};
 use chord_kernels::kv_write::KvWrite;
-use chord_kernels::matmul::{Epilogue, Experts, Layout, MatMul};
+use chord_kernels::matmul::{Epilogue, Experts, MatMul};
 use chord_kernels::op::{BufDesc, BufId, Role, Step};
 use chord_kernels::post_norm::PostNorm;
 use chord_kernels::route::Route;
@@ -274,9 +274,10 @@ impl Cases {
             },
             kernel.cols,
         );
-        let part = match kernel.layout {
-            Layout::Tile => Part::Tile,
-            _ => Part::Product,
+        let part = if kernel.layout.is_tiled() {
+            Part::Tile
+        } else {
+            Part::Product
         };
         self.checks.push(Check {
             step: Step::new(name, kernel, bind),

