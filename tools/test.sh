@@ -84,7 +84,8 @@ package_tests() {
     local started=$SECONDS code=0 good bad log="$target/package-tests.log"
     say "== npm package: types, packing, unit tests, examples"
     {
-        npm run --silent check -w pkg && npm run --silent check -w web && npm run --silent test:examples -w pkg &&
+        npm run --silent check -w pkg && npm run --silent check -w web && npx tsc --noEmit -p tests/browser &&
+            npm run --silent test:examples -w pkg &&
             npm run --silent test -w pkg
     } </dev/null 2>&1 | tee "$log" || code=1
     read -r good bad <<<"$(awk '$2 == "pass" { good += $3 } $2 == "fail" { bad += $3 } END { print good + 0, bad + 0 }' "$log")"

@@ -5,6 +5,7 @@
 // A feature that a file enables and this adapter lacks (shader-f16) leaves that file unjudged, and that is a failure
 // unless `tint` is on the PATH to judge it (tools/check-shaders.sh does).
 import { readFileSync, readdirSync, existsSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
 
@@ -12,35 +13,45 @@ const folder = process.argv[2];
 const files = folder && existsSync(folder) ? readdirSync(folder).filter((name) => name.endsWith(".wgsl")).sort() : [];
 if (files.length === 0) throw new Error(`no .wgsl files in ${folder ?? "(no folder given)"}`);
 const BATCH = 64; // shaders sent to the page at once
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-  // SwiftShader counts as an unsafe adapter; the others keep Chromium from calling home.
-  args: ["--no-sandbox", "--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync"],
-});
+const covered = cover(files);
 let refused = 0;
 let unjudged = 0;
-try {
-  const page = await browser.newPage();
-  // WebGPU wants a secure context; this answer never leaves the process.
-  await page.route("http://localhost/", (route) => route.fulfill({ contentType: "text/html", body: "<!doctype html>" }));
-  await page.goto("http://localhost/");
-  const adapter = await page.evaluate(openDevice);
-  const covered = cover(files);
-  for (let first = 0; first < files.length; first += BATCH) {
-    const names = files.slice(first, first + BATCH);
-    const jobs = names.map((name) => ({ code: readFileSync(join(folder, name), "utf8"), pipeline: covered.has(name) }));
-    for (const [i, messages] of (await page.evaluate(judgeAll, jobs)).entries()) {
-      for (const m of messages) console.error(`${join(folder, names[i])}:${m.line}: ${m.kind}: ${m.text}`);
-      refused += messages.some((m) => m.kind === "error");
-      unjudged += messages.some((m) => m.kind === "unjudged");
+let judge = "";
+
+// A browser for each processor: what judges is one thread of each.
+const shares = Array.from({ length: Math.min(availableParallelism(), 4) }, () => []);
+files.forEach((name, i) => shares[i % shares.length].push(name));
+await Promise.all(shares.map(judgeShare));
+console.error(`${judge}: ${files.length} shaders judged, ${covered.size} of them compiled`,
+  `to pipelines, ${refused} refused, ${unjudged} unjudged`);
+
+async function judgeShare(share) {
+  const browser = await chromium.launch({
+    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+    // SwiftShader counts as an unsafe adapter; the others keep Chromium from calling home.
+    args: ["--no-sandbox", "--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--disable-quic", "--no-first-run",
+      "--disable-background-networking", "--disable-component-update", "--disable-sync"],
+  });
+  try {
+    const page = await browser.newPage();
+    // WebGPU wants a secure context; this answer never leaves the process.
+    await page.route("http://localhost/", (route) => route.fulfill({ contentType: "text/html", body: "<!doctype html>" }));
+    await page.goto("http://localhost/");
+    judge = `Chromium ${browser.version()} (${await page.evaluate(openDevice)})`;
+    for (let first = 0; first < share.length; first += BATCH) {
+      const names = share.slice(first, first + BATCH);
+      const jobs = names.map((name) => ({ code: readFileSync(join(folder, name), "utf8"), pipeline: covered.has(name) }));
+      for (const [i, messages] of (await page.evaluate(judgeAll, jobs)).entries()) {
+        for (const m of messages) console.error(`${join(folder, names[i])}:${m.line}: ${m.kind}: ${m.text}`);
+        refused += messages.some((m) => m.kind === "error");
+        unjudged += messages.some((m) => m.kind === "unjudged");
+      }
     }
+  } finally {
+    await browser.close();
   }
-  console.error(`Chromium ${browser.version()} (${adapter}): ${files.length} shaders judged, ${covered.size} of them compiled`,
-    `to pipelines, ${refused} refused, ${unjudged} unjudged`);
-} finally {
-  await browser.close();
 }
+
 const judgedElsewhere = (process.env.PATH ?? "").split(":").some((part) => existsSync(join(part, "tint")));
 process.exitCode = refused > 0 || (unjudged > 0 && !judgedElsewhere) ? 1 : 0;
 // The first files, in order, that bring a define not seen before with their kernel.

@@ -57,10 +57,19 @@ fn pipelines(name: &str, taps: bool, exact: bool, splits: Option<Splits>) -> usi
 }
 
 #[test]
-fn every_product_and_attention_kernel_of_the_plan_is_tested_on_both() {
-    for name in [TINY, "v2k-llama-e288-Q4_K_M"] {
+fn every_product_and_attention_kernel_of_the_plan_is_tested() {
+    plans_are_tested(&[TINY, "v2k-llama-e288-Q4_K_M"], &[false, true]);
+}
+
+#[test]
+fn every_kernel_of_a_plan_is_tested_on_both() {
+    plans_are_tested(&[TINY], &[false]);
+}
+
+fn plans_are_tested(names: &[&str], with_taps: &[bool]) {
+    for &name in names {
         for precision in [Precision::Fast, Precision::Exact] {
-            for taps in [false, true] {
+            for &taps in with_taps {
                 let options = EngineOptions {
                     taps,
                     ..options(precision, &[])
