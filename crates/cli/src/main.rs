@@ -10,6 +10,7 @@ mod out;
 mod thinking;
 
 use std::process::ExitCode;
+use std::time::Instant;
 
 use clap::Parser as _;
 
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
 }
 
 fn real_main() -> u8 {
+    let started = Instant::now();
     quiet_drivers();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -30,7 +32,7 @@ fn real_main() -> u8 {
     interrupt::install();
     log(cli.verbose);
     let json = cli.command.json();
-    match cmd::dispatch(cli.command) {
+    match cmd::dispatch(cli.command, started) {
         Ok(code) => code,
         Err(e) => {
             match &e {

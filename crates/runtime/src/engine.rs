@@ -4,6 +4,7 @@ use crate::eval::EveryRow;
 use crate::options::{EngineOptions, Overflow, Precision, RING_POSITIONS};
 use crate::selftest::SelfTest;
 use crate::tune::Tuned;
+use crate::upload::Uploading;
 use chord_kernels::KvType;
 use chord_kernels::device::{BoundStep, Buffer, Buffers, Device, Staging};
 use chord_kernels::gpu::AdapterInfo;
@@ -54,7 +55,7 @@ pub(crate) struct Parts {
     pub self_test: SelfTest,
     pub tuned: Tuned,
     pub load_ms: f64,
-    pub loader_peak_host_bytes: u64,
+    pub uploading: Uploading,
 }
 
 /// A model on a device.

@@ -153,7 +153,7 @@ impl Engine {
             self_test: choice.report,
             tuned,
             load_ms: started.elapsed().as_secs_f64() * 1e3,
-            loader_peak_host_bytes: uploaded.peak_host_bytes,
+            uploading: uploaded.work,
         });
         engine.make_speculation().await?;
         watch.say(LoadProgress::Ready)?;

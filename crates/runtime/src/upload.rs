@@ -6,6 +6,7 @@ use crate::source::{ModelSource, read};
 use chord_gguf::Directory;
 use chord_kernels::device::{Buffers, Device};
 use chord_model::{Plan, Slice};
+use web_time::Instant;
 
 /// Bytes of the file read and repacked at once.
 const SLICE_BYTES: usize = 4 << 20;
@@ -32,6 +33,15 @@ struct Read {
 pub(crate) struct Uploaded {
     /// The factors of the RoPE's angles, where the file has them.
     pub rope_factors: Option<Vec<f32>>,
+    pub work: Uploading,
+}
+
+/// What uploading took.
+pub(crate) struct Uploading {
+    /// Bytes of the file.
+    pub bytes: u64,
+    /// From the first read until the device had them all.
+    pub ns: u64,
     /// Most host bytes held at once.
     pub peak_host_bytes: u64,
 }
@@ -75,6 +85,7 @@ pub(crate) async fn upload(
     buffers: &Buffers,
     watch: &Watch<'_>,
 ) -> Result<Uploaded, Error> {
+    let started = Instant::now();
     let reads = reads(d, plan, factors)?;
     let total = reads.iter().map(|read| read.bytes as u64).sum();
     let say = |done| watch.say(LoadProgress::Weights { done, total });
@@ -120,6 +131,10 @@ pub(crate) async fn upload(
     device.flush().await?;
     Ok(Uploaded {
         rope_factors,
-        peak_host_bytes: peak as u64,
+        work: Uploading {
+            bytes: total,
+            ns: started.elapsed().as_nanos() as u64,
+            peak_host_bytes: peak as u64,
+        },
     })
 }

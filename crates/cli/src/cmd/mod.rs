@@ -21,11 +21,13 @@ mod trace;
 mod trace_files;
 mod verdicts;
 
+use std::time::Instant;
+
 use crate::args::Command;
 use crate::error::Error;
 
-/// Runs a subcommand; the process's exit code where it went through.
-pub fn dispatch(command: Command) -> Result<u8, Error> {
+/// Runs a subcommand of the process that `started` then; its exit code where it went through.
+pub fn dispatch(command: Command, started: Instant) -> Result<u8, Error> {
     match command {
         Command::Run(args) => run::run(&args),
         Command::Inspect(args) => inspect::run(&args),
@@ -33,7 +35,7 @@ pub fn dispatch(command: Command) -> Result<u8, Error> {
         Command::Detokenize(args) => tokenize::detokenize(&args),
         Command::Eval(args) => eval::run(&args),
         Command::Trace(args) => trace::run(&args),
-        Command::Bench(args) => bench::run(&args),
+        Command::Bench(args) => bench::run(&args, started),
         Command::Adapters(args) => adapters::run(&args),
         Command::Completions { shell } => completions::run(shell),
     }

@@ -124,7 +124,15 @@ fn bench_counts_work_per_token() {
         );
     }
     assert!(last["adapter"]["reason"].is_string(), "{last}");
-    assert!(last["ready_ms"].as_f64().expect("number") > 0.0, "{last}");
+    let ready = |key: &str| last[key].as_f64().expect("number");
+    assert!(ready("ready_ms") > 0.0, "{last}");
+    // Weights are a part of loading, which is a part of the way to the first token.
+    assert!(ready("first_token_ms") > ready("ready_ms"), "{last}");
+    let weights_ms = ready("weights_ms");
+    assert!(0.0 < weights_ms && weights_ms < ready("ready_ms"), "{last}");
+    let mb = ready("weights_mb_s") * weights_ms / 1e3;
+    assert!((mb - ready("weights_bytes") / 1e6).abs() < 1e-3, "{last}");
+    assert!(ready("weights_bytes") > 0.0, "{last}");
     let counters = |v: &Value, keys: &[&str]| {
         keys.iter()
             .map(|k| v["counters"][k].as_f64().expect("number"))

@@ -24,6 +24,10 @@ pub struct Counters {
     pub gpu_bytes: u64,
     /// The most that ever was.
     pub gpu_peak_bytes: u64,
+    /// Bytes of the file that loading read as weights.
+    pub loader_bytes: u64,
+    /// Nanoseconds from the first of these reads until the device had them all, kernels that compiled meanwhile included.
+    pub loader_ns: u64,
     /// Most host bytes held at once while loading weights.
     pub loader_peak_host_bytes: u64,
     /// Pipelines created.
@@ -84,7 +88,9 @@ impl Engine {
             submit_ns: read(&c.submit_ns),
             gpu_bytes: read(&c.gpu_bytes),
             gpu_peak_bytes: read(&c.gpu_peak_bytes),
-            loader_peak_host_bytes: self.p.loader_peak_host_bytes,
+            loader_bytes: self.p.uploading.bytes,
+            loader_ns: self.p.uploading.ns,
+            loader_peak_host_bytes: self.p.uploading.peak_host_bytes,
             pipelines: read(&c.pipelines),
             pipelines_kept: read(&c.pipelines_kept),
             bind_groups: read(&c.bind_groups),

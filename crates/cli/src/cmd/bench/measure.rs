@@ -15,7 +15,7 @@ pub struct Runs {
 }
 
 impl Runs {
-    /// Computes what the context holds before the prompt.
+    /// Computes what the context holds before the prompt, the prompt and a first token.
     pub fn new(engine: &mut Engine, args: &BenchArgs) -> Result<Runs, Error> {
         let ids = prompt_ids(engine, args.depth.saturating_add(args.prompt));
         let mut runs = Runs {
@@ -36,9 +36,27 @@ impl Runs {
         Ok((done, engine.counters().since(&before)))
     }
 
-    /// Gives the conversation's memory back.
-    pub fn close(self, engine: &mut Engine) {
+    /// All runs, after which the conversation's memory is given back; `said` hears of each.
+    pub fn measure(
+        mut self,
+        engine: &mut Engine,
+        args: &BenchArgs,
+        mut said: impl FnMut(u32, &Timings) -> Result<(), Error>,
+    ) -> Result<Measured, Error> {
+        let (_, prompt_only) = self.once(engine, 1)?;
+        let mut timings = Vec::new();
+        let mut whole = Counters::default();
+        for rep in 0..args.repeat {
+            let (done, counters) = self.once(engine, args.generate)?;
+            whole = counters;
+            said(rep, &done.timings)?;
+            timings.push(done.timings);
+        }
         self.session.close(engine);
+        Ok(Measured {
+            timings,
+            per_token: per_token(&prompt_only, &whole, args.generate),
+        })
     }
 }
 
@@ -46,29 +64,6 @@ impl Runs {
 pub struct Measured {
     pub timings: Vec<Timings>,
     pub per_token: Vec<(&'static str, f64)>,
-}
-
-/// All runs; `said` hears of each.
-pub fn measure(
-    engine: &mut Engine,
-    args: &BenchArgs,
-    mut said: impl FnMut(u32, &Timings) -> Result<(), Error>,
-) -> Result<Measured, Error> {
-    let mut runs = Runs::new(engine, args)?;
-    let (_, prompt_only) = runs.once(engine, 1)?;
-    let mut timings = Vec::new();
-    let mut whole = Counters::default();
-    for rep in 0..args.repeat {
-        let (done, counters) = runs.once(engine, args.generate)?;
-        whole = counters;
-        said(rep, &done.timings)?;
-        timings.push(done.timings);
-    }
-    runs.close(engine);
-    Ok(Measured {
-        timings,
-        per_token: per_token(&prompt_only, &whole, args.generate),
-    })
 }
 
 fn generate(

@@ -7,6 +7,8 @@ mod profile;
 mod report;
 mod synth;
 
+use std::time::Instant;
+
 use serde_json::json;
 
 use super::engine::{self, Needs};
@@ -14,9 +16,11 @@ use crate::args::BenchArgs;
 use crate::error::{Error, exit};
 use crate::out::{Out, note};
 use chord_runtime::{Engine, Timings};
+use measure::Runs;
 use report::Report;
 
-pub fn run(args: &BenchArgs) -> Result<u8, Error> {
+/// Measures; `started`: when the process was.
+pub fn run(args: &BenchArgs, started: Instant) -> Result<u8, Error> {
     let needs = Needs {
         // Fixed, so that the counters do not depend on the machine.
         tokens_per_submit: Some(8),
@@ -28,8 +32,10 @@ pub fn run(args: &BenchArgs) -> Result<u8, Error> {
     };
     check_room(args, &engine)?;
     let mut out = Out::stdout();
-    let measured = measure::measure(&mut engine, args, |rep, t| said(args, &mut out, rep, t))?;
-    let report = Report::new(&engine, measured)?;
+    let runs = Runs::new(&mut engine, args)?;
+    let first_token_ms = started.elapsed().as_secs_f64() * 1e3;
+    let measured = runs.measure(&mut engine, args, |rep, t| said(args, &mut out, rep, t))?;
+    let report = Report::new(&engine, first_token_ms, measured)?;
     let profile = args
         .profile
         .then(|| profile::Found::new(&mut engine, args))

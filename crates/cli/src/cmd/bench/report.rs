@@ -19,6 +19,10 @@ pub struct Report {
     per_token: Vec<(&'static str, f64)>,
     /// Milliseconds from the first byte of the header until the model could answer.
     ready_ms: f64,
+    /// Milliseconds from the start of the process until the first token of the first answer.
+    first_token_ms: f64,
+    /// Bytes of the file that were read as weights, and the milliseconds until the device had them.
+    weights: (u64, f64),
     pipelines: u64,
     /// Of these, those that an earlier run had kept.
     pipelines_kept: u64,
@@ -29,7 +33,7 @@ pub struct Report {
 }
 
 impl Report {
-    pub fn new(engine: &Engine, measured: Measured) -> Result<Report, Error> {
+    pub fn new(engine: &Engine, first_token_ms: f64, measured: Measured) -> Result<Report, Error> {
         let of = |value: fn(&chord_runtime::Timings) -> f64| {
             Spread::of(measured.timings.iter().map(value))
                 .ok_or_else(|| Error::usage("no run was made", "use -r 1 or more"))
@@ -41,12 +45,20 @@ impl Report {
             ttft: of(|t| t.ttft_ms)?,
             per_token: measured.per_token,
             ready_ms: engine.load_ms(),
+            first_token_ms,
+            weights: (total.loader_bytes, total.loader_ns as f64 / 1e6),
             pipelines: total.pipelines,
             pipelines_kept: total.pipelines_kept,
             device: [total.gpu_bytes, total.gpu_peak_bytes],
             loader_peak_host_bytes: total.loader_peak_host_bytes,
             host_peak_bytes: host::peak_bytes(),
         })
+    }
+
+    /// Speed of loading the weights, in 10^6 bytes per second.
+    fn weights_mb_s(&self) -> f64 {
+        let (bytes, ms) = self.weights;
+        bytes as f64 / ms / 1e3
     }
 
     /// Tables.
@@ -88,14 +100,18 @@ impl Report {
             "\n{}",
             table(&["per decoded token", ""], &work, &[1])
         ))?;
+        let (weights_bytes, weights_ms) = self.weights;
         let [device, device_peak] = self.device.map(bytes);
         let host = match self.host_peak_bytes {
             Some(peak) => bytes(peak),
             None => "unknown".into(),
         };
         out.line(&format!(
-            "\nready after {:.0} ms, {} pipelines made ({} that an earlier run had kept)\ndevice memory {device} (peak {device_peak}); host memory at its peak {host}, of that loading held at most {}",
+            "\nready after {:.0} ms, first token {:.0} ms after the start; {} of weights in {weights_ms:.0} ms, {:.0} MB/s\n{} pipelines made ({} that an earlier run had kept)\ndevice memory {device} (peak {device_peak}); host memory at its peak {host}, of that loading held at most {}",
             self.ready_ms,
+            self.first_token_ms,
+            bytes(weights_bytes),
+            self.weights_mb_s(),
             self.pipelines,
             self.pipelines_kept,
             bytes(self.loader_peak_host_bytes)
@@ -135,6 +151,10 @@ impl Report {
             "decode_tok_s": self.decode.to_json(),
             "ttft_ms": self.ttft.to_json(),
             "ready_ms": self.ready_ms,
+            "first_token_ms": self.first_token_ms,
+            "weights_bytes": self.weights.0,
+            "weights_ms": self.weights.1,
+            "weights_mb_s": self.weights_mb_s(),
             "counters": counters,
             "engine": about,
             "adapter": adapters::in_use(engine.adapter(), engine.device_reason()),
