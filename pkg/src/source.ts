@@ -4,8 +4,8 @@ export interface OpenedSource {
   /** Bytes of the whole file; null while nobody knows them: a stream, or a transfer that the server compresses, before its end. */
   readonly size: number | null;
   /**
-   * Exactly `length` bytes from `offset`, in a buffer of their own. Calls come one at a time and go forwards; only the header's
-   * reader may have read up to 1 MiB beyond where the next read begins.
+   * Exactly `length` bytes from `offset`, which stay what they are until the next read. Calls come one at a time and go forwards;
+   * only the header's reader may have read up to 1 MiB beyond where the next read begins.
    */
   read(offset: number, length: number): Promise<Uint8Array>;
   /** Bytes of each part of a split model, which follow one another here; absent for a whole file. */

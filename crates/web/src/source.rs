@@ -3,6 +3,7 @@
 use chord_runtime::ModelSource;
 use std::cell::RefCell;
 use std::io;
+use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen(typescript_custom_section)]
@@ -11,6 +12,7 @@ const SOURCE: &str = "
 export interface Source {
   /** Bytes of the file; null while nobody knows. */
   readonly size: number | null;
+  /** What it gives is copied at once. */
   read(offset: number, length: number): Promise<Uint8Array>;
   /** Bytes of each part of a split model, which follow one another here; absent for a whole file. */
   readonly parts?: number[];
@@ -59,7 +61,8 @@ impl JsSource {
     /// What the source gave, or keeps what it threw.
     fn fill(&self, buf: &mut [u8], read: Result<JsValue, JsValue>) -> io::Result<()> {
         let bytes = match read {
-            Ok(bytes) => js_sys::Uint8Array::new(&bytes),
+            // The type section above says what it is; a constructor would copy it.
+            Ok(bytes) => bytes.unchecked_into::<js_sys::Uint8Array>(),
             Err(thrown) => {
                 *self.error.borrow_mut() = Some(thrown);
                 return Err(io::Error::other("the source failed"));

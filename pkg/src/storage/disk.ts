@@ -34,7 +34,8 @@ export async function openWriting(directory: FileSystemDirectoryHandle, name: st
 
 export interface Reading {
   size: number;
-  read(at: number, length: number): Promise<Bytes>;
+  /** `into`: memory for it, which may be used. */
+  read(at: number, length: number, into?: Bytes): Promise<Bytes>;
   close(): void;
 }
 
@@ -58,8 +59,8 @@ export async function openReading(directory: FileSystemDirectoryHandle, name: st
 export function readingOf(handle: SyncHandle): Reading {
   return {
     size: handle.getSize(),
-    read: async (at, length) => {
-      const bytes = new Uint8Array(length);
+    read: async (at, length, into) => {
+      const bytes = into?.length === length ? into : new Uint8Array(length);
       const count = handle.read(bytes, { at });
       return count === length ? bytes : bytes.subarray(0, count);
     },

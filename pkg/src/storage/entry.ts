@@ -99,14 +99,14 @@ export class Entry {
     return this.writing !== null;
   }
 
-  /** A piece, checked against the journal; null where it is missing or damaged. */
-  async read(index: number, length: number): Promise<Bytes | null> {
+  /** A piece, checked against the journal; null where it is missing or damaged. `into`: memory for it, which may be used. */
+  async read(index: number, length: number, into?: Bytes): Promise<Bytes | null> {
     const digest = this.digests[index];
     if (digest === undefined) {
       return null;
     }
     // What cannot be read, because the site's data is being cleared for example, is as good as missing.
-    const bytes = await this.data.read(index * PIECE, length).catch(() => new Uint8Array());
+    const bytes = await this.data.read(index * PIECE, length, into).catch(() => new Uint8Array());
     return bytes.length === length && (await digestOf(bytes)) === digest ? bytes : null;
   }
 

@@ -5,7 +5,7 @@ import { changedFile, notAModel } from "./faults.js";
 import { digestOf } from "./hash.js";
 import { sameVersion } from "./http.js";
 import { firstMissing, type Identity } from "./journal.js";
-import { BLOCK, PIECE, type Bytes, type Feed, type OpenOptions } from "./options.js";
+import { BLOCK, PIECE, READ_AHEAD, type Bytes, type Feed, type OpenOptions } from "./options.js";
 import { askPersistence } from "./persist.js";
 
 const MAGIC = [0x47, 0x47, 0x55, 0x46];
@@ -14,6 +14,10 @@ export class UrlFeed implements Feed {
   cachedBytes = 0;
   cacheFailed: string | null = null;
   private index = 0;
+  /** Pieces of the cache that are read before their turn, by index. */
+  private readonly checking = new Map<number, Promise<Bytes | null>>();
+  /** Memory of pieces that were used: new memory for each costs more than reading it. */
+  private readonly spare: Bytes[] = [];
   private earlierBytes = 0;
   private download: Download | null = null;
   private entry: Entry | null = null;
@@ -158,23 +162,36 @@ export class UrlFeed implements Feed {
     if (this.size !== null && at >= this.size && (!this.download || this.download.at !== at || (await this.download.ended()))) {
       return null;
     }
-    const piece = (await this.fromCache(at)) ?? (await this.fromNetwork(at));
+    const piece = (await this.fromCache()) ?? (await this.fromNetwork(at));
     this.index++;
     return piece.length === 0 ? null : piece;
   }
 
-  private async fromCache(at: number): Promise<Bytes | null> {
+  private async fromCache(): Promise<Bytes | null> {
     if (!this.entry || this.outdated || this.entry.digests[this.index] === undefined) {
       return null;
     }
-    const length = Math.min(PIECE, (this.size ?? Infinity) - at);
-    const piece = await this.entry.read(this.index, length);
+    const piece = await this.checked(this.entry);
     if (piece) {
       this.cachedBytes += piece.length;
     } else if (!this.entry.writable) {
       await this.openForRepair();
     }
     return piece;
+  }
+
+  /** The piece whose turn it is. Those behind it are read too: the browser checks them while this thread does something else. */
+  private async checked(entry: Entry): Promise<Bytes | null> {
+    for (let i = this.index; i < this.index + READ_AHEAD; i++) {
+      if (entry.digests[i] !== undefined && !this.checking.has(i)) {
+        const piece = entry.read(i, Math.min(PIECE, (this.size ?? Infinity) - i * PIECE), this.spare.pop());
+        piece.catch(() => undefined);
+        this.checking.set(i, piece);
+      }
+    }
+    const piece = this.checking.get(this.index);
+    this.checking.delete(this.index);
+    return (await piece) ?? null;
   }
 
   /** A damaged piece in an entry that is open for reading: opens it for writing, or goes on without it. */
@@ -190,6 +207,13 @@ export class UrlFeed implements Feed {
       await this.entry?.close();
       this.entry = null;
       this.cacheFailed ??= "the entry is damaged, and another tab is using it";
+    }
+  }
+
+  reuse(piece: Bytes): void {
+    const cached = this.entry?.digests[this.index] !== undefined;
+    if (cached && piece.buffer.byteLength === PIECE && this.spare.length < READ_AHEAD) {
+      this.spare.push(piece);
     }
   }
 

@@ -12,6 +12,8 @@ export class ForwardSource implements OpenedSource {
   private last: Promise<Bytes | null> = Promise.resolve(null);
   /** Pieces taken from the queue that a read may still reach. */
   private held: { at: number; bytes: Bytes }[] = [];
+  /** What the last read gave, and the next one overwrites: new memory for each costs more than filling it. */
+  private given: Bytes = new Uint8Array();
   /** Bytes taken from the queue. */
   private taken = 0;
   /** Bytes that left the feed. */
@@ -57,7 +59,10 @@ export class ForwardSource implements OpenedSource {
     if (this.size !== null && end > this.size) {
       throw wrongLength(this.what, end, this.size);
     }
-    const bytes = new Uint8Array(length);
+    if (this.given.length < length) {
+      this.given = new Uint8Array(length);
+    }
+    const bytes = this.given.subarray(0, length);
     const copy = (piece: { at: number; bytes: Bytes }): void => {
       const from = Math.max(offset, piece.at);
       const to = Math.min(end, piece.at + piece.bytes.length);
@@ -133,7 +138,10 @@ export class ForwardSource implements OpenedSource {
     const piece = { at: this.taken, bytes };
     this.taken += bytes.length;
     this.held.push(piece);
-    this.held = this.held.filter(({ at, bytes }) => at + bytes.length > piece.at - LOOK_BACK);
+    while (this.held[0] && this.held[0].at + this.held[0].bytes.length <= piece.at - LOOK_BACK) {
+      this.feed.reuse?.(this.held[0].bytes);
+      this.held.shift();
+    }
     return piece;
   }
 

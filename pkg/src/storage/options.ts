@@ -6,7 +6,7 @@ export const PIECE = 1 << 20;
 export const BLOCK = 8;
 /** How far before the end of the last read the next one may begin. */
 export const LOOK_BACK = PIECE;
-/** Pieces fetched before they are asked for. Together with what is held for looking back: under 16 MiB. */
+/** Pieces fetched before they are asked for, and of the cache as many again. Together with what is held for looking back: under 16 MiB. */
 export const READ_AHEAD = 4;
 
 export type Bytes = Uint8Array<ArrayBuffer>;
@@ -43,6 +43,8 @@ export interface Feed {
   readonly unproven: boolean;
   /** The next piece, null after the last. Calls come one at a time. */
   next(): Promise<Bytes | null>;
+  /** Takes a piece back whose memory nobody reads any more. */
+  reuse?(piece: Bytes): void;
   /** All pieces were taken: an entry of the cache is complete, with this SHA-256 where it was computed. */
   finish(sha256: string | null): Promise<void>;
   /** The file is not what it should be: drops the entry of the cache. */

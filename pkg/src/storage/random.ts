@@ -86,5 +86,5 @@ export function blobSource(blob: Blob, options: OpenOptions, hash: RunningHash |
 }
 
 export function bufferSource(bytes: Uint8Array, options: OpenOptions, hash: RunningHash | null): OpenedSource {
-  return new HeldSource("the buffer", bytes.length, (at, length) => Promise.resolve(bytes.slice(at, at + length)), options, hash);
+  return new HeldSource("the buffer", bytes.length, (at, length) => Promise.resolve(bytes.subarray(at, at + length)), options, hash);
 }
