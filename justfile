@@ -56,6 +56,13 @@ set positional-arguments
     tools/web.sh
     node bench/browser/run.mjs "$@"
 
+# loading a model of 1 GB from the browser's own cache beside plain reading of the same file, in Chromium on the processor; the table is kept in bench/results
+[no-exit-message]
+@bench-warm-start *ARGS:
+    tools/setup.sh run web test
+    tools/web.sh
+    node bench/browser/run.mjs warm-start "$@"
+
 # Gemma 3 270M in Chromium, every reference prompt: fetches the model (253 MB, once), takes minutes
 [no-exit-message]
 @browser-gemma:

@@ -1,11 +1,11 @@
 /** `just bench-browser`: this package beside wllama, in one run, on the same file. Prints the table and keeps it in bench/results. */
-import { execFileSync } from "node:child_process";
 import { createRequire } from "node:module";
-import { existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
-import { cpus, homedir, loadavg } from "node:os";
-import { basename, join, relative } from "node:path";
+import { existsSync, statSync } from "node:fs";
+import { homedir } from "node:os";
+import { basename, join } from "node:path";
 import { parseArgs } from "node:util";
 import { contenders, CONTEXT } from "./contenders.ts";
+import { about, keep, setting, wholeNumber, type Setting } from "./keep.ts";
 import { measure, type Task } from "./measure.ts";
 import { table, type Results } from "./report.ts";
 
@@ -38,7 +38,7 @@ export async function main(root: string, args: string[]): Promise<number> {
     }
   }
 
-  const load = loadavg().map((value) => value.toFixed(2)).join(" ");
+  const where = setting(root);
   const task: Task = { root, model, prompt: PROMPT, promptTokens: PROMPT_TOKENS, tokens };
   const results: Results[] = contenders.map((contender) => ({ contender, rounds: [] }));
   for (let round = 0; round < rounds; round++) {
@@ -52,25 +52,16 @@ export async function main(root: string, args: string[]): Promise<number> {
     }
   }
 
-  const commit = commitOf(root);
-  const text = report(results, task, { rounds, load, commit });
-  console.log(text);
-  const folder = join(root, "bench/results");
-  mkdirSync(folder, { recursive: true });
-  const file = join(folder, `browser-${new Date().toISOString().slice(0, 10)}-${commit}.md`);
-  writeFileSync(file, text);
-  console.error(`kept as ${relative(root, file)}`);
+  keep(root, "browser", where.commit, report(results, task, rounds, where));
   return 0;
 }
 
-function report(results: Results[], { root, model, tokens }: Task, { rounds, load, commit }: { rounds: number; load: string; commit: string }): string {
+function report(results: Results[], { root, model, tokens }: Task, rounds: number, where: Setting): string {
   const { version } = createRequire(join(root, "package.json"))("@wllama/wllama/package.json") as { version: string };
-  const [processor] = cpus();
   const answers = results.map(({ contender, rounds }) => `- ${contender.name}: ${JSON.stringify(rounds[0]?.answer.text ?? "")}`);
   return `# wasm-chord beside @wllama/wllama ${version}, in the browser
 
-- Commit ${commit}, ${new Date().toISOString().slice(0, 16).replace("T", " ")} UTC
-- Chromium ${results[0]?.rounds[0]?.chromium ?? "unknown"}, headless; ${cpus().length} × ${processor?.model.trim() ?? "unknown processor"}; load average before the run ${load}
+${about(where, results[0]?.rounds[0]?.chromium ?? "unknown")}
 ${results.map(({ contender, rounds }) => `- ${contender.name}: ${rounds[0]?.network.runsOn ?? ""}; page ${contender.isolated ? "with" : "without"} COOP and COEP`).join("\n")}
 - Model ${basename(model)}, ${statSync(model).size} bytes; context ${CONTEXT}; prompt of ${PROMPT_TOKENS} tokens, answer of ${tokens}, greedy
 - Medians of ${rounds} round(s), lowest and highest in brackets; engines in turn, each round in a new profile
@@ -91,19 +82,4 @@ Answers of the first round:
 
 ${answers.join("\n")}
 `;
-}
-
-function wholeNumber(name: string, text: string, least: number): number {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < least) {
-    throw new Error(`${name} ${text}: a whole number from ${least} is wanted`);
-  }
-  return value;
-}
-
-/** Short hash; with "-changed" where tracked files outside bench/results differ from it. */
-function commitOf(root: string): string {
-  const git = (...args: string[]): string => execFileSync("git", ["-C", root, ...args], { encoding: "utf8" }).trim();
-  const changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!bench/results") !== "";
-  return git("rev-parse", "--short=7", "HEAD") + (changed ? "-changed" : "");
 }

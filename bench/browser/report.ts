@@ -52,18 +52,17 @@ export function table(results: Results[]): string {
     `| --- |${results.map(() => " ---: |").join("")} --- |`,
   ];
   for (const row of ROWS) {
-    const cells = results.map(({ rounds }) => cell(row, rounds));
+    const cells = results.map(({ rounds }) => spread(rounds.map(row.value), row.digits));
     lines.push(`| ${row.title} | ${cells.join(" | ")} | ${verdicts(row, results)} |`);
   }
   return lines.join("\n");
 }
 
-function cell(row: Row, rounds: Round[]): string {
-  const values = rounds.map(row.value).sort((a, b) => a - b);
-  const text = (value = 0): string => value.toFixed(row.digits);
-  const low = text(values[0]);
-  const high = text(values.at(-1));
-  return low === high ? low : `${text(median(values))} (${low}–${high})`;
+/** Median, lowest and highest. */
+export function spread(values: number[], digits: number): string {
+  const low = Math.min(...values).toFixed(digits);
+  const high = Math.max(...values).toFixed(digits);
+  return low === high ? low : `${median(values).toFixed(digits)} (${low}–${high})`;
 }
 
 function verdicts(row: Row, results: Results[]): string {
