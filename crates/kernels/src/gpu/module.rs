@@ -22,8 +22,9 @@ impl Gpu {
         // Arrays in workgroup memory. Indices are made of thread numbers, loop counters below constants of the permutation, and what
         // these arrays hold themselves: in `sample` digits masked to 8 bits, positions clamped to the list, and a thread and a group
         // out of 256 and 16; in `route` experts, each below the length of `score` because `chosen` is filled with 0 before ranks are
-        // written (of logits that are NaN, which a file's weights can give, no rank is certain to be written). Nothing read from a
-        // buffer is such an index.
+        // written (of logits that are NaN, which a file's weights can give, no rank is certain to be written); in `matmul_tile` and
+        // `matmul_coop` threads, subgroups, and rows and tokens below 64, in arrays made for the sizes of the permutation. Nothing read
+        // from a buffer is such an index.
         //
         // Loops. Every one counts towards a bound that does not change meanwhile. Bounds that come from buffers are positions, which
         // are cut at the pages of a sequence, a parameter.
@@ -33,7 +34,7 @@ impl Gpu {
         //
         // What the device's guard would hide stays bounded all the same, by those who write it: tokens are clamped to the table
         // (`embed`), experts compared with those bound (`matmul`), page numbers and table bases come from `KvPages`, positions from the
-        // session, which reserves pages before it submits. Rows that fill up a group of `PREFILL_COLS` lie within a batch's buffers.
+        // session, which reserves pages before it submits. Rows that fill up a group of `PREFILL_COLS` or `TILE_COLS` lie within a batch's buffers.
         //
         // Tests of each kernel run with and without checks.
         unsafe {
