@@ -22,6 +22,8 @@ pub(super) fn key(adapter: &AdapterInfo, plan: &Plan) -> String {
     for part in [env!("CARGO_PKG_VERSION"), name, backend, kind, driver] {
         hash.add(part.as_bytes());
     }
+    // Tiles need batches that are large enough for them.
+    hash.add(&plan.chunk.to_le_bytes());
     for step in plan.prefill.iter().chain(&plan.decode).chain(&plan.head) {
         hash.add(step.kernel.shader().name().as_bytes());
         hash.add(&step.kernel.params());
