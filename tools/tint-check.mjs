@@ -1,5 +1,5 @@
-// node tint-check.mjs FOLDER: has Chromium's Tint judge every .wgsl file of FOLDER, and SwiftShader compile some to
-// pipelines. Errors are printed with file, line and text. Exit code: 0 all accepted, 1 not.
+// node tint-check.mjs FOLDER [--cover]: has Chromium's Tint judge every .wgsl file of FOLDER, and SwiftShader compile some to
+// pipelines; with --cover only those. Errors are printed with file, line and text. Exit code: 0 all accepted, 1 not.
 // A pipeline costs SwiftShader about a second, so they are made of a cover only: files are named KERNEL-DEFINE-DEFINE-...,
 // and every define of every kernel is in at least one pipeline.
 // A feature that a file enables and this adapter lacks (shader-f16) leaves that file unjudged, and that is a failure
@@ -20,9 +20,10 @@ let judge = "";
 
 // A browser for each processor: what judges is one thread of each.
 const shares = Array.from({ length: Math.min(availableParallelism(), 4) }, () => []);
-files.forEach((name, i) => shares[i % shares.length].push(name));
+const judged = process.argv.includes("--cover") ? [...covered] : files;
+judged.forEach((name, i) => shares[i % shares.length].push(name));
 await Promise.all(shares.map(judgeShare));
-console.error(`${judge}: ${files.length} shaders judged, ${covered.size} of them compiled`,
+console.error(`${judge}: ${judged.length} of ${files.length} shaders judged, ${covered.size} of them compiled`,
   `to pipelines, ${refused} refused, ${unjudged} unjudged`);
 
 async function judgeShare(share) {
