@@ -33,7 +33,7 @@ impl<'a> Copy<'a> {
         }
     }
 
-    /// From a buffer into staging, to append to a run; [`Device::map`] reads it.
+    /// From a buffer into staging, to append to a run; [`super::Device::map`] reads it.
     #[must_use]
     pub fn stage(
         staging: &'a Staging,

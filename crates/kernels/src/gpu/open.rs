@@ -27,9 +27,15 @@ impl Gpu {
     /// `E_NO_ADAPTER`, `E_ADAPTER_LIMIT`, `E_DEVICE_OPEN`.
     pub async fn open(options: &GpuOptions) -> Result<Self, Error> {
         let (adapter, info) = adapter::choose(options.adapter.as_deref()).await?;
-        let caps = Caps::of(&adapter, &info, options.subgroups);
+        let mut caps = Caps::of(&adapter, &info, options.subgroups);
         caps.check(&info)?;
-        let (device, queue) = request(&adapter, &info, caps.features()).await?;
+        let mut opened = request(&adapter, &info, caps.features()).await;
+        if opened.is_err() && caps.cooperative.is_some() {
+            // An experiment of wgpu's must cost no one the GPU.
+            caps.cooperative = None;
+            opened = request(&adapter, &info, caps.features()).await;
+        }
+        let (device, queue) = opened?;
         let lost = Arc::new(OnceLock::new());
         let fault = Arc::new(OnceLock::new());
         let (on_lost, on_error) = (lost.clone(), fault.clone());

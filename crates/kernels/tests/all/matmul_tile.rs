@@ -79,7 +79,8 @@ fn a_token_of_a_tile_does_not_depend_on_those_beside_it() {
 fn products_match_their_twin_on_cooperative() {
     let (gpu, mut rng) = (device(), Rng::new(9));
     let cooperative = gpu.caps().cooperative;
-    let layout = Layout::Cooperative(cooperative.expect("an adapter with cooperative matrices"));
+    let layout =
+        Layout::Cooperative(cooperative.expect("no cooperative matrices that the kernels know"));
     println!("{layout:?}");
     let shape = Shape {
         rows_a: 140,
