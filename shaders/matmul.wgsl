@@ -44,36 +44,11 @@ var<workgroup> tile: array<f32, ${TILE_LEN}>; // [COLS, 32]
 var<workgroup> red: array<f32, ${WG}>;
 #endif
 
-#if !PLAIN
-fn act_row(i: u32) -> vec4<f32> {
-    return vec4<f32>(tile[i], tile[i + 1u], tile[i + 2u], tile[i + 3u]);
-}
-var<private> tile_blk: u32; // block index within a token, for gamma
-
-fn act_value(t: u32, j: u32) -> vec4<f32> {
-#if RESID
-    return act_row(t + 4u * j) * gamma[tile_blk * 8u + j];
-#else
-    return act_row(t + 4u * j);
-#endif
+fn tile_quad(i: u32) -> vec4<f32> {
+    return vec4<f32>(tile[4u * i], tile[4u * i + 1u], tile[4u * i + 2u], tile[4u * i + 3u]);
 }
 
-fn act_source_ssq(t: u32) -> f32 {
-    var s = 0.0;
-#if RESID
-    for (var j = 0u; j < 8u; j++) {
-        let v = act_row(t + 4u * j);
-        s += dot(v, v);
-    }
-#endif
-    return s;
-}
-#import act_out
-#endif
-
-#if GLU
-#import glu
-#endif
+#import tile_out
 
 #if SPLIT_SHARED
 // Sum over the SPLIT lanes of a row, in lane order; every lane gets it.
@@ -302,7 +277,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
         x[o + 2u] = tile[at + 2u];
         x[o + 3u] = tile[at + 3u];
 #endif
-        act_emit(token * p.out_stride + out_t, c * 32u, j);
+        act_emit(token * p.out_stride + out_t, c * 8u, j);
 #endif
     }
 }

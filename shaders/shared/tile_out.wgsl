@@ -1,4 +1,4 @@
-// What the epilogues of a tile read and write. Expects tile_quad(i): quad i of f32 [token, QUADS] in workgroup memory.
+// What the epilogues of a tile read and write. Expects tile_quad(i): values 4i..4i+3 of y [token, row] in workgroup memory.
 #if !PLAIN
 var<private> tile_blk: u32; // block index within a token, for gamma
 

@@ -3,7 +3,7 @@
 //! A file per model of GPU, always replaced as a whole. Whatever is wrong with it, it counts as not there: pipelines are then compiled.
 
 use super::{Counters, Gpu};
-use crate::files;
+use crate::files::{self, fingerprint};
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -155,13 +155,6 @@ fn origin(adapter: &wgpu::AdapterInfo) -> String {
         ..
     } = adapter;
     format!("{name}\n{vendor:x}:{device:x}\n{driver}\n{driver_info}")
-}
-
-/// FNV-1a: it finds damage, and tells texts apart; it keeps no secrets.
-fn fingerprint(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3)
-    })
 }
 
 /// Magic, fingerprint of all that follows, length and bytes of the origin, number and fingerprints of texts, data.

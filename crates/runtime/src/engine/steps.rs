@@ -80,9 +80,8 @@ impl Engine {
         tokens: &[u32],
         batches: Batches,
     ) -> Result<u32, Error> {
-        let (first, n) = self.prepare(id, tokens, batches)?;
-        let taken = &tokens[..n as usize];
-        self.write_rows(id, first, taken, self.row_multiple(batches));
+        let (first, taken) = self.prepare(id, tokens, batches)?;
+        let n = taken.len() as u32;
         let mut pace = self.pace;
         let (plan, mut steps) = self.batch_steps(batches);
         while !steps.is_empty() {
@@ -109,26 +108,26 @@ impl Engine {
         tokens: &[u32],
         batches: Batches,
     ) -> Result<u32, Error> {
-        let (first, n) = self.prepare(id, tokens, batches)?;
-        let multiple = self.row_multiple(batches);
-        self.write_rows(id, first, &tokens[..n as usize], multiple);
-        self.commit(id, &tokens[..n as usize]);
-        Ok(n)
+        let (_, taken) = self.prepare(id, tokens, batches)?;
+        self.commit(id, taken);
+        Ok(taken.len() as u32)
     }
 
-    /// Makes room for a batch: its first position and how many of the tokens it takes.
-    fn prepare(
+    /// Makes room for a batch and writes its rows: its first position, and those of the tokens that it takes.
+    fn prepare<'a>(
         &mut self,
         id: SeqId,
-        tokens: &[u32],
+        tokens: &'a [u32],
         batches: Batches,
-    ) -> Result<(u32, u32), Error> {
+    ) -> Result<(u32, &'a [u32]), Error> {
         let want = (tokens.len() as u32).min(self.most_rows(batches));
         let n = self.p.kv.batch(id, want);
         // No room at all: let the pages say why.
         let edits = self.p.kv.reserve(id, n.max(1))?;
         self.apply(&edits);
-        Ok((self.p.kv.length(id), n))
+        let (first, taken) = (self.p.kv.length(id), &tokens[..n as usize]);
+        self.write_rows(id, first, taken, self.row_multiple(batches));
+        Ok((first, taken))
     }
 
     /// Prepares decoding `token` and counts it as computed without running it.

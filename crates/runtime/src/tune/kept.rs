@@ -12,7 +12,12 @@ const MOST: u64 = 4096;
 
 /// What a measurement is of: this program, the GPU with its driver, and the products of the model.
 pub(super) fn key(adapter: &AdapterInfo, plan: &Plan) -> String {
-    let mut hash = Fnv::default();
+    let mut all = Vec::new();
+    let mut add = |part: &[u8]| {
+        all.extend(part);
+        // No part runs into the next.
+        all.push(0xff);
+    };
     let AdapterInfo {
         name,
         backend,
@@ -20,33 +25,15 @@ pub(super) fn key(adapter: &AdapterInfo, plan: &Plan) -> String {
         driver,
     } = adapter;
     for part in [env!("CARGO_PKG_VERSION"), name, backend, kind, driver] {
-        hash.add(part.as_bytes());
+        add(part.as_bytes());
     }
     // Tiles need batches that are large enough for them.
-    hash.add(&plan.chunk.to_le_bytes());
+    add(&plan.chunk.to_le_bytes());
     for step in plan.prefill.iter().chain(&plan.decode).chain(&plan.head) {
-        hash.add(step.kernel.shader().name().as_bytes());
-        hash.add(&step.kernel.params());
+        add(step.kernel.shader().name().as_bytes());
+        add(&step.kernel.params());
     }
-    format!("{:016x}", hash.0)
-}
-
-/// FNV-1a.
-struct Fnv(u64);
-
-impl Default for Fnv {
-    fn default() -> Self {
-        Self(0xcbf2_9ce4_8422_2325)
-    }
-}
-
-impl Fnv {
-    fn add(&mut self, bytes: &[u8]) {
-        // No part runs into the next.
-        for byte in bytes.iter().chain(&[0xff]) {
-            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3);
-        }
-    }
+    format!("{:016x}", files::fingerprint(&all))
 }
 
 fn path(folder: &Path, key: &str) -> PathBuf {

@@ -16,11 +16,6 @@ fn options(precision: Precision, faults: &[Fault]) -> EngineOptions {
     }
 }
 
-fn described(engine: &Engine, key: &str) -> String {
-    let found = engine.describe().into_iter().find(|(k, _)| k == key);
-    found.unwrap_or_else(|| panic!("no {key}")).1
-}
-
 /// Greedy ids of the first prompt, and the reference's.
 fn ids(engine: &mut Engine) -> (Vec<u32>, Vec<u32>) {
     let prompt = reference(TINY, "deq").prompts.remove(0);

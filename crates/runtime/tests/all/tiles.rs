@@ -25,11 +25,6 @@ fn logits(engine: &mut Engine, n: u32) -> Vec<f32> {
     row
 }
 
-fn described(engine: &Engine, key: &str) -> String {
-    let found = engine.describe().into_iter().find(|(k, _)| k == key);
-    found.unwrap_or_else(|| panic!("no {key}")).1
-}
-
 #[test]
 fn families_by_tiles_equal_those_by_columns_on_gpu() {
     gpu_only();

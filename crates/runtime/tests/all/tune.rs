@@ -12,11 +12,6 @@ fn options() -> EngineOptions {
     }
 }
 
-fn described(engine: &Engine, key: &str) -> String {
-    let found = engine.describe().into_iter().find(|(k, _)| k == key);
-    found.unwrap_or_else(|| panic!("no {key}")).1
-}
-
 fn why(engine: &Engine) -> String {
     described(engine, "why this variant")
 }

@@ -107,6 +107,11 @@ pub fn load(name: &str, options: &EngineOptions) -> Engine {
         .unwrap_or_else(|e| panic!("{name}: {e}"))
 }
 
+pub fn described(engine: &Engine, key: &str) -> String {
+    let found = engine.describe().into_iter().find(|(k, _)| k == key);
+    found.unwrap_or_else(|| panic!("no {key}")).1
+}
+
 pub fn greedy(prompt: &[u32], n: u32) -> GenerateRequest {
     GenerateRequest {
         prompt: prompt.to_vec(),
