@@ -96,9 +96,9 @@ measure() {
     # Where these are wrong or not there, loading finds out too, and does without.
     local matrices
     if matrices="$(timeout 300 "$pack/kernels-vs-twins" _on_cooperative --nocapture 2>&1)"; then
-        matrices="passed, $(grep -m 1 '^Cooperative' <<<"$matrices")"
+        matrices="passed, $(sed -n '/^Cooperative/{p;q}' <<<"$matrices")"
     else
-        matrices="not in use: $(grep -m 1 -A 1 'panicked at' <<<"$matrices" | tail -n 1)"
+        matrices="not in use: $(sed -n '/panicked at/{n;p;q}' <<<"$matrices")"
     fi
 
     local rows="" chosen="" failed=0 model at_zero deep line
