@@ -31,11 +31,14 @@
 const WG = ${WG}u;
 const GROUP = ${GROUP}u; // query heads per workgroup
 const SUBS = ${SUBS}u; // workgroups per KV head
-const HEAD_QUADS = ${HEAD_QUADS}u;
 const LOWEST = -3.0e38; // finite: arithmetic on infinities is not dependable in WGSL
 
 #import kv
+#import pack_i8
 #import kv_seen
+#if FUSED
+#import kv_store
+#endif
 #if SOFT_CAP
 #import tanh
 #endif
@@ -65,9 +68,10 @@ fn score_page(page: u32, slot0: u32, n_slots: u32, kv_head: u32, lid: u32) {
     var s_${h} = 0.0;
 #endfor
     // trap: a slot beyond the length may hold anything, NaN included; read one that is seen and drop the result.
-    let at = kv_at(page, kv_head, select(slot0, slot, seen));
+    let head = kv_head_at(page, kv_head);
+    let read = select(slot0, slot, seen);
     for (var j = 0u; j < HEAD_QUADS; j++) {
-        let kj = kv_unpack(k[at + j]);
+        let kj = key4(head, read, j);
 #for h in GROUP
         s_${h} += dot(q[${h}u * HEAD_QUADS + j], kj);
 #endfor
@@ -113,13 +117,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     // Only the workgroup that is dealt the newest page writes it, and no other reads it.
     let newest = ring_index(pos / PAGE);
     if (row.w != 0u && (newest - first_entry(pos)) % stride == split) {
-        let page = table[row.z + newest];
-        let at = kv_at(page, kv_head, pos % PAGE);
-        for (var j = lid; j < HEAD_QUADS; j += WG) {
-            let head = kv_head * HEAD_QUADS * 4u;
-            k[at + j] = kv_pack(rotated4(base, p.k_off + head, j, pos, p.gamma_at + HEAD_QUADS * 4u));
-            v[at + j] = kv_pack(plain4(base, p.v_off + head, j));
-        }
+        kv_store(row, base, kv_head, lid);
     }
     storageBarrier();
 #endif
@@ -182,12 +180,12 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
         {
             let item = min(lid + ${n}u * WG, GROUP * HEAD_QUADS - 1u);
             let h = item / HEAD_QUADS;
-            let at = kv_at(page, kv_head, 0u) + item % HEAD_QUADS;
+            let head = kv_head_at(page, kv_head);
             o_${n} *= fade[h];
             l_${n} *= fade[h];
             for (var s = slot0; s < n_slots; s++) {
                 let w = weight[h * PAGE + s];
-                o_${n} += w * kv_unpack(v[at + s * HEAD_QUADS]);
+                o_${n} += w * value4(head, s, item % HEAD_QUADS);
                 l_${n} += w;
             }
         }

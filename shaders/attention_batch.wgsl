@@ -18,7 +18,6 @@ const COLS = ${COLS}u; // rows per workgroup
 const GROUP = ${GROUP}u; // query heads per workgroup
 const SUBS = ${SUBS}u; // workgroups per KV head and COLS rows
 const QUERIES = ${QUERIES}u; // COLS * GROUP
-const HEAD_QUADS = ${HEAD_QUADS}u;
 const SCORERS = ${SCORERS}u; // threads that share a page's scores of a row
 const SHARES = ${SHARES}u; // shares of the queries, whose sums of values are of different threads
 const LOWEST = -3.0e38; // finite: arithmetic on infinities is not dependable in WGSL
@@ -42,6 +41,7 @@ fn act_value(t: u32, j: u32) -> vec4<f32> {
 fn act_source_ssq(t: u32) -> f32 {
     return 0.0;
 }
+#import pack_i8
 #import act_out
 #endif
 
@@ -109,14 +109,14 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
             continue;
         }
 #endif
-        let page = kv_at(table[first.z + i], kv_head, 0u);
+        let head = kv_head_at(table[first.z + i], kv_head);
         {
             let row_slot0 = first_slot(start, pos);
             let row_end = end_slot(start, pos);
 #for s in SCORER_SLOTS
             let slot_${s} = lid % SCORERS + ${s}u * SCORERS;
             // trap: a slot beyond the length may hold anything, NaN included; read one that is seen and drop the result.
-            let at_${s} = page + HEAD_QUADS * select(slot0, slot_${s}, slot_${s} >= slot0 && slot_${s} < end);
+            let read_${s} = select(slot0, slot_${s}, slot_${s} >= slot0 && slot_${s} < end);
             let seen_${s} = sees && slot_${s} >= row_slot0 && slot_${s} < row_end;
 #for h in GROUP
             var s_${s}_${h} = 0.0;
@@ -127,7 +127,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
                 let q_${h} = q[(c * GROUP + ${h}u) * HEAD_QUADS + j];
 #endfor
 #for s in SCORER_SLOTS
-                let k_${s} = kv_unpack(k[at_${s} + j]);
+                let k_${s} = key4(head, read_${s}, j);
 #for h in GROUP
                 s_${s}_${h} += dot(q_${h}, k_${s});
 #endfor
@@ -162,9 +162,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
 #endfor
 #endfor
         for (var s = slot0; s < end; s++) {
-            let at = page + s * HEAD_QUADS;
 #for j in QUADS_EACH
-            let v_${j} = kv_unpack(v[at + min(quad0 + ${j}u * WG, HEAD_QUADS - 1u)]);
+            let v_${j} = value4(head, s, min(quad0 + ${j}u * WG, HEAD_QUADS - 1u));
 #endfor
 #for n in SHARE_LEN
             let w_${n} = weight[query_${n} * PAGE + s];

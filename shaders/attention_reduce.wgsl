@@ -28,6 +28,7 @@ fn act_value(t: u32, j: u32) -> vec4<f32> {
 fn act_source_ssq(t: u32) -> f32 {
     return 0.0;
 }
+#import pack_i8
 #import act_out
 
 @compute @workgroup_size(64)

@@ -36,6 +36,7 @@ fn act_source_ssq(t: u32) -> f32 {
     }
     return s;
 }
+#import pack_i8
 #import act_out
 
 @compute @workgroup_size(8)

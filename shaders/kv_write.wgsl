@@ -9,22 +9,17 @@
 @group(0) @binding(5) var<storage, read> rows: array<vec4<u32>>; // (token, position, table base, valid)
 @group(0) @binding(6) var<storage, read> table: array<u32>; // [sequence, seq_pages] -> page
 
+const WG = ${WG}u;
+
 #import kv
+#import pack_i8
+#import kv_store
 
 @compute @workgroup_size(${WG})
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
-    let kv_head = wid.x;
     let row = rows[wid.y];
-    let pos = row.y;
     if (row.w == 0u) {
         return;
     }
-    let page = table[row.z + ring_index(pos / PAGE)];
-    let at = kv_at(page, kv_head, pos % PAGE);
-    let base = wid.y * p.qkv_stride;
-    let head = kv_head * p.head_quads * 4u;
-    for (var j = lid; j < p.head_quads; j += ${WG}u) {
-        k[at + j] = kv_pack(rotated4(base, p.k_off + head, j, pos, p.gamma_at + p.head_quads * 4u));
-        v[at + j] = kv_pack(plain4(base, p.v_off + head, j));
-    }
+    kv_store(row, wid.y * p.qkv_stride, wid.x, lid);
 }

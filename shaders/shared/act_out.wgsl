@@ -7,11 +7,6 @@ const ACT_OUT_WORDS = 12u;
 const ACT_OUT_WORDS = 36u;
 #endif
 
-fn pack_i8(v: vec4<f32>) -> u32 {
-    let i = vec4<i32>(v);
-    return (bitcast<u32>(i.x) & 0xffu) | ((bitcast<u32>(i.y) & 0xffu) << 8u) | ((bitcast<u32>(i.z) & 0xffu) << 16u) | (bitcast<u32>(i.w) << 24u);
-}
-
 // Quad j (of 8) of block `blk`; quad 0 also writes the trailer.
 fn act_emit(blk: u32, tile: u32, j: u32) {
     let at = blk * ACT_OUT_WORDS;

@@ -1,30 +1,52 @@
-// Rotary embedding and the paged KV store. Expects p: KvParams-shaped fields, qkv, rope, rows, table and the k, v
-// buffers in scope.
+// Rotary embedding and the paged KV store. Expects p: KvParams-shaped fields, qkv, rope, rows, table and the k, v buffers in scope.
 const PAGE = 32u; // slots per page
+const HEAD_QUADS = ${HEAD_QUADS}u; // head_dim / 4
 
+// A KV head of a page is its slots' quads of values, then its slots' words of scales.
+const HEAD_LEN = PAGE * (HEAD_QUADS + ${KV_SCALES}u);
+
+// Where a page's KV head starts: [page, kv_head].
+fn kv_head_at(page: u32, kv_head: u32) -> u32 {
+    return (page * p.n_kv_heads + kv_head) * HEAD_LEN;
+}
+
+#if KV_Q8
+#import unpack
+
+// Which word has the scale of quad j of a slot of the head at `head`: a half for each 8 quads, two a word.
+fn scales_at(head: u32, slot: u32, j: u32) -> u32 {
+    return head + PAGE * HEAD_QUADS + slot * ${KV_SCALES}u + j / 16u;
+}
+fn scale_of(word: u32, j: u32) -> f32 {
+    let scales = unpack2x16float(word);
+    return select(scales.x, scales.y, (j & 8u) != 0u);
+}
+fn key4(head: u32, slot: u32, j: u32) -> vec4<f32> {
+    return scale_of(k[scales_at(head, slot, j)], j) * unpack_i8(k[head + slot * HEAD_QUADS + j]);
+}
+fn value4(head: u32, slot: u32, j: u32) -> vec4<f32> {
+    return scale_of(v[scales_at(head, slot, j)], j) * unpack_i8(v[head + slot * HEAD_QUADS + j]);
+}
+#else
 #if KV_F16
 // Four halves in two words: no f16 extension is needed, on any tier.
 fn kv_unpack(v: vec2<u32>) -> vec4<f32> {
     return vec4<f32>(unpack2x16float(v.x), unpack2x16float(v.y));
 }
-fn kv_pack(v: vec4<f32>) -> vec2<u32> {
-    // trap: packing a value beyond the halves has no dependable result.
-    let c = clamp(v, vec4<f32>(-65504.0), vec4<f32>(65504.0));
-    return vec2<u32>(pack2x16float(c.xy), pack2x16float(c.zw));
-}
 #else
 fn kv_unpack(v: vec4<f32>) -> vec4<f32> {
     return v;
 }
-fn kv_pack(v: vec4<f32>) -> vec4<f32> {
-    return v;
-}
 #endif
 
-// Index (in vec4 of head_dim) of the first quad of a slot: [page, kv_head, slot, head_dim/4].
-fn kv_at(page: u32, kv_head: u32, slot: u32) -> u32 {
-    return ((page * p.n_kv_heads + kv_head) * PAGE + slot) * p.head_quads;
+// Quad j of the key in a slot of the head at `head`; of the value.
+fn key4(head: u32, slot: u32, j: u32) -> vec4<f32> {
+    return kv_unpack(k[head + slot * HEAD_QUADS + j]);
 }
+fn value4(head: u32, slot: u32, j: u32) -> vec4<f32> {
+    return kv_unpack(v[head + slot * HEAD_QUADS + j]);
+}
+#endif
 
 // Table index of a sequence's logical page: the ring of non-sink pages starts after the sinks.
 fn ring_index(page: u32) -> u32 {

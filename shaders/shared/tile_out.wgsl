@@ -20,6 +20,7 @@ fn act_source_ssq(t: u32) -> f32 {
 #endif
     return s;
 }
+#import pack_i8
 #import act_out
 #endif
 

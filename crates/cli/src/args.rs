@@ -6,6 +6,7 @@ mod values;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use chord_runtime::KvType;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use bench::BenchArgs;
@@ -115,8 +116,8 @@ pub struct EngineArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub ctx: Option<u32>,
     /// Storage type of the KV cache [default: f16, or f32 with --precision exact]
-    #[arg(long, value_enum)]
-    pub kv: Option<Kv>,
+    #[arg(long, value_name = "TYPE", value_parser = values::kv_type())]
+    pub kv: Option<KvType>,
     /// fast may round activations to int8; exact keeps every operand in f32
     #[arg(long, value_enum)]
     pub precision: Option<PrecisionArg>,
@@ -172,13 +173,6 @@ pub enum DeviceArg {
     Gpu,
     /// The CPU
     Cpu,
-}
-
-/// KV cache storage.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Kv {
-    F16,
-    F32,
 }
 
 /// Arithmetic of matrix products.
@@ -279,8 +273,8 @@ pub struct InspectArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub ctx: Option<u32>,
     /// Storage type of the KV cache to plan for
-    #[arg(long, value_enum, default_value = "f16")]
-    pub kv: Kv,
+    #[arg(long, value_name = "TYPE", value_parser = values::kv_type(), default_value = "f16")]
+    pub kv: KvType,
     /// Plan against the limits of the adapter whose name contains this text, or with this number; without it no GPU is touched
     #[arg(long, value_name = "NAME|NUMBER")]
     pub adapter: Option<String>,

@@ -64,7 +64,7 @@ fn every_run_flag_of_the_manual_parses() {
     assert_eq!(run.sampling.seed, Some(u64::MAX));
     assert_eq!(run.sampling.presence_penalty, Some(-0.5));
     assert_eq!(run.sampling.repeat_last_n, Some(u32::MAX));
-    assert_eq!(run.engine.kv, Some(Kv::F32));
+    assert_eq!(run.engine.kv, Some(KvType::F32));
     assert_eq!(run.engine.device, DeviceArg::Gpu);
     assert_eq!(run.engine.threads, Some(2));
     assert!(run.json);

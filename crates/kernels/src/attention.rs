@@ -1,12 +1,13 @@
 //! Paged causal attention (shaders/attention.wgsl, and attention_batch.wgsl for several rows per workgroup).
 
+mod attend;
 mod fast;
 mod reduce;
 mod twin;
 
 use crate::act::{ActKind, BLOCK};
 use crate::cpu::{Cores, CpuBindings};
-use crate::kv::{KvShape, PAGE};
+use crate::kv::{KvShape, KvType, PAGE};
 use crate::op::{Access, Grid, Kernel};
 use crate::shaders::{Shader, define, flag};
 use std::ops::Range;
@@ -48,8 +49,12 @@ impl Attention {
     #[must_use]
     pub fn group(shape: &KvShape) -> u32 {
         let ratio = shape.n_heads / shape.n_kv_heads;
-        // Rotated queries, scores, weights, and two figures per head, in f32.
-        let bytes = |group: u32| 4 * group * (shape.head_dim + 2 * PAGE + 2);
+        // Rotated queries, scores, weights, and two figures per head, in f32; what new keys and values are scaled by takes two a quad.
+        let peaks = match shape.kv {
+            KvType::Q8_0 => 8 * shape.head_dim / 4,
+            KvType::F16 | KvType::F32 => 0,
+        };
+        let bytes = |group: u32| 4 * group * (shape.head_dim + 2 * PAGE + 2) + peaks;
         let fits = |group: &u32| ratio.is_multiple_of(*group) && bytes(*group) <= 16 << 10;
         (1..=ratio.min(16)).rev().find(fits).unwrap_or(1)
     }
@@ -103,7 +108,6 @@ impl Attention {
             define("GROUP", &group),
             define("SUBS", &Self::subgroups(&self.shape)),
             define("QUERIES", &queries),
-            define("HEAD_QUADS", &quads),
             define("Q_LEN", &(queries * quads)),
             define("S_LEN", &(queries * PAGE)),
             define("SCORERS", &scorers),
@@ -146,7 +150,7 @@ impl Kernel for Attention {
     fn kv_bytes(&self, positions: Range<u32>) -> u64 {
         // A KV head's once for each workgroup that shares its query heads, and for all rows of a workgroup together.
         let s = &self.shape;
-        let slot = 2 * 4 * s.kv.words(u64::from(s.n_kv_heads * s.head_dim));
+        let slot = 2 * 4 * u64::from(s.n_kv_heads * s.head_words());
         let groups = positions.clone().step_by(self.cols as usize);
         let rows = groups.map(|first| first..positions.end.min(first + self.cols));
         let slots: u64 = rows.map(|rows| u64::from(s.seen_slots(rows))).sum();
@@ -171,10 +175,10 @@ impl Kernel for Attention {
             define("WG", &self.wg),
             define("GROUP", &group),
             define("SUBS", &Self::subgroups(&self.shape)),
-            define("HEAD_QUADS", &quads),
             define("Q_LEN", &(group * quads)),
             define("S_LEN", &(group * PAGE)),
             define("ITEMS", &(group * quads).div_ceil(self.wg)),
+            define("STORE_ITEMS", &quads.div_ceil(self.wg)),
         ]);
         Shader {
             kernel: "attention",

@@ -1,35 +1,18 @@
 //! Shape of the KV store, shared by the kernels that write and read it.
 
-use crate::cpu::f;
+mod format;
+
 use crate::shaders::{define, flag};
 use bytemuck::{Pod, Zeroable};
 use std::ops::Range;
+
+pub use format::{KvType, SCALED};
 
 /// Slots (tokens) of a page.
 pub const PAGE: u32 = 32;
 
 /// A row of the batch: token, position, where its sequence's page table starts, whether its K and V are written.
 pub(crate) type Row = [u32; 4];
-
-/// Storage format of keys and values.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum KvType {
-    /// Halves, two a word.
-    F16,
-    /// Floats.
-    F32,
-}
-
-impl KvType {
-    /// Words of `n` values; `n` is even.
-    #[must_use]
-    pub fn words(self, n: u64) -> u64 {
-        match self {
-            Self::F16 => n / 2,
-            Self::F32 => n,
-        }
-    }
-}
 
 /// What attention and the KV writer must know.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -102,13 +85,6 @@ pub(crate) struct KvParams {
     splits: u32,
 }
 
-/// Largest finite half: what f16 storage clamps to, as an out-of-range conversion has no dependable result in WGSL.
-const F16_MAX: f32 = 65504.0;
-
-fn half_bits(v: f32) -> u32 {
-    u32::from(half::f16::from_f32(v.clamp(-F16_MAX, F16_MAX)).to_bits())
-}
-
 impl KvShape {
     pub(crate) fn params(&self, act_blocks: u32, tap_stride: u32, splits: u32) -> KvParams {
         let (norm_eps, gamma_at) = self.qk_norm.unwrap_or_default();
@@ -138,13 +114,17 @@ impl KvShape {
     }
 
     pub(crate) fn defines(&self) -> Vec<(String, String)> {
-        let (f16, ty) = match self.kv {
-            KvType::F16 => (true, "vec2<u32>"),
-            KvType::F32 => (false, "vec4<f32>"),
+        let ty = match self.kv {
+            KvType::F16 => "vec2<u32>",
+            KvType::F32 => "vec4<f32>",
+            KvType::Q8_0 => "u32",
         };
         vec![
-            flag("KV_F16", f16),
+            flag("KV_F16", self.kv == KvType::F16),
+            flag("KV_Q8", self.kv == KvType::Q8_0),
             define("KV_TYPE", &ty),
+            define("KV_SCALES", &self.kv.scale_words(self.head_dim)),
+            define("HEAD_QUADS", &(self.head_dim / 4)),
             flag("NEOX", self.neox),
             flag("BIAS", self.bias_at.is_some()),
             flag("QK_NORM", self.qk_norm.is_some()),
@@ -239,45 +219,40 @@ impl KvShape {
         last + 1 - first.max(oldest) + (self.sink_pages * PAGE).saturating_sub(first)
     }
 
-    /// First value of a slot in a K or V buffer: `[page, kv_head, slot, head_dim]`.
+    /// Words of one slot's head in a K or V buffer.
     #[must_use]
-    pub fn at(&self, page: u32, kv_head: u32, slot: u32) -> usize {
-        (((page * self.n_kv_heads + kv_head) * PAGE + slot) * self.head_dim) as usize
+    pub fn head_words(&self) -> u32 {
+        self.kv.head_words(self.head_dim)
     }
 
-    /// Reads value `i` of a K or V buffer.
+    /// First word of a page's KV head: `[page, kv_head]`, and within it what [`KvType::spans`] says.
     #[must_use]
-    pub fn load(&self, words: &[u32], i: usize) -> f32 {
-        match self.kv {
-            KvType::F32 => f(words, i),
-            KvType::F16 => half::f16::from_bits((words[i / 2] >> (16 * (i % 2))) as u16).to_f32(),
-        }
+    pub fn head_at(&self, page: u32, kv_head: u32) -> usize {
+        ((page * self.n_kv_heads + kv_head) * PAGE * self.head_words()) as usize
     }
 
-    pub(crate) fn store(&self, words: &mut [u32], i: usize, v: f32) {
-        match self.kv {
-            KvType::F32 => words[i] = v.to_bits(),
-            KvType::F16 => {
-                let shift = 16 * (i % 2);
-                words[i / 2] = (words[i / 2] & !(0xffff << shift)) | (half_bits(v) << shift);
-            }
-        }
+    /// Value `d` of a slot, of the words of a page's KV head.
+    #[must_use]
+    pub fn load(&self, head: &[u32], slot: u32, d: usize) -> f32 {
+        self.kv.load(head, self.head_dim, slot as usize, d)
     }
 
-    /// Writes values from value `at` on; `at` and their number are even.
-    pub(crate) fn store_all(&self, words: &mut [u32], at: usize, values: &[f32]) {
-        match self.kv {
-            KvType::F32 => {
-                for (word, v) in words[at..].iter_mut().zip(values) {
-                    *word = v.to_bits();
-                }
-            }
-            KvType::F16 => {
-                for (word, [a, b]) in words[at / 2..].iter_mut().zip(values.as_chunks().0) {
-                    *word = half_bits(*a) | half_bits(*b) << 16;
-                }
-            }
-        }
+    /// Every value of whole KV heads of pages, slot by slot.
+    pub fn values<'a>(&self, words: &'a [u32]) -> impl Iterator<Item = f32> + use<'a> {
+        let shape = *self;
+        let heads = words.chunks_exact((PAGE * shape.head_words()) as usize);
+        heads.flat_map(move |head| {
+            let slots = 0..PAGE;
+            slots.flat_map(move |slot| {
+                (0..shape.head_dim as usize).map(move |d| shape.load(head, slot, d))
+            })
+        })
+    }
+
+    /// Writes the values of a slot's head into a K or V buffer.
+    pub fn store(&self, words: &mut [u32], page: u32, kv_head: u32, slot: u32, head: &[f32]) {
+        let at = self.head_at(page, kv_head);
+        self.kv.store(&mut words[at..], slot, head);
     }
 }
 

@@ -35,13 +35,12 @@ pub(crate) fn write_row(
     let (page, slot) = shape.place(row, from.table);
     let token = Token::new(shape, from.qkv, from.rope, r);
     let first = head * shape.head_dim;
-    let at = shape.at(page, head, slot);
     let key = token.rotated(shape.k_off + first, Head::Key, row[1]);
-    let value = (0..shape.head_dim).map(|d| token.value(shape.v_off + first + d));
-    for (i, (key, value)) in (at..).zip(key.into_iter().zip(value)) {
-        shape.store(k, i, key as f32);
-        shape.store(v, i, value as f32);
-    }
+    let key: Vec<f32> = key.into_iter().map(|v| v as f32).collect();
+    let value = (0..shape.head_dim).map(|d| token.value(shape.v_off + first + d) as f32);
+    let value: Vec<f32> = value.collect();
+    shape.store(k, page, head, slot, &key);
+    shape.store(v, page, head, slot, &value);
 }
 
 /// Writes the rows' K and V, in f32.
@@ -55,13 +54,12 @@ pub(crate) fn write_rows(shape: &KvShape, rows: u32, mem: &CpuBindings<'_>) {
         let (page, slot) = shape.place(row, &table);
         for head in 0..shape.n_kv_heads {
             let first = head * shape.head_dim;
-            let at = shape.at(page, head, slot);
             token.rotate_into(shape.k_off + first, Head::Key, row[1], &mut values);
-            shape.store_all(&mut k, at, &values);
+            shape.store(&mut k, page, head, slot, &values);
             for (i, value) in (0..).zip(&mut values) {
                 *value = token.value(shape.v_off + first + i) as f32;
             }
-            shape.store_all(&mut v, at, &values);
+            shape.store(&mut v, page, head, slot, &values);
         }
     }
 }
@@ -69,7 +67,10 @@ pub(crate) fn write_rows(shape: &KvShape, rows: u32, mem: &CpuBindings<'_>) {
 impl Kernel for KvWrite {
     fn shader(&self) -> Shader {
         let mut defines = self.shape.defines();
-        defines.push(define("WG", &self.wg));
+        defines.extend([
+            define("WG", &self.wg),
+            define("STORE_ITEMS", &(self.shape.head_dim / 4).div_ceil(self.wg)),
+        ]);
         Shader {
             kernel: "kv_write",
             defines,

@@ -28,5 +28,5 @@ pub mod shaders;
 pub mod variants;
 
 pub use error::Error;
-pub use kv::{KvShape, KvType, PAGE};
+pub use kv::{KvShape, KvType, PAGE, SCALED};
 pub use rope::rope_table;

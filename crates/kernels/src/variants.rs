@@ -290,7 +290,7 @@ pub fn all() -> BTreeSet<Shader> {
         (8, 1, 80),
         (64, 2, 128),
     ] {
-        for kv in [KvType::F16, KvType::F32] {
+        for kv in KvType::ALL {
             let plain = shape(n_heads, n_kv_heads, head_dim, kv);
             for shape in attention_forms(plain, n_heads == 32) {
                 for wg in [32, 64] {

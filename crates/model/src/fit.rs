@@ -56,8 +56,9 @@ pub struct FitPlan {
 
 /// Bytes of K (or V) of one layer per token.
 fn kv_bytes_per_token(c: &Config, kv: KvType) -> u64 {
-    let values = u64::from(c.n_kv_heads).saturating_mul(u64::from(c.head_dim));
-    kv.words(values).saturating_mul(4)
+    u64::from(c.n_kv_heads)
+        .saturating_mul(u64::from(kv.head_words(c.head_dim)))
+        .saturating_mul(4)
 }
 
 fn bytes(buffer: &BufDesc) -> u64 {

@@ -5,7 +5,6 @@ use crate::options::{EngineOptions, Overflow, Precision, RING_POSITIONS};
 use crate::selftest::SelfTest;
 use crate::tune::Tuned;
 use crate::upload::Uploading;
-use chord_kernels::KvType;
 use chord_kernels::device::{BoundStep, Buffer, Buffers, Device, Staging};
 use chord_kernels::gpu::AdapterInfo;
 use chord_model::{Config, FitPlan, KvPages, Plan, SeqId};
@@ -203,14 +202,7 @@ impl Engine {
                 "fast".into()
             },
         );
-        push(
-            "kv",
-            if o.kv == KvType::F16 {
-                "f16".into()
-            } else {
-                "f32".into()
-            },
-        );
+        push("kv", o.kv.name().into());
         push(
             "subgroups",
             match self.p.device.caps().subgroups {

@@ -12,12 +12,12 @@ use crate::load::{LoadProgress, Watch};
 use crate::options::{EngineOptions, Fault, Precision};
 use crate::place::Model;
 use cases::Cases;
+use chord_kernels::KvShape;
 use chord_kernels::act::{self, ActKind};
 use chord_kernels::cpu::CpuMemory;
 use chord_kernels::device::{Buffers, Copy, Device};
 use chord_kernels::matmul::Layout;
 use chord_kernels::op::{BufId, Step};
-use chord_kernels::{KvShape, KvType};
 use chord_model::{GraphOptions, Splits, Tiles};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -333,15 +333,7 @@ impl Form {
                 })
             }
             Self::Kv(shape) => {
-                let values = |words: &[u32]| {
-                    let per_word = match shape.kv {
-                        KvType::F16 => 2,
-                        KvType::F32 => 1,
-                    };
-                    (0..per_word * words.len())
-                        .map(|i| shape.load(words, i))
-                        .collect::<Vec<_>>()
-                };
+                let values = |words| shape.values(words).collect::<Vec<_>>();
                 nmse(&values(got), &values(want))
             }
             Self::Blocks(kind) => {

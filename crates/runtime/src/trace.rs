@@ -198,8 +198,9 @@ impl Tracer<'_> {
             }
             if let Some((_, page)) = &held {
                 for head in 0..shape.n_kv_heads {
-                    let at = shape.at(0, head, pos % PAGE);
-                    out.extend((at..at + shape.head_dim as usize).map(|i| shape.load(page, i)));
+                    let head = &page[shape.head_at(0, head)..];
+                    let values = 0..shape.head_dim as usize;
+                    out.extend(values.map(|d| shape.load(head, pos % PAGE, d)));
                 }
             }
         }

@@ -98,6 +98,8 @@ pub trait Isa: Copy + Send + Sync + 'static {
     fn load_bits(self, from: &[u32]) -> Self::F;
     /// Two halves a word, the first [`Isa::LANES`] of them.
     fn load_halves(self, from: &[u32]) -> Self::F;
+    /// Four signed bytes a word, the first [`Isa::LANES`] of them.
+    fn load_bytes(self, from: &[u32]) -> Self::F;
     /// To the first [`Isa::LANES`] values.
     fn store_f(self, a: Self::F, to: &mut [f32]);
     /// To the first [`Isa::LANES`] words.

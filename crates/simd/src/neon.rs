@@ -93,6 +93,13 @@ fn from_halves(a: uint16x4_t) -> float32x4_t {
     vcvt_f32_f16(vreinterpret_f16_u16(a))
 }
 
+#[target_feature(enable = "neon")]
+#[inline]
+fn from_bytes(word: u32) -> float32x4_t {
+    let bytes = vreinterpret_s8_u32(vdup_n_u32(word));
+    vcvtq_f32_s32(vmovl_s16(vget_low_s16(vmovl_s8(bytes))))
+}
+
 /// The same number of bits in every lane; to the right where it is negative.
 #[target_feature(enable = "neon")]
 #[inline]
@@ -144,6 +151,7 @@ impl<const DOT: bool> Isa for Neon<DOT> {
 
     with! {
         fn load_halves(from: &[u32]) -> float32x4_t = from_halves(must_cast(first::<2, _>(from)));
+        fn load_bytes(from: &[u32]) -> float32x4_t = from_bytes(from[0]);
         fn splat(word: u32) -> uint32x4_t = vdupq_n_u32(word);
         fn and(a: uint32x4_t, b: uint32x4_t) -> uint32x4_t = vandq_u32(a, b);
         fn or(a: uint32x4_t, b: uint32x4_t) -> uint32x4_t = vorrq_u32(a, b);

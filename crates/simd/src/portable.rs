@@ -165,6 +165,12 @@ impl Isa for Portable {
         std::array::from_fn(|i| f16::from_bits((from[i / 2] >> (16 * (i % 2))) as u16).to_f32())
     }
     #[inline(always)]
+    fn load_bytes(self, from: &[u32]) -> F {
+        std::array::from_fn(|i| {
+            f32::from((from[i / 4] >> (8 * (i % 4))).to_le_bytes()[0].cast_signed())
+        })
+    }
+    #[inline(always)]
     fn store_f(self, a: F, to: &mut [f32]) {
         to[..LANES].copy_from_slice(&a);
     }

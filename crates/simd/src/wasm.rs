@@ -78,6 +78,10 @@ impl Isa for Wasm {
             let [a, b] = first::<2, _>(from);
             from_halves(u32x4_extend_low_u16x8(must_cast([a, b, 0, 0])))
         };
+        fn load_bytes(from: &[u32]) -> v128 = {
+            let bytes: v128 = must_cast([from[0], 0, 0, 0]);
+            f32x4_convert_i32x4(i32x4_extend_low_i16x8(i16x8_extend_low_i8x16(bytes)))
+        };
         fn splat(word: u32) -> v128 = u32x4_splat(word);
         fn and(a: v128, b: v128) -> v128 = v128_and(a, b);
         fn or(a: v128, b: v128) -> v128 = v128_or(a, b);

@@ -110,6 +110,8 @@ impl Isa for Avx512 {
 
     with! {
         fn load_halves(from: &[u32]) -> __m512 = _mm512_cvtph_ps(must_cast(first::<8, _>(from)));
+        fn load_bytes(from: &[u32]) -> __m512 =
+            _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(must_cast(first::<4, _>(from))));
         fn splat(word: u32) -> __m512i = _mm512_set1_epi32(word.cast_signed());
         fn and(a: __m512i, b: __m512i) -> __m512i = _mm512_and_si512(a, b);
         fn or(a: __m512i, b: __m512i) -> __m512i = _mm512_or_si512(a, b);
@@ -179,6 +181,10 @@ impl Isa for Avx2 {
 
     with! {
         fn load_halves(from: &[u32]) -> __m256 = _mm256_cvtph_ps(must_cast(first::<4, _>(from)));
+        fn load_bytes(from: &[u32]) -> __m256 = {
+            let [a, b] = first::<2, _>(from);
+            _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(must_cast([a, b, 0, 0])))
+        };
         fn splat(word: u32) -> __m256i = _mm256_set1_epi32(word.cast_signed());
         fn and(a: __m256i, b: __m256i) -> __m256i = _mm256_and_si256(a, b);
         fn or(a: __m256i, b: __m256i) -> __m256i = _mm256_or_si256(a, b);

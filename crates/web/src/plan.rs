@@ -32,15 +32,15 @@ const LEAST_CONTEXT: u32 = 1024;
 
 /// KV storage by its name; f16 where nothing is asked.
 pub(crate) fn kv_type(name: Option<&str>) -> Result<KvType, JsValue> {
-    match name {
-        None | Some("f16") => Ok(KvType::F16),
-        Some("f32") => Ok(KvType::F32),
-        Some(other) => Err(error::of(
+    let name = name.unwrap_or(KvType::F16.name());
+    KvType::named(name).ok_or_else(|| {
+        let names = KvType::ALL.map(KvType::name).join(", ");
+        error::of(
             "E_PARAM",
-            &format!("kv is {other:?}"),
-            "use f16 or f32",
-        )),
-    }
+            &format!("kv is {name:?}"),
+            &format!("use one of {names}"),
+        )
+    })
 }
 
 /// `ModelInfo` of the package's types.

@@ -1,6 +1,8 @@
 //! Values of flags: what passes here is not refused once the model is loaded.
 
 use chord_model::config::SamplingRange;
+use chord_runtime::KvType;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 /// Rows of the engine's largest batch.
 pub const MAX_CHUNK: u32 = 32;
@@ -12,6 +14,12 @@ fn in_range(range: SamplingRange, s: &str) -> Result<f32, String> {
         Ok(_) => Err(format!("must be a number from {range}")),
         Err(e) => Err(e.to_string()),
     }
+}
+
+/// Storage of keys and values, by name.
+pub fn kv_type() -> impl TypedValueParser<Value = KvType> {
+    PossibleValuesParser::new(KvType::ALL.map(KvType::name))
+        .try_map(|name| KvType::named(&name).ok_or("no such storage"))
 }
 
 pub fn temperature(s: &str) -> Result<f32, String> {

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::adapters;
-use crate::args::{DeviceArg, EngineArgs, Kv, ModelArgs, PrecisionArg, SpeculateArg, TuneArg};
+use crate::args::{DeviceArg, EngineArgs, ModelArgs, PrecisionArg, SpeculateArg, TuneArg};
 use crate::error::Error;
 use crate::model_file::{self, Files, cache};
 use crate::out::dim;
@@ -32,10 +32,10 @@ pub fn options(args: &EngineArgs, needs: Needs) -> EngineOptions {
         Some(PrecisionArg::Exact) => Precision::Exact,
         None => needs.precision,
     };
-    let kv = match (args.kv, precision) {
-        (Some(Kv::F16), _) | (None, Precision::Fast) => KvType::F16,
-        (Some(Kv::F32), _) | (None, Precision::Exact) => KvType::F32,
-    };
+    let kv = args.kv.unwrap_or(match precision {
+        Precision::Fast => KvType::F16,
+        Precision::Exact => KvType::F32,
+    });
     EngineOptions {
         device: match args.device {
             DeviceArg::Auto => DeviceChoice::Auto,
@@ -214,7 +214,7 @@ fn show(bar: &ProgressBar, progress: &LoadProgress) {
 mod tests {
     use super::*;
 
-    fn flags(precision: Option<PrecisionArg>, kv: Option<Kv>) -> EngineArgs {
+    fn flags(precision: Option<PrecisionArg>, kv: Option<KvType>) -> EngineArgs {
         EngineArgs {
             kv,
             precision,
@@ -228,8 +228,11 @@ mod tests {
         let kv = |p, k| options(&flags(p, k), needs).kv;
         assert_eq!(kv(None, None), KvType::F16);
         assert_eq!(kv(Some(PrecisionArg::Exact), None), KvType::F32);
-        assert_eq!(kv(Some(PrecisionArg::Exact), Some(Kv::F16)), KvType::F16);
-        assert_eq!(kv(Some(PrecisionArg::Fast), Some(Kv::F32)), KvType::F32);
+        assert_eq!(
+            kv(Some(PrecisionArg::Exact), Some(KvType::F16)),
+            KvType::F16
+        );
+        assert_eq!(kv(Some(PrecisionArg::Fast), Some(KvType::F32)), KvType::F32);
     }
 
     #[test]

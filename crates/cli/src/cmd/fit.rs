@@ -6,16 +6,12 @@ use chord_model::{CHUNK, Config, DeviceLimits};
 use serde_json::{Value, json};
 
 use super::figures::{bytes, table};
-use crate::args::{InspectArgs, Kv};
+use crate::args::InspectArgs;
 use crate::error::Error;
-use chord_runtime::{FitPlan, KvType};
+use chord_runtime::FitPlan;
 
 /// Plans for the context and cache type of `args`; against an adapter only where one is asked for.
 pub fn plan(directory: &Directory, config: &Config, args: &InspectArgs) -> Result<FitPlan, Error> {
-    let kv = match args.kv {
-        Kv::F16 => KvType::F16,
-        Kv::F32 => KvType::F32,
-    };
     // Opening a device is the only way to learn its limits; without --adapter nothing is touched.
     let limits = match &args.adapter {
         Some(name) => {
@@ -36,7 +32,7 @@ pub fn plan(directory: &Directory, config: &Config, args: &InspectArgs) -> Resul
     Ok(FitPlan::from_header(
         directory,
         config,
-        kv,
+        args.kv,
         args.ctx,
         limits.as_ref(),
     )?)

@@ -37,12 +37,17 @@ impl View<'_> {
         let shape = self.shape;
         let kv_head = head / (shape.n_heads / shape.n_kv_heads);
         let slots = || {
-            self.pages
-                .iter()
-                .flat_map(|(page, seen)| seen.clone().map(move |s| shape.at(*page, kv_head, s)))
+            let pages = self.pages.iter();
+            pages.flat_map(|(page, seen)| {
+                let at = shape.head_at(*page, kv_head);
+                seen.clone().map(move |slot| (at, slot))
+            })
         };
-        let score = |at: usize| {
-            let k = |d| f64::from(shape.load(self.store[0], at + d));
+        let load = |which: usize, (at, slot): (usize, u32), d| {
+            f64::from(shape.load(&self.store[which][at..], slot, d))
+        };
+        let score = |slot| {
+            let k = |d| load(0, slot, d);
             let dot: f64 = q.iter().enumerate().map(|(d, q)| q * k(d)).sum();
             let score = dot * f64::from(shape.scale);
             shape.soft_cap.map_or(score, |cap| {
@@ -59,9 +64,7 @@ impl View<'_> {
             .fold(f64::from(LOWEST), f64::max);
         let weights: Vec<f64> = scores.iter().map(|s| (s - top).exp()).collect();
         let value = |d: usize| {
-            let weighted = slots()
-                .zip(&weights)
-                .map(|(at, w)| w * f64::from(shape.load(self.store[1], at + d)));
+            let weighted = slots().zip(&weights).map(|(slot, w)| w * load(1, slot, d));
             weighted.sum()
         };
         Found {

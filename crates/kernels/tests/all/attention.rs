@@ -57,7 +57,6 @@ fn check_attention(
     let name = format!(
         "attention {heads:?} {form:?} {kv:?} {act_out:?} fused={fused} {positions:?} wg={wg}"
     );
-    let f16 = kv == KvType::F16;
     for (binding, got, want) in run_both(
         &gpu,
         Case {
@@ -68,12 +67,11 @@ fn check_attention(
         },
     ) {
         match binding {
-            // f16 stores round K and V once; a key next to a rounding boundary may land on either side.
             2 | 3 => assert_close(
                 &name,
                 &kv_floats(&s.shape, &got),
                 &kv_floats(&s.shape, &want),
-                if f16 { 1e-8 } else { 1e-11 },
+                stored_budget(kv),
             ),
             7 if out.is_none() => {
                 let n = (heads.0 * heads.2) as usize;
@@ -82,18 +80,13 @@ fn check_attention(
                         .flat_map(|r| as_floats(&r[..n]))
                         .collect::<Vec<_>>()
                 };
-                assert_close(
-                    &name,
-                    &valid(&got),
-                    &valid(&want),
-                    if f16 { 1e-7 } else { 1e-10 },
-                );
+                assert_close(&name, &valid(&got), &valid(&want), attended_budget(kv));
             }
             7 => assert_close(
                 &name,
                 &act_values(act_out, &got),
                 &act_values(act_out, &want),
-                if act_out == ActKind::Q8 || f16 {
+                if act_out == ActKind::Q8 || kv != KvType::F32 {
                     1e-6
                 } else {
                     1e-10
@@ -103,7 +96,7 @@ fn check_attention(
                 &name,
                 &as_floats(&got),
                 &as_floats(&want),
-                if f16 { 1e-7 } else { 1e-10 },
+                attended_budget(kv),
             ),
             _ => assert_eq!(got, want, "{name}: binding {binding}"),
         }
@@ -115,7 +108,11 @@ fn attention_matches_its_twin_on_both() {
     for (i, heads) in HEADS.into_iter().enumerate() {
         // Biases and norms care for a head's length alone.
         let of_layer = [(BIAS, KvType::F32), (NORM, KvType::F16)];
-        let plain = [(INTERLEAVED, KvType::F32), (NEOX, KvType::F16)];
+        let plain = [
+            (INTERLEAVED, KvType::F32),
+            (NEOX, KvType::F16),
+            (NEOX, KvType::Q8_0),
+        ];
         let of_layer = of_layer.into_iter().filter(|_| i < 3);
         for (form, kv) in plain.into_iter().chain(of_layer) {
             for positions in [[0, 31], [32, 77]] {
@@ -144,23 +141,29 @@ fn attention_over_a_wrapped_ring_reads_sinks_and_the_last_pages_only() {
             32,
             false,
         );
-        check_attention(
-            (9, 3, 64),
-            INTERLEAVED,
-            KvType::F16,
-            ActKind::Q8,
-            true,
-            positions,
-            32,
-            false,
-        );
+        for kv in [KvType::F16, KvType::Q8_0] {
+            check_attention(
+                (9, 3, 64),
+                INTERLEAVED,
+                kv,
+                ActKind::Q8,
+                true,
+                positions,
+                32,
+                false,
+            );
+        }
     }
 }
 
 #[test]
 fn attention_with_windows_caps_and_sinks_matches_its_twin_in_rings_too() {
     for form in WINDOWS {
-        for (kv, fused, wg) in [(KvType::F32, false, 32), (KvType::F16, true, 64)] {
+        for (kv, fused, wg) in [
+            (KvType::F32, false, 32),
+            (KvType::F16, true, 64),
+            (KvType::Q8_0, true, 32),
+        ] {
             for positions in [[0, 19], [20, 31], [63, 100], [127, 128], [159, 300]] {
                 let heads = (9, 3, 64);
                 let tap = !fused && positions[0] == 63;
@@ -204,6 +207,8 @@ fn kv_writer_matches_its_twin_and_skips_invalid_rows() {
             (NORM, KvType::F32, heads.2),
             // A layer that does not rotate.
             (NORM, KvType::F16, 0),
+            (INTERLEAVED, KvType::Q8_0, heads.2),
+            (NORM, KvType::Q8_0, heads.2),
         ] {
             let (gpu, mut rng) = (device(), Rng::new(u64::from(heads.2)));
             let s = setup(&mut rng, heads, form, kv, rope_dim);
@@ -236,7 +241,7 @@ fn kv_writer_matches_its_twin_and_skips_invalid_rows() {
                         &name,
                         &kv_floats(&s.shape, &got),
                         &kv_floats(&s.shape, &want),
-                        if kv == KvType::F16 { 1e-8 } else { 1e-12 },
+                        stored_budget(kv),
                     );
                 }
             }

@@ -100,6 +100,7 @@ fn rows_that_share_a_workgroup_match_their_twin_on_both() {
         // From the first position, and over the border of a page.
         check(heads, form, kv, ActKind::F32, 0, 9, 32, 8);
         check(heads, form, kv, ActKind::Q8, 57, 15, 64, 4);
+        check(heads, form, KvType::Q8_0, ActKind::F32, 20, 15, 32, 8);
     }
 }
 

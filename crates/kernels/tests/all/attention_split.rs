@@ -68,19 +68,17 @@ fn check(heads: (u32, u32, u32), form: Form, kv: KvType, fused: bool, at: [u32; 
         buffers,
         rows: 2,
     };
-    let f16 = kv == KvType::F16;
     for (binding, got, want) in run_both(&device(), case) {
         match binding {
             2 | 3 => {
                 let of = |words: &[u32]| kv_floats(&shape, words);
-                let budget = if f16 { 1e-8 } else { 1e-11 };
-                assert_close(&name, &of(&got), &of(&want), budget);
+                assert_close(&name, &of(&got), &of(&want), stored_budget(kv));
             }
             7 => {
                 let parts = found(shape.head_dim, &got).into_iter();
                 for (got, want) in parts.zip(found(shape.head_dim, &want)) {
                     assert!(!want.is_empty());
-                    assert_close(&name, &got, &want, if f16 { 1e-7 } else { 1e-10 });
+                    assert_close(&name, &got, &want, attended_budget(kv));
                 }
             }
             _ => assert_eq!(got, want, "{name}: binding {binding}"),

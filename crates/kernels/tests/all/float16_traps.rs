@@ -187,17 +187,17 @@ fn shape(kv: KvType) -> KvShape {
 
 /// A store of `pages` pages with every value the same.
 fn store(kv: KvType, pages: u32, value: f32) -> Vec<u32> {
-    let n = (pages * PAGE * 64) as usize;
-    let half = u32::from(half::f16::from_f32(value).to_bits());
-    match kv {
-        KvType::F32 => vec![value.to_bits(); n],
-        KvType::F16 => vec![half | half << 16; n / 2],
+    let shape = shape(kv);
+    let mut words = vec![0; shape.head_at(pages, 0)];
+    for (page, slot) in (0..pages).flat_map(|page| (0..PAGE).map(move |slot| (page, slot))) {
+        shape.store(&mut words, page, 0, slot, &[value; 64]);
     }
+    words
 }
 
 #[test]
 fn scores_and_weighted_sums_over_a_long_context_pass_the_largest_half() {
-    for kv in [KvType::F32, KvType::F16] {
+    for kv in KvType::ALL {
         let (pages, value) = (64, 6e4);
         // Scores are 64 * 300 * 60 = 1.15e6; their weights are equal, so the sum of weighted values before it is divided is 2048 * 6e4.
         let kernel = Attention {
@@ -239,35 +239,33 @@ fn scores_and_weighted_sums_over_a_long_context_pass_the_largest_half() {
 
 #[test]
 fn keys_and_values_beyond_the_halves_are_stored_as_the_largest() {
-    let kernel = KvWrite {
-        shape: shape(KvType::F16),
-        wg: 32,
-    };
-    let mut qkv = vec![1f32.to_bits(); 256];
-    (qkv[128], qkv[129], qkv[192]) = (1e6f32.to_bits(), (-1e30f32).to_bits(), 7e4f32.to_bits());
-    let case = Case {
-        name: "kv_write".into(),
-        kernel: std::sync::Arc::new(kernel),
-        buffers: vec![
-            (1, qkv),
-            (2, store(KvType::F16, 1, 0.0)),
-            (3, store(KvType::F16, 1, 0.0)),
-            (4, vec![0; 2]),
-            (5, vec![0, 0, 0, 1]),
-            (6, vec![0]),
-        ],
-        rows: 1,
-    };
-    let s = shape(KvType::F16);
-    for (binding, got, want) in run_both(&device(), case) {
-        if binding == 2 {
-            assert_eq!(
-                (s.load(&got, 0), s.load(&got, 1), s.load(&got, 2)),
-                (HALF, -HALF, 1.0)
-            );
-        } else if binding == 3 {
-            assert_eq!((s.load(&got, 0), s.load(&got, 1)), (HALF, 1.0));
+    for (kv, largest) in [(KvType::F16, HALF), (KvType::Q8_0, 127.0 * HALF)] {
+        let shape = shape(kv);
+        let mut qkv = vec![1f32.to_bits(); 256];
+        let beyond = [2.0, -1e6].map(|factor| (factor * largest).to_bits());
+        (qkv[128], qkv[129], qkv[192]) = (beyond[0], beyond[1], beyond[0]);
+        let case = Case {
+            name: format!("kv_write {kv:?}"),
+            kernel: std::sync::Arc::new(KvWrite { shape, wg: 32 }),
+            buffers: vec![
+                (1, qkv),
+                (2, store(kv, 1, 0.0)),
+                (3, store(kv, 1, 0.0)),
+                (4, vec![0; 2]),
+                (5, vec![0, 0, 0, 1]),
+                (6, vec![0]),
+            ],
+            rows: 1,
+        };
+        for (binding, got, want) in run_both(&device(), case) {
+            let load = |d| shape.load(&got, 0, d);
+            // Of the largest and of what shares no scale with it.
+            match binding {
+                2 => assert_eq!([load(1), load(40)].map(|v| v.round()), [-largest, 1.0]),
+                3 => assert_eq!([load(0), load(40)].map(|v| v.round()), [largest, 1.0]),
+                _ => {}
+            }
+            assert_eq!(got, want, "{kv:?} binding {binding}");
         }
-        assert_eq!(got, want, "binding {binding}");
     }
 }

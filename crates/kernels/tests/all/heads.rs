@@ -114,11 +114,11 @@ pub fn setup(
 
 /// A KV buffer with random values in the slots below each sequence's length (exclusive) and NaN in every other.
 pub fn store(rng: &mut Rng, s: &Setup, lengths: [u32; 2]) -> Vec<u32> {
-    let n = s.pages * s.shape.n_kv_heads * PAGE * s.shape.head_dim;
-    let mut words = match s.shape.kv {
-        KvType::F32 => vec![NAN; n as usize],
-        KvType::F16 => vec![0x7e00_7e00; n as usize / 2],
+    let nan = match s.shape.kv {
+        KvType::F32 => NAN,
+        KvType::F16 | KvType::Q8_0 => 0x7e00_7e00,
     };
+    let mut words = vec![nan; s.shape.head_at(s.pages, 0)];
     for (sequence, length) in lengths.into_iter().enumerate() {
         let ring_pages = s.shape.seq_pages - s.shape.sink_pages;
         let resident = |pos: &u32| {
@@ -128,18 +128,8 @@ pub fn store(rng: &mut Rng, s: &Setup, lengths: [u32; 2]) -> Vec<u32> {
             let page = s.table
                 [sequence * s.shape.seq_pages as usize + s.shape.ring_index(pos / PAGE) as usize];
             for head in 0..s.shape.n_kv_heads {
-                let at = s.shape.at(page, head, pos % PAGE);
-                for i in at..at + s.shape.head_dim as usize {
-                    let v = rng.float();
-                    match s.shape.kv {
-                        KvType::F32 => words[i] = v.to_bits(),
-                        KvType::F16 => {
-                            let half =
-                                u32::from(half::f16::from_f32(v).to_bits()) << (16 * (i % 2));
-                            words[i / 2] = words[i / 2] & !(0xffff << (16 * (i % 2))) | half;
-                        }
-                    }
-                }
+                let values: Vec<f32> = (0..s.shape.head_dim).map(|_| rng.float()).collect();
+                s.shape.store(&mut words, page, head, pos % PAGE, &values);
             }
         }
     }
@@ -147,11 +137,23 @@ pub fn store(rng: &mut Rng, s: &Setup, lengths: [u32; 2]) -> Vec<u32> {
 }
 
 pub fn kv_floats(shape: &KvShape, words: &[u32]) -> Vec<f32> {
-    let n = words.len() * if shape.kv == KvType::F16 { 2 } else { 1 };
-    (0..n)
-        .map(|i| shape.load(words, i))
+    shape
+        .values(words)
         .map(|v| if v.is_nan() { -77.0 } else { v })
         .collect()
+}
+
+/// How far keys and values in a store may be from the twin's: where they are rounded, one next to a boundary may land on either side.
+pub fn stored_budget(kv: KvType) -> f64 {
+    match kv {
+        KvType::F32 => 1e-11,
+        KvType::F16 | KvType::Q8_0 => 1e-8,
+    }
+}
+
+/// The same of what attention makes of them.
+pub fn attended_budget(kv: KvType) -> f64 {
+    10.0 * stored_budget(kv)
 }
 
 pub const HEADS: [(u32, u32, u32); 8] = [

@@ -160,7 +160,7 @@ impl Builder<'_> {
             soft_cap: c.soft_caps.attention,
             sinks_at: None,
         };
-        let page_words = o.kv.words(u64::from(c.n_kv_heads * PAGE * c.head_dim));
+        let page_words = u64::from(c.n_kv_heads * PAGE) * u64::from(shape.head_words());
         let attention = Attention {
             shape,
             fused: false,

@@ -87,20 +87,22 @@ impl Engine {
     #[doc(hidden)]
     pub fn poison_unused_kv(&mut self) -> u32 {
         let shape = self.p.plan.kv_shape;
-        // Quiet NaN as f32 and as two f16.
+        // Quiet NaN as f32 and as two f16, values or scales.
         let nan = match shape.kv {
             KvType::F32 => f32::NAN.to_bits(),
-            KvType::F16 => 0x7e00_7e00,
+            KvType::F16 | KvType::Q8_0 => 0x7e00_7e00,
         };
         let mut poisoned = 0;
         for (page, held) in (0..).zip(self.p.kv.held_slots()) {
             poisoned += PAGE - held;
             for head in 0..shape.n_kv_heads {
-                let at = shape.kv.words(shape.at(page, head, held) as u64);
-                let words = shape.kv.words(u64::from((PAGE - held) * shape.head_dim));
-                let values = vec![nan; words as usize];
-                for id in self.p.plan.ids.kv.iter().flat_map(|(k, v)| [*k, *v]) {
-                    self.p.device.write(self.buffer(id), at, &values);
+                let first = shape.head_at(page, head);
+                for span in shape.kv.spans(shape.head_dim, held..PAGE) {
+                    let at = (first + span.start) as u64;
+                    let values = vec![nan; span.len()];
+                    for id in self.p.plan.ids.kv.iter().flat_map(|(k, v)| [*k, *v]) {
+                        self.p.device.write(self.buffer(id), at, &values);
+                    }
                 }
             }
         }

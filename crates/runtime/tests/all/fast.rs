@@ -18,7 +18,7 @@ const LLAMA_CPP_MEAN_KL: f64 = 3.34e-3;
 #[test]
 fn smollm2_mean_kl_is_no_larger_than_llama_cpps() {
     let theirs = npy(&format!("logits/{SMOL}.deq.full.npy"));
-    for kv in [KvType::F32, KvType::F16] {
+    for kv in KvType::ALL {
         let mut engine = load(SMOL, &fast(kv));
         let ours = eval(&mut engine, &logits_ids(SMOL), 32);
         let kls: Vec<f64> = theirs.iter().zip(&ours).map(|(t, o)| kl(t, o)).collect();

@@ -118,7 +118,7 @@ fn poisoned_equals_clean(
 
 #[test]
 fn tiny_never_reads_an_unwritten_slot() {
-    for kv in [KvType::F32, KvType::F16] {
+    for kv in KvType::ALL {
         poisoned_equals_clean(
             TINY,
             &EngineOptions { kv, ..exact() },
@@ -131,7 +131,11 @@ fn tiny_never_reads_an_unwritten_slot() {
 
 #[test]
 fn tiny_ring_never_reads_a_recycled_slot() {
-    for (kv, tokens_per_submit) in [(KvType::F32, None), (KvType::F16, Some(16))] {
+    for (kv, tokens_per_submit) in [
+        (KvType::F32, None),
+        (KvType::F16, Some(16)),
+        (KvType::Q8_0, None),
+    ] {
         let options = EngineOptions {
             kv,
             tokens_per_submit,

@@ -15,6 +15,7 @@ pub(super) fn check<I: Isa>(isa: I) {
         integers(isa, &random.words());
     }
     halves(isa);
+    bytes(isa);
     functions(isa);
 }
 
@@ -126,6 +127,19 @@ fn halves<I: Isa>(isa: I) {
                 two[i]
             );
         }
+    }
+}
+
+#[inline(always)]
+fn bytes<I: Isa>(isa: I) {
+    let name = isa.name();
+    for first in (0..=u8::MAX).step_by(PANEL) {
+        let all: [u8; PANEL] = std::array::from_fn(|i| first + i as u8);
+        let packed = all.as_chunks().0.iter().map(|b| u32::from_le_bytes(*b));
+        let packed: Vec<u32> = packed.collect();
+        let got = map_f(isa, |g| isa.load_bytes(&packed[I::LANES / 4 * g..]));
+        let expected = all.map(|b| f32::from(b.cast_signed()));
+        assert_eq!(got, expected, "{name}: load_bytes");
     }
 }
 

@@ -7,7 +7,7 @@ use chord_kernels::act::BLOCK;
 use chord_kernels::attention::{Attention, AttentionReduce, Out};
 use chord_kernels::kv_write::KvWrite;
 use chord_kernels::op::{BufId, Step};
-use chord_kernels::{KvShape, KvType, PAGE};
+use chord_kernels::{KvShape, PAGE};
 
 impl Cases {
     /// Bindings 1 to 6 of the attention kernels: rows of different sequences in the middle of their second page, because a
@@ -15,15 +15,15 @@ impl Cases {
     fn attention_inputs(&mut self, shape: &KvShape, cols: u32) -> Vec<(u32, BufId)> {
         let n_rows = self.tokens.next_multiple_of(cols);
         let qkv = self.floats((n_rows * shape.qkv_stride) as usize);
-        let values = self.tokens() * (SEQ_PAGES * PAGE * shape.head_dim) as usize;
+        let pages = self.tokens * SEQ_PAGES;
         let mut store = || {
-            let words = match shape.kv {
-                KvType::F32 => self.rng.floats(values),
-                KvType::F16 => {
-                    let mut half = || u32::from(self.rng.half(14));
-                    (0..values / 2).map(|_| half() | half() << 16).collect()
-                }
-            };
+            let heads = (0..pages).flat_map(|page| (0..shape.n_kv_heads).map(move |h| (page, h)));
+            let mut words = vec![0; shape.head_at(pages, 0)];
+            for ((page, head), slot) in heads.flat_map(|at| (0..PAGE).map(move |slot| (at, slot))) {
+                let values = self.rng.floats(shape.head_dim as usize);
+                let values: Vec<f32> = values.into_iter().map(f32::from_bits).collect();
+                shape.store(&mut words, page, head, slot, &values);
+            }
             self.buffer(words)
         };
         let (k, v) = (store(), store());
