@@ -70,8 +70,18 @@ fn score_page(page: u32, slot0: u32, n_slots: u32, kv_head: u32, lid: u32) {
     // trap: a slot beyond the length may hold anything, NaN included; read one that is seen and drop the result.
     let head = kv_head_at(page, kv_head);
     let read = select(slot0, slot, seen);
+#if KV_Q8
+    var scale = 0.0;
+#endif
     for (var j = 0u; j < HEAD_QUADS; j++) {
+#if KV_Q8
+        if (j % 8u == 0u) {
+            scale = key_scale(head, read, j);
+        }
+        let kj = scale * key4(head, read, j);
+#else
         let kj = key4(head, read, j);
+#endif
 #for h in GROUP
         s_${h} += dot(q[${h}u * HEAD_QUADS + j], kj);
 #endfor

@@ -122,12 +122,24 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
             var s_${s}_${h} = 0.0;
 #endfor
 #endfor
+#if KV_Q8
+#for s in SCORER_SLOTS
+            var scale_${s} = 0.0;
+#endfor
+#endif
             for (var j = 0u; j < HEAD_QUADS; j++) {
 #for h in GROUP
                 let q_${h} = q[(c * GROUP + ${h}u) * HEAD_QUADS + j];
 #endfor
 #for s in SCORER_SLOTS
+#if KV_Q8
+                if (j % 8u == 0u) {
+                    scale_${s} = key_scale(head, read_${s}, j);
+                }
+                let k_${s} = scale_${s} * key4(head, read_${s}, j);
+#else
                 let k_${s} = key4(head, read_${s}, j);
+#endif
 #for h in GROUP
                 s_${s}_${h} += dot(q_${h}, k_${s});
 #endfor

@@ -13,7 +13,7 @@ export function engineOptions(source: ModelSource, options: LoadOptions): Engine
   }
   const contextLength = integer(p, "contextLength", 1, 2 ** 32 - 1);
   const threads = integer(p, "threads", 1, 256);
-  const kv = oneOf(p, "kv", ["f16", "f32"]);
+  const kv = oneOf(p, "kv", ["f16", "f32", "q8_0"]);
   const precision = oneOf(p, "precision", ["fast", "exact"]);
   const speculate = oneOf(p, "speculate", ["auto", "off", "lookup"]);
   const tune = p.tune === undefined ? undefined : boolean(p, "tune");

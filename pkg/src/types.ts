@@ -9,8 +9,8 @@ export type ModelPart = string | URL | Blob | ArrayBuffer | Uint8Array;
  */
 export type ModelSource = ModelPart | readonly ModelPart[] | ReadableStream<Uint8Array>;
 
-/** How K and V are stored. */
-export type KvType = "f16" | "f32";
+/** How K and V are stored: `q8_0` takes half the memory of `f16`, and a long context is read in half the bytes. Default `f16`. */
+export type KvType = "f16" | "f32" | "q8_0";
 
 /** Where a model may run: `auto` is a hardware GPU, and where there is none that works, the processor. */
 export type DeviceChoice = "auto" | "gpu" | "cpu";

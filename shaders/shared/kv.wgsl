@@ -21,11 +21,14 @@ fn scale_of(word: u32, j: u32) -> f32 {
     let scales = unpack2x16float(word);
     return select(scales.x, scales.y, (j & 8u) != 0u);
 }
-fn key4(head: u32, slot: u32, j: u32) -> vec4<f32> {
-    return scale_of(k[scales_at(head, slot, j)], j) * unpack_i8(k[head + slot * HEAD_QUADS + j]);
+fn key_scale(head: u32, slot: u32, j: u32) -> f32 {
+    return scale_of(k[scales_at(head, slot, j)], j);
+}
+fn kv_unpack(v: u32) -> vec4<f32> {
+    return unpack_i8(v);
 }
 fn value4(head: u32, slot: u32, j: u32) -> vec4<f32> {
-    return scale_of(v[scales_at(head, slot, j)], j) * unpack_i8(v[head + slot * HEAD_QUADS + j]);
+    return scale_of(v[scales_at(head, slot, j)], j) * kv_unpack(v[head + slot * HEAD_QUADS + j]);
 }
 #else
 #if KV_F16
@@ -39,14 +42,16 @@ fn kv_unpack(v: vec4<f32>) -> vec4<f32> {
 }
 #endif
 
-// Quad j of the key in a slot of the head at `head`; of the value.
-fn key4(head: u32, slot: u32, j: u32) -> vec4<f32> {
-    return kv_unpack(k[head + slot * HEAD_QUADS + j]);
-}
+// Quad j of the value in a slot of the head at `head`.
 fn value4(head: u32, slot: u32, j: u32) -> vec4<f32> {
     return kv_unpack(v[head + slot * HEAD_QUADS + j]);
 }
 #endif
+
+// Quad j of the key; KV_Q8: in multiples of its key_scale.
+fn key4(head: u32, slot: u32, j: u32) -> vec4<f32> {
+    return kv_unpack(k[head + slot * HEAD_QUADS + j]);
+}
 
 // Table index of a sequence's logical page: the ring of non-sink pages starts after the sinks.
 fn ring_index(page: u32) -> u32 {

@@ -115,7 +115,7 @@ pub struct EngineArgs {
     /// Context length in tokens [default: the largest that model and device allow]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub ctx: Option<u32>,
-    /// Storage type of the KV cache [default: f16, or f32 with --precision exact]
+    /// Storage type of the KV cache; q8_0 takes half the memory of f16 [default: f16, or f32 with --precision exact]
     #[arg(long, value_name = "TYPE", value_parser = values::kv_type())]
     pub kv: Option<KvType>,
     /// fast may round activations to int8; exact keeps every operand in f32
