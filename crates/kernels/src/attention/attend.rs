@@ -19,6 +19,9 @@ pub(super) struct Attend<'a> {
     pub out: &'a mut [f32],
 }
 
+/// Vectors of a head's values that are summed up at once.
+const RUN: usize = 4;
+
 impl Op for Attend<'_> {
     type Out = ();
     #[inline(always)]
@@ -56,15 +59,6 @@ impl Stored for Floats {
     }
 }
 
-struct Bytes;
-impl Stored for Bytes {
-    const PER_WORD: usize = 4;
-    #[inline(always)]
-    fn load<I: Isa>(isa: I, words: &[u32]) -> I::F {
-        isa.load_bytes(words)
-    }
-}
-
 impl<'a> Attend<'a> {
     #[inline(always)]
     fn attend<I: Isa, S: Stored>(mut self, isa: I) {
@@ -72,7 +66,7 @@ impl<'a> Attend<'a> {
         let mut weights = vec![f32::NEG_INFINITY; slots.next_multiple_of(I::LANES)];
         self.scores::<I, S>(isa, &mut weights);
         self.soften(isa, &mut weights, slots);
-        self.values::<I, S>(isa, &weights, 0..self.q.len());
+        self.values::<I, S>(isa, &weights);
     }
 
     /// Makes weights of the first `slots` scores; the others must be -inf.
@@ -84,13 +78,18 @@ impl<'a> Attend<'a> {
         }
     }
 
+    /// The words of a page's head, and whatever follows, of K (0) or V (1).
+    #[inline(always)]
+    fn head(&self, which: usize, page: u32) -> &'a [u32] {
+        &self.store[which][self.shape.head_at(page, self.kv_head)..]
+    }
+
     /// The words of the values of the slots that are seen, page by page, of K (0) or V (1).
     #[inline(always)]
-    fn pages(&self, which: usize) -> impl Iterator<Item = &'a [u32]> + use<'a> {
-        let (shape, kv_head, store) = (self.shape, self.kv_head, self.store[which]);
+    fn pages(&self, which: usize) -> impl Iterator<Item = &'a [u32]> {
         self.seen.iter().map(move |(page, slots)| {
-            let [values, _] = shape.kv.spans(shape.head_dim, slots.clone());
-            &store[shape.head_at(*page, kv_head)..][values]
+            let [values, _] = self.shape.kv.spans(self.shape.head_dim, slots.clone());
+            &self.head(which, *page)[values]
         })
     }
 
@@ -100,15 +99,15 @@ impl<'a> Attend<'a> {
         let mut scores = scores.iter_mut();
         for page in self.pages(0) {
             for (k, score) in page.chunks_exact(dim / S::PER_WORD).zip(&mut scores) {
-                *score = isa.sum(self.dot::<I, S>(isa, k, 0..dim));
+                *score = isa.sum(self.dot::<I, S>(isa, k));
             }
         }
     }
 
-    /// Of the query's `span` and as many values of a slot: sums to be added up.
+    /// Of the query and a slot's values: sums to be added up.
     #[inline(always)]
-    fn dot<I: Isa, S: Stored>(&self, isa: I, k: &[u32], span: Range<usize>) -> I::F {
-        let q = self.q[span].chunks_exact(I::LANES);
+    fn dot<I: Isa, S: Stored>(&self, isa: I, k: &[u32]) -> I::F {
+        let q = self.q.chunks_exact(I::LANES);
         let (rest, whole) = (q.remainder(), q.len());
         let mut sum = isa.splat_f(0.0);
         for (q, k) in q.zip(k.chunks_exact(I::LANES / S::PER_WORD)) {
@@ -123,34 +122,30 @@ impl<'a> Attend<'a> {
         sum
     }
 
-    /// The values of `span`, summed up with these weights.
+    /// The values, summed up with these weights.
     #[inline(always)]
-    fn values<I: Isa, S: Stored>(&mut self, isa: I, weights: &[f32], span: Range<usize>) {
-        let mut d = span.start;
-        while d + 4 * I::LANES <= span.end {
-            self.run::<I, S, 4>(isa, weights, d);
-            d += 4 * I::LANES;
+    fn values<I: Isa, S: Stored>(&mut self, isa: I, weights: &[f32]) {
+        let dim = self.q.len();
+        let mut d = 0;
+        while d + RUN * I::LANES <= dim {
+            self.run::<I, S, RUN>(isa, weights, d);
+            d += RUN * I::LANES;
         }
-        while d + 2 * I::LANES <= span.end {
-            self.run::<I, S, 2>(isa, weights, d);
-            d += 2 * I::LANES;
-        }
-        while d + I::LANES <= span.end {
+        while d + I::LANES <= dim {
             self.run::<I, S, 1>(isa, weights, d);
             d += I::LANES;
         }
-        if d < span.end {
-            let n = span.end - d;
+        if d < dim {
             let mut sum = isa.splat_f(0.0);
             let slots = self.pages(1);
-            let slots = slots.flat_map(|page| page.chunks_exact(self.q.len() / S::PER_WORD));
+            let slots = slots.flat_map(|page| page.chunks_exact(dim / S::PER_WORD));
             for (v, weight) in slots.zip(weights) {
-                let v = last::<I, S>(isa, &v[d / S::PER_WORD..], n);
+                let v = last::<I, S>(isa, &v[d / S::PER_WORD..], dim - d);
                 sum = isa.fma(isa.splat_f(*weight), v, sum);
             }
             let mut sums = [0.0; PANEL];
             isa.store_f(sum, &mut sums);
-            self.out[d..span.end].copy_from_slice(&sums[..n]);
+            self.out[d..].copy_from_slice(&sums[..dim - d]);
         }
     }
 

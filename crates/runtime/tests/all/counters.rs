@@ -217,11 +217,12 @@ fn sampling_on_the_device_costs_no_more_submits() {
     }
 }
 
-/// Microseconds of the host that recording a dispatch may take. One pass and bind groups made beforehand measure 1.5 to 2.1 on
-/// lavapipe, 2.7 where six others want its two cores; a pass for each dispatch would be 5 and more.
-const ENCODE_US: f64 = 4.0;
+/// Microseconds of the host that recording a dispatch may take. One pass and bind groups made beforehand measure 1.3 to 1.6 on
+/// lavapipe, whose own share is the largest; a pass for each dispatch would be 5 and more.
+const ENCODE_US: f64 = 2.0;
 
-/// The least of many submits: what others take of the processor is only ever added to a time.
+/// The least of many submits: what others take of the processor is only ever added to a time. It has the machine for itself
+/// (.config/nextest.toml): with six others on its two cores no submit may be free of them.
 #[test]
 fn recording_a_dispatch_costs_the_host_little_on_gpu() {
     gpu_only();

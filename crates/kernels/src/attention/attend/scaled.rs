@@ -1,6 +1,6 @@
 //! The same where keys and values are bytes with scales: every 32 of a head are summed up before their scale is looked at.
 
-use super::{Attend, Bytes};
+use super::Attend;
 use crate::kv::SCALED;
 use chord_simd::Isa;
 
@@ -20,7 +20,7 @@ fn load<I: Isa>(isa: I, words: &[u32; WORDS]) -> [I::F; VECTORS] {
     vectors
 }
 
-impl Attend<'_> {
+impl<'a> Attend<'a> {
     #[inline(always)]
     pub(super) fn attend_scaled<I: Isa>(mut self, isa: I) {
         let slots: usize = self.seen.iter().map(|(_, s)| s.len()).sum();
@@ -33,7 +33,17 @@ impl Attend<'_> {
                 *scale *= weight;
             }
         }
-        self.values_scaled(isa, &scaled);
+        // Two blocks at once where one is but two vectors.
+        let blocks = self.q.len().div_ceil(BLOCK);
+        let mut block = 0;
+        while I::LANES == 16 && block + 2 <= blocks {
+            self.blocks::<I, 2>(isa, &scaled, block);
+            block += 2;
+        }
+        while block < blocks {
+            self.blocks::<I, 1>(isa, &scaled, block);
+            block += 1;
+        }
     }
 
     /// Scales of a slot: one more than it has where their number is odd.
@@ -41,17 +51,25 @@ impl Attend<'_> {
         2 * self.shape.kv.scale_words(self.shape.head_dim) as usize
     }
 
+    /// Whole blocks of a slot's words, of those of a page's head. A last block of fewer values ends in what follows them, the next slot's
+    /// or scales: bytes of any value, which are multiplied by nothing.
+    #[inline(always)]
+    fn blocks_of(&self, head: &'a [u32], slot: u32) -> &'a [[u32; WORDS]] {
+        let first = slot as usize * self.q.len() / 4;
+        let words = self.q.len().div_ceil(BLOCK) * WORDS;
+        head[first..first + words].as_chunks().0
+    }
+
     /// The scales of the slots that are seen, slot by slot, of K (0) or V (1).
     #[inline(always)]
     fn scales<I: Isa>(&self, isa: I, which: usize, slots: usize) -> Vec<f32> {
-        let shape = self.shape;
         // A vector may pass the last one's end.
         let n = slots * self.scales_each();
         let mut out = vec![0.0; n + I::LANES];
         let mut rest = out.as_mut_slice();
         for (page, slots) in self.seen {
-            let [_, words] = shape.kv.spans(shape.head_dim, slots.clone());
-            let words = &self.store[which][shape.head_at(*page, self.kv_head)..][words];
+            let [_, words] = self.shape.kv.spans(self.shape.head_dim, slots.clone());
+            let words = &self.head(which, *page)[words];
             let vectors = words.chunks_exact(I::LANES / 2);
             let mut last = [0; VECTORS];
             let left = vectors.remainder();
@@ -68,17 +86,19 @@ impl Attend<'_> {
 
     #[inline(always)]
     fn scores_scaled<I: Isa>(&self, isa: I, scores: &mut [f32]) {
-        let dim = self.q.len();
-        let (blocks, tail) = self.q.as_chunks::<BLOCK>();
+        let mut q = self.q.to_vec();
+        q.resize(q.len().next_multiple_of(BLOCK), 0.0);
+        let q = q.as_chunks::<BLOCK>().0;
         let scales = self.scales(isa, 0, scores.len());
         let mut scores = scores
             .iter_mut()
             .zip(scales.chunks_exact(self.scales_each()));
-        for page in self.pages(0) {
-            for (k, (score, scales)) in page.chunks_exact(dim / 4).zip(&mut scores) {
+        for (page, slots) in self.seen {
+            let head = self.head(0, *page);
+            for (slot, (score, scales)) in slots.clone().zip(&mut scores) {
                 let mut sum = isa.splat_f(0.0);
-                let of_key = k.as_chunks::<WORDS>().0.iter().zip(scales);
-                for (q, (k, scale)) in blocks.iter().zip(of_key) {
+                let of_key = self.blocks_of(head, slot).iter().zip(scales);
+                for (q, (k, scale)) in q.iter().zip(of_key) {
                     let k = load(isa, k);
                     let mut of_block = isa.splat_f(0.0);
                     for (i, k) in k.into_iter().enumerate().take(BLOCK / I::LANES) {
@@ -86,45 +106,20 @@ impl Attend<'_> {
                     }
                     sum = isa.fma(of_block, isa.splat_f(*scale), sum);
                 }
-                if !tail.is_empty() {
-                    let whole = blocks.len() * BLOCK;
-                    let of_block = self.dot::<I, Bytes>(isa, &k[whole / 4..], whole..dim);
-                    sum = isa.fma(of_block, isa.splat_f(scales[blocks.len()]), sum);
-                }
                 *score = isa.sum(sum);
             }
         }
     }
 
-    /// Sums up values; `weights` are those of a slot's blocks, slot by slot.
-    #[inline(always)]
-    fn values_scaled<I: Isa>(&mut self, isa: I, weights: &[f32]) {
-        let dim = self.q.len();
-        let mut block = 0;
-        // Two blocks at once where one is but two vectors.
-        while I::LANES == 16 && (block + 2) * BLOCK <= dim {
-            self.blocks::<I, 2>(isa, weights, block);
-            block += 2;
-        }
-        while (block + 1) * BLOCK <= dim {
-            self.blocks::<I, 1>(isa, weights, block);
-            block += 1;
-        }
-        if block * BLOCK < dim {
-            let of_block = weights.iter().skip(block).step_by(self.scales_each());
-            let of_block: Vec<f32> = of_block.copied().collect();
-            self.values::<I, Bytes>(isa, &of_block, block * BLOCK..dim);
-        }
-    }
-
-    /// `N` blocks of the values from block `first` on.
+    /// `N` blocks of the values from block `first` on; `weights` are those of a slot's blocks, slot by slot.
     #[inline(always)]
     fn blocks<I: Isa, const N: usize>(&mut self, isa: I, weights: &[f32], first: usize) {
         let mut sums = [[isa.splat_f(0.0); VECTORS]; N];
         let mut weights = weights.chunks_exact(self.scales_each());
-        for page in self.pages(1) {
-            for (v, weights) in page.chunks_exact(self.q.len() / 4).zip(&mut weights) {
-                let v = v[first * WORDS..][..N * WORDS].as_chunks::<WORDS>().0;
+        for (page, slots) in self.seen {
+            let head = self.head(1, *page);
+            for (slot, weights) in slots.clone().zip(&mut weights) {
+                let v = &self.blocks_of(head, slot)[first..first + N];
                 let of_block = v.iter().zip(&weights[first..first + N]);
                 for (sums, (v, weight)) in sums.iter_mut().zip(of_block) {
                     let (v, weight) = (load(isa, v), isa.splat_f(*weight));
@@ -134,11 +129,15 @@ impl Attend<'_> {
                 }
             }
         }
-        let out = self.out[first * BLOCK..].as_chunks_mut::<BLOCK>().0;
-        for (sums, out) in sums.into_iter().zip(out) {
+        for (sums, out) in sums
+            .into_iter()
+            .zip(self.out[first * BLOCK..].chunks_mut(BLOCK))
+        {
+            let mut values = [0.0; BLOCK];
             for (i, sum) in sums.into_iter().enumerate().take(BLOCK / I::LANES) {
-                isa.store_f(sum, &mut out[i * I::LANES..]);
+                isa.store_f(sum, &mut values[i * I::LANES..]);
             }
+            out.copy_from_slice(&values[..out.len()]);
         }
     }
 }
