@@ -16,6 +16,8 @@ test("a plan says what a model needs and reads the header only", { tag: "@both" 
   expect(plan.bytes.file).toBe(bytes.length);
   expect(plan.bytes.total).toBe(plan.bytes.weights + plan.bytes.kv + plan.bytes.scratch);
   expect(plan.bytes.kv).toBe(512 * 2 * 2 * 128 * 2);
+  const narrow = await chordPage.evaluate((url) => Chord.plan(url, { contextLength: 512, kv: "q8_0" }), path);
+  expect(narrow.bytes.kv).toBe((plan.bytes.kv * 17) / 32);
   expect(plan.model).toMatchObject({ architecture: "llama", chatTemplate: true, layers: 2, trainedContext: 1024 });
   expect(plan.adapter?.backend).toBe(device === "gpu" ? "webgpu" : "cpu");
   expect(plan.device.kind).toBe(device === "gpu" ? "gpu" : "cpu");
