@@ -1,7 +1,8 @@
-/** The worker: takes the page's requests one after the other, and `abort` at once. Started by itself, it is a thread of the engine. */
+/** The worker: takes the page's requests one after the other, and `abort` at once. Started by itself, it is a thread of the engine, or computes digests. */
 import { asChordError, Host, plan } from "./engine-host.js";
 import { aborted, ModelError, toWire } from "./errors.js";
 import type { Operation, Operations, Request, Response } from "./protocol.js";
+import { beDigester, isDigester } from "./storage/digester.js";
 import { receiveSource } from "./streams.js";
 import { beThread, isThread } from "./threads.js";
 
@@ -79,6 +80,8 @@ function receive({ data: request }: MessageEvent<Request>): void {
 
 if (isThread()) {
   beThread();
+} else if (isDigester()) {
+  beDigester();
 } else {
   addEventListener("message", receive);
 }

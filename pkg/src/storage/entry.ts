@@ -1,6 +1,7 @@
 /** One entry of the cache: a data file, its journal and the lock that says who may write. */
 import { dataName, folder, journalName, openReading, openWriting, readingOf, readSmall, removeFile, type Reading, type SyncHandle } from "./disk.js";
-import { digestOf, keyOf } from "./hash.js";
+import type { Digester } from "./digester.js";
+import { keyOf } from "./hash.js";
 import { completeLine, digestsLine, firstLine, parseJournal, type Identity, type Journal } from "./journal.js";
 import { hold, type Release } from "./locks.js";
 import { PIECE, type Bytes } from "./options.js";
@@ -100,14 +101,22 @@ export class Entry {
   }
 
   /** A piece, checked against the journal; null where it is missing or damaged. `into`: memory for it, which may be used. */
-  async read(index: number, length: number, into?: Bytes): Promise<Bytes | null> {
-    const digest = this.digests[index];
-    if (digest === undefined) {
+  async read(index: number, length: number, digester: Digester, into?: Bytes): Promise<Bytes | null> {
+    const wanted = this.digests[index];
+    if (wanted === undefined) {
       return null;
     }
-    // What cannot be read, because the site's data is being cleared for example, is as good as missing.
-    const bytes = await this.data.read(index * PIECE, length, into).catch(() => new Uint8Array());
-    return bytes.length === length && (await digestOf(bytes)) === digest ? bytes : null;
+    for (;;) {
+      // What cannot be read, because the site's data is being cleared for example, is as good as missing.
+      const bytes = await this.data.read(index * PIECE, length, into).catch(() => new Uint8Array());
+      if (bytes.length !== length) {
+        return null;
+      }
+      const found = await digester.digest(bytes);
+      if (found) {
+        return found.digest === wanted ? found.bytes : null;
+      }
+    }
   }
 
   /** Makes the data file as long as the whole file will be. Throws QuotaExceededError where there is no space for it. */

@@ -1,4 +1,5 @@
 /** The pieces of a URL: from the cache where they are there and whole, else from the network and into the cache. */
+import { Digester } from "./digester.js";
 import { Download, type DownloadOptions } from "./download.js";
 import { Entry } from "./entry.js";
 import { changedFile, notAModel } from "./faults.js";
@@ -18,6 +19,7 @@ export class UrlFeed implements Feed {
   private readonly checking = new Map<number, Promise<Bytes | null>>();
   /** Memory of pieces that were used: new memory for each costs more than reading it. */
   private readonly spare: Bytes[] = [];
+  private readonly digester = new Digester();
   private earlierBytes = 0;
   private download: Download | null = null;
   private entry: Entry | null = null;
@@ -43,6 +45,7 @@ export class UrlFeed implements Feed {
       if (options.cache === "opfs") {
         await feed.openEntry();
       }
+      feed.digester.start((feed.entry?.digests.length ?? 0) * PIECE);
       await feed.connect();
     } catch (error) {
       feed.cancel();
@@ -184,7 +187,7 @@ export class UrlFeed implements Feed {
   private async checked(entry: Entry): Promise<Bytes | null> {
     for (let i = this.index; i < this.index + READ_AHEAD; i++) {
       if (entry.digests[i] !== undefined && !this.checking.has(i)) {
-        const piece = entry.read(i, Math.min(PIECE, (this.size ?? Infinity) - i * PIECE), this.spare.pop());
+        const piece = entry.read(i, Math.min(PIECE, (this.size ?? Infinity) - i * PIECE), this.digester, this.spare.pop());
         piece.catch(() => undefined);
         this.checking.set(i, piece);
       }
@@ -308,6 +311,7 @@ export class UrlFeed implements Feed {
 
   async close(): Promise<void> {
     this.end();
+    this.digester.stop();
     await this.entry?.close().catch((error: unknown) => {
       this.cacheFailed ??= describe(error);
     });

@@ -96,6 +96,26 @@ test("a damaged byte costs its piece only, in a complete entry and in a part", a
   expect(await tab.load(made.url, made, { cache: "opfs" })).toMatchObject({ error: null, networkBytes: 321 });
 });
 
+test("the digests of a large entry are a worker's, which finds damage too", async ({ tab, server }) => {
+  const made = madeUp(server, 40 * MIB + 77);
+  await tab.load(made.url, made, { cache: "opfs" });
+  const answers = async () => Number((await tab.must({ op: "answers" })).value);
+  expect(await answers()).toBe(0);
+  const load = async () => {
+    const started = await answers();
+    await tab.must({ op: "open", source: made.url, options: { cache: "opfs" } });
+    // What is read before the worker says that it is there, is digested without it.
+    await expect.poll(answers).toBeGreaterThan(started);
+    await tab.must({ op: "read", seed: made.seed, to: made.size });
+    return tab.must({ op: "finish" });
+  };
+  expect(await load()).toMatchObject({ networkBytes: 0, cachedBytes: made.size });
+  expect(await answers()).toBeGreaterThan(20);
+  await tab.must({ op: "damage", file: ".gguf", at: 35 * MIB + 5 });
+  expect(await load()).toMatchObject({ networkBytes: MIB, cachedBytes: made.size - MIB });
+  expect(await load()).toMatchObject({ networkBytes: 0, cachedBytes: made.size });
+});
+
 test("a damaged piece that the server no longer has is E_CHANGED, and the entry is dropped", async ({ tab, server }) => {
   const made = madeUp(server, SIZE);
   await tab.load(made.url, made, { cache: "opfs" });

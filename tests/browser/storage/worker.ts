@@ -1,10 +1,21 @@
 /** The worker of the storage tests: opens sources and checks every byte against the server's made-up file. */
 import { cacheDelete, cacheList, openHeader, openSource, type DownloadProgress, type OpenOptions } from "../../../pkg/src/storage/index.js";
+import { beDigester, isDigester } from "../../../pkg/src/storage/digester.js";
 import type { OpenedSource } from "../../../pkg/src/source.js";
 import type { ModelPart, ModelSource } from "../../../pkg/src/types.js";
 import { ChordError } from "../../../pkg/src/errors.js";
 import { fileBytes } from "../server/bytes.ts";
 import type { Call, OpenCall, Outcome, ReadCall, Source } from "./calls.ts";
+
+/** Messages from workers that this one started. */
+let answers = 0;
+const Started = Worker;
+globalThis.Worker = class extends Started {
+  constructor(url: string | URL, options?: WorkerOptions) {
+    super(url, options);
+    this.addEventListener("message", () => answers++);
+  }
+};
 
 let source: OpenedSource | null = null;
 let stop = new AbortController();
@@ -93,6 +104,8 @@ async function run(call: Call): Promise<unknown> {
       return cacheList();
     case "delete":
       return cacheDelete(call.url);
+    case "answers":
+      return answers;
     case "damage":
       return damage(call.file, call.at);
     case "hold": {
@@ -147,7 +160,7 @@ function outcome(value: unknown, error: unknown): Outcome {
   return { ...state, progress, value, error: failure };
 }
 
-self.onmessage = async (event: MessageEvent<{ id: number; call: Call }>) => {
+async function receive(event: MessageEvent<{ id: number; call: Call }>): Promise<void> {
   const { id, call } = event.data;
   try {
     const value = await run(call);
@@ -155,4 +168,10 @@ self.onmessage = async (event: MessageEvent<{ id: number; call: Call }>) => {
   } catch (error) {
     self.postMessage({ id, outcome: outcome(null, error) });
   }
-};
+}
+
+if (isDigester()) {
+  beDigester();
+} else {
+  self.onmessage = (event) => void receive(event);
+}
