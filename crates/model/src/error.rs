@@ -114,7 +114,7 @@ impl Error {
                 format!("Get the model quantised with types of this list only: {}.", names(supported))
             }
             Self::Fit { .. } => {
-                "Use a shorter context, a smaller quantisation or a smaller model, or close other programs that \
+                "Use a shorter context, keys and values in q8_0, a smaller quantisation or a smaller model, or close other programs that \
                  use the device."
                     .to_owned()
             }

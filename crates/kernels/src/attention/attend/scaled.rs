@@ -1,4 +1,4 @@
-//! The same where keys and values are bytes with scales: every 32 of a head are summed up before their scale is looked at.
+//! Attention of one head where keys and values are bytes with scales: every 32 values are summed up before their scale is looked at.
 
 use super::Attend;
 use crate::kv::SCALED;
