@@ -47,6 +47,8 @@ pub(crate) async fn place(
     let (mut device, mut device_reason) = device::open(opts).await?;
     let mut wanted = opts.context;
     let mut tested = None;
+    // Whether what an earlier run measured has passed no self-test here.
+    let mut distrusted = false;
     let mut chunk = opts.chunk(&device);
     loop {
         let limits = DeviceLimits {
@@ -72,6 +74,15 @@ pub(crate) async fn place(
             .into());
         }
         let graph = opts.graph(&device, chunk, &fit, model.eog);
+        // So only one of the two is tested, and only its kernels are compiled.
+        let known = match &tested {
+            None if !distrusted => tune::known(&device, model, opts, &graph)?,
+            _ => None,
+        };
+        let graph = match &known {
+            Some(known) => known.applied(&graph),
+            None => graph,
+        };
         let choice = match tested.take() {
             Some(choice) => choice,
             None => match selftest::choose(&device, model, &graph, opts, watch).await {
@@ -83,12 +94,16 @@ pub(crate) async fn place(
                 choice => choice?,
             },
         };
-        if choice.tiles.is_none() && chunk > CHUNK {
+        let chosen = choice.applied(&graph);
+        if known.as_ref().is_some_and(|known| !known.holds(&chosen)) {
+            distrusted = true;
+            continue;
+        }
+        if chosen.tiles.is_none() && graph.tiles.is_some() {
             (chunk, tested) = (CHUNK, Some(choice));
             continue;
         }
-        let graph = choice.applied(&graph);
-        let plan = model.plan(&graph)?;
+        let plan = model.plan(&chosen)?;
         match Buffers::allocate(&device, &plan.buffers).await {
             Ok(buffers) => {
                 let on = tune::On {
@@ -98,7 +113,10 @@ pub(crate) async fn place(
                     opts,
                     watch,
                 };
-                let (plan, choice, tuned) = tune::tune(&on, graph, plan, choice).await?;
+                let (plan, choice, tuned) = match known {
+                    Some(known) => (plan, choice, known.tuned(opts)),
+                    None => tune::tune(&on, chosen, plan, choice).await?,
+                };
                 return Ok(Placed {
                     device,
                     device_reason,

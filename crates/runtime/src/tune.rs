@@ -52,6 +52,68 @@ pub(crate) struct Tuned {
     pub text: Option<String>,
 }
 
+/// What an earlier run measured.
+pub(crate) struct Known {
+    key: String,
+    variant: Variant,
+}
+
+/// What an earlier run measured for the plan of these options, which are those that the device's capabilities suggest.
+pub(crate) fn known(
+    device: &Device,
+    model: &Model<'_>,
+    opts: &EngineOptions,
+    graph: &GraphOptions,
+) -> Result<Option<Known>, Error> {
+    if !wanted(device, opts) {
+        return Ok(None);
+    }
+    let key = kept::key(device.info(), &model.plan(graph)?);
+    let variant = kept::find(opts, &key, device.caps());
+    Ok(variant.map(|variant| Known { key, variant }))
+}
+
+impl Known {
+    pub(crate) fn applied(&self, graph: &GraphOptions) -> GraphOptions {
+        self.variant.applied(graph)
+    }
+
+    /// Whether the self-test left it as it is.
+    pub(crate) fn holds(&self, graph: &GraphOptions) -> bool {
+        self.variant.same_plan(Variant::of(graph))
+    }
+
+    pub(crate) fn tuned(self, opts: &EngineOptions) -> Tuned {
+        Tuned::measured(opts, &self.key, self.variant, EARLIER.into())
+    }
+}
+
+const EARLIER: &str = "measured by an earlier run";
+
+/// Whether variants are measured on this device.
+fn wanted(device: &Device, opts: &EngineOptions) -> bool {
+    match (opts.tune, device) {
+        (Some(wanted), Device::Gpu(_)) => wanted,
+        // For software it was measured where this was written: there are no two kinds of it.
+        (None, Device::Gpu(_)) => !device.caps().software,
+        (_, Device::Cpu(_)) => false,
+    }
+}
+
+impl Tuned {
+    /// Keeps it for the next time.
+    fn measured(opts: &EngineOptions, key: &str, variant: Variant, why: String) -> Self {
+        tracing::debug!(%variant, why, "tuned");
+        let text = format!("{key} {variant}");
+        kept::keep(opts, key, &text);
+        Self {
+            variant,
+            why,
+            text: Some(text),
+        }
+    }
+}
+
 /// The fastest variant and its plan. `graph` and `plan` are those of what the device's capabilities suggest, as `choice` has it.
 pub(crate) async fn tune(
     on: &On<'_, '_>,
@@ -60,13 +122,7 @@ pub(crate) async fn tune(
     choice: Choice,
 ) -> Result<(Plan, Choice, Tuned), Error> {
     let suggested = Variant::of(&graph);
-    let wanted = match (on.opts.tune, on.device) {
-        (Some(wanted), Device::Gpu(_)) => wanted,
-        // For software it was measured where this was written: there are no two kinds of it.
-        (None, Device::Gpu(_)) => !on.device.caps().software,
-        (_, Device::Cpu(_)) => false,
-    };
-    if !wanted {
+    if !wanted(on.device, on.opts) {
         let tuned = Tuned {
             variant: suggested,
             why: "not measured here".into(),
@@ -76,7 +132,7 @@ pub(crate) async fn tune(
     }
     let key = kept::key(on.device.info(), &plan);
     let (found, why) = match kept::find(on.opts, &key, on.device.caps()) {
-        Some(found) => (found, "measured by an earlier run".to_owned()),
+        Some(found) => (found, EARLIER.to_owned()),
         None => fastest(on, &graph, &plan).await?,
     };
     let (plan, choice, variant, why) = if found == suggested {
@@ -95,14 +151,7 @@ pub(crate) async fn tune(
             Err(e) => return Err(e),
         }
     };
-    tracing::debug!(%variant, why, "tuned");
-    let text = format!("{key} {variant}");
-    kept::keep(on.opts, &key, &text);
-    let tuned = Tuned {
-        variant,
-        why,
-        text: Some(text),
-    };
+    let tuned = Tuned::measured(on.opts, &key, variant, why);
     Ok((plan, choice, tuned))
 }
 

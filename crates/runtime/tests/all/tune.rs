@@ -105,9 +105,19 @@ fn a_variant_that_fails_the_self_test_is_not_used_on_gpu() {
     let key = tuned.split(' ').next().unwrap();
     let lanes = EngineOptions {
         tuned: Some(format!("{key} lanes columns 0 attention 8")),
-        ..suggested
+        ..suggested.clone()
     };
-    assert_eq!(described(&load(TINY, &lanes), "layout"), "Lanes");
+    let kept = load(TINY, &lanes);
+    assert_eq!(described(&kept, "layout"), "Lanes");
+    // No kernel is compiled of what is only suggested.
+    let asked = EngineOptions {
+        layout: Some(Layout::Lanes),
+        attention_cols: Some(8),
+        tune: None,
+        ..suggested.clone()
+    };
+    let pipelines = |engine: &Engine| engine.counters().pipelines;
+    assert_eq!(pipelines(&kept), pipelines(&load(TINY, &asked)));
     let spoilt = EngineOptions {
         self_test_faults: vec![Fault::Products(Layout::Lanes, Precision::Exact)],
         ..lanes
