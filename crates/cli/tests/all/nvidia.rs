@@ -92,6 +92,7 @@ fn a_software_adapter_is_refused_or_named_in_the_title_on_gpu() {
         "Commit abc1234",
         "3 tests passed",
         "ooperative matrices",
+        "in q8_0, decode of tiny-q4_k_m: ",
         "| tiny-q4_k_m | ",
         "| huge-q4_k_m | failed: E_USAGE",
         "decode, per token",
