@@ -237,35 +237,50 @@ fn scores_and_weighted_sums_over_a_long_context_pass_the_largest_half() {
     }
 }
 
-#[test]
-fn keys_and_values_beyond_the_halves_are_stored_as_the_largest() {
-    for (kv, largest) in [(KvType::F16, HALF), (KvType::Q8_0, 127.0 * HALF)] {
-        let shape = shape(kv);
-        let mut qkv = vec![1f32.to_bits(); 256];
-        let beyond = [2.0, -1e6].map(|factor| (factor * largest).to_bits());
-        (qkv[128], qkv[129], qkv[192]) = (beyond[0], beyond[1], beyond[0]);
-        let case = Case {
-            name: format!("kv_write {kv:?}"),
-            kernel: std::sync::Arc::new(KvWrite { shape, wg: 32 }),
-            buffers: vec![
-                (1, qkv),
-                (2, store(kv, 1, 0.0)),
-                (3, store(kv, 1, 0.0)),
-                (4, vec![0; 2]),
-                (5, vec![0, 0, 0, 1]),
-                (6, vec![0]),
-            ],
-            rows: 1,
-        };
-        for (binding, got, want) in run_both(&device(), case) {
-            let load = |d| shape.load(&got, 0, d);
-            // Of the largest and of what shares no scale with it.
-            match binding {
-                2 => assert_eq!([load(1), load(40)].map(|v| v.round()), [-largest, 1.0]),
-                3 => assert_eq!([load(0), load(40)].map(|v| v.round()), [largest, 1.0]),
-                _ => {}
-            }
-            assert_eq!(got, want, "{kv:?} binding {binding}");
+/// What the KV writer makes of a token's q, k and v: K and V of its slot; bit for bit the twin's.
+fn written(kv: KvType, qkv: Vec<u32>) -> [Vec<f32>; 2] {
+    let shape = shape(kv);
+    let case = Case {
+        name: format!("kv_write {kv:?}"),
+        kernel: std::sync::Arc::new(KvWrite { shape, wg: 32 }),
+        buffers: vec![
+            (1, qkv),
+            (2, store(kv, 1, 0.0)),
+            (3, store(kv, 1, 0.0)),
+            (4, vec![0; 2]),
+            (5, vec![0, 0, 0, 1]),
+            (6, vec![0]),
+        ],
+        rows: 1,
+    };
+    let mut found = [Vec::new(), Vec::new()];
+    for (binding, got, want) in run_both(&device(), case) {
+        assert_eq!(got, want, "{kv:?} binding {binding}");
+        if let 2 | 3 = binding {
+            found[binding as usize - 2] = (0..64).map(|d| shape.load(&got, 0, d)).collect();
         }
     }
+    found
+}
+
+#[test]
+fn keys_and_values_beyond_the_halves_are_stored_as_the_largest() {
+    let mut qkv = vec![1f32.to_bits(); 256];
+    (qkv[128], qkv[129], qkv[192]) = (1e6f32.to_bits(), (-1e30f32).to_bits(), 7e4f32.to_bits());
+    let [k, v] = written(KvType::F16, qkv);
+    assert_eq!((k[0], k[1], k[2]), (HALF, -HALF, 1.0));
+    assert_eq!((v[0], v[1]), (HALF, 1.0));
+}
+
+#[test]
+fn scales_beyond_the_halves_are_stored_as_the_largest() {
+    let largest = 127.0 * HALF;
+    let mut qkv = vec![1f32.to_bits(); 256];
+    let beyond = [2.0, -1e6].map(|factor| (factor * largest).to_bits());
+    (qkv[128], qkv[129], qkv[192]) = (beyond[0], beyond[1], beyond[0]);
+    let [k, v] = written(KvType::Q8_0, qkv);
+    // Beside the largest others are nothing; what shares no scale with it is as it would be without.
+    let one = 127.0 * half::f16::from_f32(1.0 / 127.0).to_f32();
+    assert_eq!((k[0], k[1], k[40]), (0.0, -largest, one));
+    assert_eq!((v[0], v[1], v[40]), (largest, 0.0, one));
 }

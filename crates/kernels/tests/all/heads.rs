@@ -146,14 +146,17 @@ pub fn kv_floats(shape: &KvShape, words: &[u32]) -> Vec<f32> {
 /// How far keys and values in a store may be from the twin's: where they are rounded, one next to a boundary may land on either side.
 pub fn stored_budget(kv: KvType) -> f64 {
     match kv {
-        KvType::F32 => 1e-11,
+        KvType::F32 => 1e-12,
         KvType::F16 | KvType::Q8_0 => 1e-8,
     }
 }
 
 /// The same of what attention makes of them.
 pub fn attended_budget(kv: KvType) -> f64 {
-    10.0 * stored_budget(kv)
+    match kv {
+        KvType::F32 => 1e-10,
+        KvType::F16 | KvType::Q8_0 => 1e-7,
+    }
 }
 
 pub const HEADS: [(u32, u32, u32); 8] = [
