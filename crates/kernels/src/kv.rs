@@ -234,7 +234,7 @@ impl KvShape {
     /// Value `d` of a slot, of the words of a page's KV head.
     #[must_use]
     pub fn load(&self, head: &[u32], slot: u32, d: usize) -> f32 {
-        self.kv.load(head, self.head_dim, slot as usize, d)
+        self.kv.load(head, self.head_dim, slot, d)
     }
 
     /// Every value of whole KV heads of pages, slot by slot.

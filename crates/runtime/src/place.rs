@@ -74,7 +74,7 @@ pub(crate) async fn place(
             .into());
         }
         let graph = opts.graph(&device, chunk, &fit, model.eog);
-        // So only one of the two is tested, and only its kernels are compiled.
+        // Tested in place of what is suggested, so that no kernel is compiled for nothing.
         let known = match &tested {
             None if !distrusted => tune::known(&device, model, opts, &graph)?,
             _ => None,

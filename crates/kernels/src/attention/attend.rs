@@ -71,9 +71,28 @@ impl<'a> Attend<'a> {
 
     /// Makes weights of the first `slots` scores; the others must be -inf.
     #[inline(always)]
-    fn soften<I: Isa>(&self, isa: I, weights: &mut [f32], slots: usize) {
-        let total = soften(isa, weights, slots, self.shape.soft_cap, self.sink);
-        for weight in weights {
+    fn soften<I: Isa>(&self, isa: I, scores: &mut [f32], slots: usize) {
+        if let Some(cap) = self.shape.soft_cap {
+            let c = isa.splat_f(cap);
+            for s in scores.chunks_exact_mut(I::LANES) {
+                let v = isa.div_f(isa.load_f(s), c);
+                isa.store_f(isa.mul_f(c, math::tanh(isa, v)), s);
+            }
+            scores[slots..].fill(f32::NEG_INFINITY);
+        }
+        let top = scores
+            .chunks_exact(I::LANES)
+            .map(|s| isa.load_f(s))
+            .fold(isa.splat_f(f32::NEG_INFINITY), |a, s| isa.max_f(a, s));
+        let top = isa.top(top).max(self.sink.unwrap_or(f32::NEG_INFINITY));
+        let mut total = isa.splat_f(0.0);
+        for s in scores.chunks_exact_mut(I::LANES) {
+            let e = math::exp(isa, isa.sub_f(isa.load_f(s), isa.splat_f(top)));
+            isa.store_f(e, s);
+            total = isa.add_f(total, e);
+        }
+        let total = isa.sum(total) + self.sink.map_or(0.0, |sink| (sink - top).exp());
+        for weight in scores {
             *weight /= total;
         }
     }
@@ -178,35 +197,4 @@ fn last<I: Isa, S: Stored>(isa: I, words: &[u32], n: usize) -> I::F {
     let mut padded = [0; PANEL];
     padded[..n / S::PER_WORD].copy_from_slice(&words[..n / S::PER_WORD]);
     S::load(isa, &padded)
-}
-
-/// The first `n` scores to weights, not yet divided by their total, which comes back; the others must be -inf.
-#[inline(always)]
-fn soften<I: Isa>(
-    isa: I,
-    scores: &mut [f32],
-    n: usize,
-    soft_cap: Option<f32>,
-    sink: Option<f32>,
-) -> f32 {
-    if let Some(cap) = soft_cap {
-        let c = isa.splat_f(cap);
-        for s in scores.chunks_exact_mut(I::LANES) {
-            let v = isa.div_f(isa.load_f(s), c);
-            isa.store_f(isa.mul_f(c, math::tanh(isa, v)), s);
-        }
-        scores[n..].fill(f32::NEG_INFINITY);
-    }
-    let top = scores
-        .chunks_exact(I::LANES)
-        .map(|s| isa.load_f(s))
-        .fold(isa.splat_f(f32::NEG_INFINITY), |a, s| isa.max_f(a, s));
-    let top = isa.top(top).max(sink.unwrap_or(f32::NEG_INFINITY));
-    let mut total = isa.splat_f(0.0);
-    for s in scores.chunks_exact_mut(I::LANES) {
-        let e = math::exp(isa, isa.sub_f(isa.load_f(s), isa.splat_f(top)));
-        isa.store_f(e, s);
-        total = isa.add_f(total, e);
-    }
-    isa.sum(total) + sink.map_or(0.0, |sink| (sink - top).exp())
 }

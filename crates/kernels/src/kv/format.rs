@@ -84,13 +84,13 @@ impl KvType {
     }
 
     /// Value `d` of a slot, of the words of a page's KV head.
-    pub(super) fn load(self, words: &[u32], head_dim: u32, slot: usize, d: usize) -> f32 {
-        let at = slot * head_dim as usize + d;
+    pub(super) fn load(self, words: &[u32], head_dim: u32, slot: u32, d: usize) -> f32 {
+        let at = (slot * head_dim) as usize + d;
         match self {
             Self::F32 => f(words, at),
             Self::F16 => half_at(words, at),
             Self::Q8_0 => {
-                let [_, scales] = self.spans(head_dim, slot as u32..slot as u32 + 1);
+                let [_, scales] = self.spans(head_dim, slot..slot + 1);
                 let q = (words[at / 4] >> (8 * (at % 4))) as u8;
                 half_at(&words[scales], d / SCALED as usize) * f32::from(q.cast_signed())
             }
