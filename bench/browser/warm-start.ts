@@ -25,9 +25,10 @@ interface Model {
   size: number;
 }
 
-/** One round: milliseconds of plain reading and of `load()`, and of that until the first byte of weights and from there to the last. */
+/** One round: milliseconds of plain reading, of reading into new memory, and of `load()`; of that until the first byte of weights and from there to the last. */
 interface Round {
   read: number;
+  keep: number;
   load: number;
   before: number;
   weights: number;
@@ -40,17 +41,19 @@ interface Contender {
   rounds: Round[];
 }
 
-/** Reads the only model of the cache as the package does, and says how long it took. */
+/** Reads the only model of the cache as the package does, into the same piece of memory or into WebAssembly's for all of it, and says how long it took. */
 const READER = `
+  const keeps = self.name === "keep";
   const root = await navigator.storage.getDirectory();
   const folder = await root.getDirectoryHandle("wasm-chord");
   for await (const [name, file] of folder) {
     if (!name.endsWith(".gguf")) continue;
     const handle = await file.createSyncAccessHandle({ mode: "read-only" });
-    const bytes = new Uint8Array(${PIECE});
     const start = performance.now();
+    const pieces = keeps ? Math.ceil(handle.getSize() / ${PIECE}) : 1;
+    const memory = new WebAssembly.Memory({ initial: pieces * ${PIECE / 65536} }).buffer;
     let at = 0;
-    for (let n = 1; n > 0; at += n) n = handle.read(bytes, { at });
+    for (let n = 1; n > 0; at += n) n = handle.read(new Uint8Array(memory, keeps ? Math.min(at, (pieces - 1) * ${PIECE}) : 0, ${PIECE}), { at });
     postMessage({ ms: performance.now() - start, bytes: at });
     handle.close();
   }`;
@@ -122,27 +125,30 @@ async function measure(context: BrowserContext, server: TestServer, model: Model
       writeFileSync(DROP_CACHES, "1");
     }
   };
-  prepare();
-  const read = await inPage(context, server, (page) =>
-    page.evaluate(
-      () =>
-        new Promise<{ ms: number; bytes: number }>((done, failed) => {
-          const worker = new Worker("/reader.js", { type: "module" });
-          worker.onerror = (event) => failed(new Error(event.message));
-          worker.onmessage = ({ data }) => done(data);
-        }),
-    ),
-  );
-  if (read.bytes !== model.size) {
-    throw new Error(`the cache holds ${read.bytes} bytes, not ${model.size}`);
-  }
+  const read = async (name: "read" | "keep"): Promise<number> => {
+    prepare();
+    const { ms, bytes } = await inPage(context, server, (page) => page.evaluate(readIn, name));
+    if (bytes !== model.size) {
+      throw new Error(`the cache holds ${bytes} bytes, not ${model.size}`);
+    }
+    return ms;
+  };
+  const [plain, keep] = [await read("read"), await read("keep")];
   prepare();
   server.reset();
   const loaded = await inPage(context, server, (page) => load(page, server.url + model.path, threads));
   if (server.requests(model.path).some(({ method, bytes }) => method === "GET" && bytes > 0)) {
     throw new Error("the model was fetched again, so it was not from the cache");
   }
-  return { read: read.ms, ...loaded };
+  return { read: plain, keep, ...loaded };
+}
+
+function readIn(name: string): Promise<{ ms: number; bytes: number }> {
+  return new Promise((done, failed) => {
+    const worker = new Worker("/reader.js", { type: "module", name });
+    worker.onerror = (event) => failed(new Error(event.message));
+    worker.onmessage = ({ data }) => done(data);
+  });
 }
 
 async function inPage<T>(context: BrowserContext, server: TestServer, work: (page: Page) => Promise<T>): Promise<T> {
@@ -155,7 +161,7 @@ async function inPage<T>(context: BrowserContext, server: TestServer, work: (pag
   }
 }
 
-function load(page: Page, url: string, threads: number): Promise<Omit<Round, "read">> {
+function load(page: Page, url: string, threads: number): Promise<Omit<Round, "read" | "keep">> {
   return page.evaluate(
     async ({ url, threads }) => {
       const library = "/library/index.js";
@@ -197,11 +203,12 @@ function report(results: Contender[], model: Model, rounds: number, about: strin
   const rows = results.map(({ threads, cached, rounds }) => {
     const cells = [
       spread(rounds.map(({ read }) => speed(read)), 0),
+      spread(rounds.map(({ keep }) => speed(keep)), 0),
       spread(rounds.map(({ load }) => load), 0),
       spread(rounds.map(({ before }) => before), 0),
       spread(rounds.map(({ weights }) => speed(weights)), 0),
       spread(rounds.map(({ read, load }) => read / load), 2),
-      spread(rounds.map(({ read, weights }) => read / weights), 2),
+      spread(rounds.map(({ keep, weights }) => keep / weights), 2),
     ];
     return `| ${threads} | ${cached ? "in memory" : "on disk"} | ${cells.join(" | ")} |`;
   });
@@ -211,15 +218,16 @@ ${about}
 - Model: ${model.name}; ${model.size} bytes in the origin's private file system, context 64
 - Medians of ${rounds} round(s), lowest and highest in brackets
 
-| threads | the file is | reading, MB/s | load(), ms | of it before the weights, ms | weights, MB/s | load() at reading's speed | weights at reading's speed |
-| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: |
+| threads | the file is | reading, MB/s | reading and keeping, MB/s | load(), ms | of it before the weights, ms | weights, MB/s | reading ÷ load() | reading and keeping ÷ weights |
+| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
 ${rows.join("\n")}
 
 What is measured:
 
-- reading: the whole file through a synchronous access handle in a worker, ${PIECE} bytes at a time into the same buffer; nothing is checked or kept. MB: 10^6 bytes.
-- load(): from the call to the model being ready, in a new page of the same browser: worker, WebAssembly, header, weights with their SHA-256 checked piece by piece.
-- at reading's speed: reading's time divided by that of load(), or of its weights alone, in the same round; 1 is as fast as the file can be read.
+- reading: the whole file through a synchronous access handle in a worker, ${PIECE} bytes at a time into the same memory; nothing is checked or kept. MB: 10^6 bytes.
+- reading and keeping: the same into new memory of WebAssembly for all of it, which no way to load a model can do without.
+- load(): from the call to the model being ready, in a new page of the same browser: worker, WebAssembly, header, weights, checked piece by piece and repacked.
+- ÷: times of the same round; 1 is as fast as the file can be read, or read and kept.
 - on disk: the system's page cache was emptied before (Linux, as root); in memory: it holds the file.
 `;
 }

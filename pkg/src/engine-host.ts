@@ -24,6 +24,16 @@ export interface GenerateListener {
   onToken(token: TokenEvent): void;
 }
 
+function openFor(source: ModelSource, { cache = "none", sha256, headers }: EngineOptions, listener: Listener, signal: AbortSignal): Promise<OpenedSource> {
+  return openSource(source, {
+    cache,
+    sha256,
+    headers,
+    signal,
+    onDownload: ({ loaded, total, cached, bytesPerSecond }) => listener.onProgress({ stage: "download", loaded, total: total ?? loaded, cached, bytesPerSecond }),
+  });
+}
+
 function engineFor({ device }: Chosen, { trouble }: EngineOptions): Promise<Engine> {
   return startEngine(device.threads, trouble);
 }
@@ -66,9 +76,21 @@ export class Host {
   /** Loads; a device that fails meanwhile is replaced and the loading begins again. */
   static async load(source: ModelSource, options: EngineOptions, listener: Listener, signal: AbortSignal): Promise<Host> {
     const chosen = await requireDevice(options);
-    const host = new Host(source, options, chosen, await engineFor(chosen, options));
-    await host.#surviving(signal, () => host.#loadOnce(listener, signal));
-    return host;
+    // The file is on its way while the engine compiles.
+    let opening: Promise<OpenedSource> | null = openFor(source, options, listener, signal);
+    try {
+      opening.catch(() => undefined);
+      const host = new Host(source, options, chosen, await engineFor(chosen, options));
+      await host.#surviving(signal, () => {
+        const opened = opening ?? openFor(source, options, listener, signal);
+        opening = null;
+        return host.#loadOnce(opened, listener, signal);
+      });
+      return host;
+    } finally {
+      // Nobody took it.
+      await (await opening?.catch(() => null))?.close();
+    }
   }
 
   get info(): ChordInfo {
@@ -112,7 +134,7 @@ export class Host {
     const seed = request.sampling.seed ?? Math.floor(Math.random() * 2 ** 32);
     const given: number[] = [];
     const attempt = async (): Promise<GenerateDone> => {
-      const model = this.#model ?? (await this.#loadOnce({ onProgress() {} }, signal));
+      const model = this.#model ?? (await this.#reload(signal));
       const resumed = { ...request, sampling: { ...request.sampling, seed }, resume: [...given] };
       let repeated = given.length;
       return cancellable(this.#engine.glue, signal, async (cancel) => {
@@ -188,21 +210,18 @@ export class Host {
     }
   }
 
-  async #loadOnce(listener: Listener, signal: AbortSignal): Promise<Model> {
-    const { cache = "none", sha256, headers } = this.#options;
+  #reload(signal: AbortSignal): Promise<Model> {
+    const listener = { onProgress() {} };
+    return this.#loadOnce(openFor(this.#source, this.#options, listener, signal), listener, signal);
+  }
+
+  async #loadOnce(opening: Promise<OpenedSource>, listener: Listener, signal: AbortSignal): Promise<Model> {
     const { device, subgroups } = this.#chosen;
     const { kind, reason } = device;
     const { glue, threads } = this.#engine;
-    const opened = await openSource(this.#source, {
-      cache,
-      sha256,
-      headers,
-      signal,
-      onDownload: ({ loaded, total, cached, bytesPerSecond }) =>
-        listener.onProgress({ stage: "download", loaded, total: total ?? loaded, cached, bytesPerSecond }),
-    });
+    const opened = await opening;
     // Of this device nothing is kept where of the model nothing is.
-    const keeps = kind === "gpu" && cache === "opfs";
+    const keeps = kind === "gpu" && this.#options.cache === "opfs";
     try {
       const tuned = keeps ? await knownTuning() : undefined;
       const options = JSON.stringify({ ...this.#options, device: kind, threads, subgroups, reason, tuned });

@@ -1,8 +1,8 @@
-/** The worker: takes the page's requests one after the other, and `abort` at once. Started by itself, it is a thread of the engine, or computes digests. */
+/** The worker: takes the page's requests one after the other, and `abort` at once. Started by itself, it is a thread of the engine, or reads ahead. */
 import { asChordError, Host, plan } from "./engine-host.js";
 import { aborted, ModelError, toWire } from "./errors.js";
 import type { Operation, Operations, Request, Response } from "./protocol.js";
-import { beDigester, isDigester } from "./storage/digester.js";
+import { beReader, isReader } from "./storage/read-ahead.js";
 import { receiveSource } from "./streams.js";
 import { beThread, isThread } from "./threads.js";
 
@@ -80,8 +80,8 @@ function receive({ data: request }: MessageEvent<Request>): void {
 
 if (isThread()) {
   beThread();
-} else if (isDigester()) {
-  beDigester();
+} else if (isReader()) {
+  beReader();
 } else {
   addEventListener("message", receive);
 }

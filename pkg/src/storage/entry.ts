@@ -1,8 +1,7 @@
 /** One entry of the cache: a data file, its journal and the lock that says who may write. */
 import { dataName, folder, journalName, openReading, openWriting, readingOf, readSmall, removeFile, type Reading, type SyncHandle } from "./disk.js";
-import type { Digester } from "./digester.js";
-import { keyOf } from "./hash.js";
-import { completeLine, digestsLine, firstLine, parseJournal, type Identity, type Journal } from "./journal.js";
+import { checksum, keyOf, type Checksum } from "./hash.js";
+import { completeLine, checksumsLine, firstLine, parseJournal, type Identity, type Journal } from "./journal.js";
 import { hold, type Release } from "./locks.js";
 import { PIECE, type Bytes } from "./options.js";
 
@@ -12,9 +11,9 @@ interface Writing {
 }
 
 export class Entry {
-  /** Digests by piece, of the pieces that are in the file. Those not yet in the journal are there too. */
-  digests: (string | undefined)[];
-  private pending: { at: number; digests: string[] } | null = null;
+  /** Checksums by piece, of the pieces that are in the file. Those not yet in the journal are there too. */
+  checksums: (string | undefined)[];
+  private pending: { at: number; checksums: string[] } | null = null;
   /** Where the journal's next line goes: after the last good one, over a torn one. */
   private end: number;
   private open = true;
@@ -28,8 +27,9 @@ export class Entry {
     private readonly release: Release,
     private readonly data: Reading,
     private writing: Writing | null,
+    readonly checksum: Checksum,
   ) {
-    this.digests = journal?.digests ?? [];
+    this.checksums = journal?.checksums ?? [];
     this.end = journal?.length ?? 0;
     this.unfinished = !journal?.complete;
   }
@@ -54,7 +54,7 @@ export class Entry {
       if (usable(journal)) {
         const data = await openReading(directory, dataName(key));
         await touch(directory, key);
-        return new Entry(journal, url, key, directory, release, data, null);
+        return new Entry(journal, url, key, directory, release, data, null, await checksum());
       }
     } catch {
       // Deleted meanwhile, or not to be read: as good as not there.
@@ -83,7 +83,7 @@ export class Entry {
       if (journal?.complete && !mayBe(journal, sha256)) {
         journal = null;
       }
-      return new Entry(journal, url, key, directory, release, readingOf(data), { data, journal: lines });
+      return new Entry(journal, url, key, directory, release, readingOf(data), { data, journal: lines }, await checksum());
     } catch (error) {
       handles.forEach((handle) => handle.close());
       await release();
@@ -96,27 +96,24 @@ export class Entry {
     return vouches(this.journal, sha256);
   }
 
+  /** The file that others may read as well; null while this one may write. */
+  get shared(): string | null {
+    return this.writing ? null : dataName(this.key);
+  }
+
   get writable(): boolean {
     return this.writing !== null;
   }
 
   /** A piece, checked against the journal; null where it is missing or damaged. `into`: memory for it, which may be used. */
-  async read(index: number, length: number, digester: Digester, into?: Bytes): Promise<Bytes | null> {
-    const wanted = this.digests[index];
+  async read(index: number, length: number, into?: Bytes): Promise<Bytes | null> {
+    const wanted = this.checksums[index];
     if (wanted === undefined) {
       return null;
     }
-    for (;;) {
-      // What cannot be read, because the site's data is being cleared for example, is as good as missing.
-      const bytes = await this.data.read(index * PIECE, length, into).catch(() => new Uint8Array());
-      if (bytes.length !== length) {
-        return null;
-      }
-      const found = await digester.digest(bytes);
-      if (found) {
-        return found.digest === wanted ? found.bytes : null;
-      }
-    }
+    // What cannot be read, because the site's data is being cleared for example, is as good as missing.
+    const bytes = await this.data.read(index * PIECE, length, into).catch(() => new Uint8Array());
+    return bytes.length === length && this.checksum(bytes) === wanted ? bytes : null;
   }
 
   /** Makes the data file as long as the whole file will be. Throws QuotaExceededError where there is no space for it. */
@@ -134,32 +131,32 @@ export class Entry {
     journal.flush();
     data.truncate(0);
     this.reserve(identity.size ?? 0);
-    this.digests = [];
+    this.checksums = [];
     this.pending = null;
     this.end = 0;
     this.unfinished = true;
     this.append(firstLine(this.url, identity));
   }
 
-  /** Writes a piece; its digest waits for `commit`. Throws QuotaExceededError where there is no space. */
-  write(index: number, bytes: Bytes, digest: string): void {
+  /** Writes a piece; its checksum waits for `commit`. Throws QuotaExceededError where there is no space. */
+  write(index: number, bytes: Bytes, sum: string): void {
     const { data } = this.forWriting();
     if (data.write(bytes, { at: index * PIECE }) !== bytes.length) {
       throw new DOMException("the file could not grow", "QuotaExceededError");
     }
-    this.digests[index] = digest;
-    if (this.pending && this.pending.at + this.pending.digests.length !== index) {
+    this.checksums[index] = sum;
+    if (this.pending && this.pending.at + this.pending.checksums.length !== index) {
       this.commit();
     }
-    this.pending ??= { at: index, digests: [] };
-    this.pending.digests.push(digest);
+    this.pending ??= { at: index, checksums: [] };
+    this.pending.checksums.push(sum);
   }
 
   /** Flushes the data, then says in the journal that it is there. */
   commit(): void {
     if (this.pending) {
       this.forWriting().data.flush();
-      this.append(digestsLine(this.pending.at, this.pending.digests));
+      this.append(checksumsLine(this.pending.at, this.pending.checksums));
       this.pending = null;
     }
   }
@@ -209,7 +206,7 @@ export class Entry {
 
   /** What was reserved for pieces that did not come. */
   private giveBack(): void {
-    const used = this.digests.length * PIECE;
+    const used = this.checksums.length * PIECE;
     if (this.writing && this.unfinished && this.writing.data.getSize() > used) {
       this.writing.data.truncate(used);
     }

@@ -1,13 +1,12 @@
 /** The pieces of a URL: from the cache where they are there and whole, else from the network and into the cache. */
-import { Digester } from "./digester.js";
 import { Download, type DownloadOptions } from "./download.js";
 import { Entry } from "./entry.js";
 import { changedFile, notAModel } from "./faults.js";
-import { digestOf } from "./hash.js";
 import { sameVersion } from "./http.js";
 import { firstMissing, type Identity } from "./journal.js";
 import { BLOCK, PIECE, READ_AHEAD, type Bytes, type Feed, type OpenOptions } from "./options.js";
 import { askPersistence } from "./persist.js";
+import { ReadAhead } from "./read-ahead.js";
 
 const MAGIC = [0x47, 0x47, 0x55, 0x46];
 
@@ -15,11 +14,9 @@ export class UrlFeed implements Feed {
   cachedBytes = 0;
   cacheFailed: string | null = null;
   private index = 0;
-  /** Pieces of the cache that are read before their turn, by index. */
-  private readonly checking = new Map<number, Promise<Bytes | null>>();
   /** Memory of pieces that were used: new memory for each costs more than reading it. */
   private readonly spare: Bytes[] = [];
-  private readonly digester = new Digester();
+  private readonly readAhead = new ReadAhead();
   private earlierBytes = 0;
   private download: Download | null = null;
   private entry: Entry | null = null;
@@ -44,8 +41,8 @@ export class UrlFeed implements Feed {
     try {
       if (options.cache === "opfs") {
         await feed.openEntry();
+        await feed.startReadingAhead();
       }
-      feed.digester.start((feed.entry?.digests.length ?? 0) * PIECE);
       await feed.connect();
     } catch (error) {
       feed.cancel();
@@ -101,6 +98,13 @@ export class UrlFeed implements Feed {
     }
   }
 
+  private async startReadingAhead(): Promise<void> {
+    const file = this.entry?.shared;
+    if (file && !this.outdated) {
+      await this.readAhead.start(file, this.size ?? 0);
+    }
+  }
+
   private adopt(entry: Entry): void {
     this.entry = entry;
     if (entry.journal) {
@@ -112,7 +116,7 @@ export class UrlFeed implements Feed {
 
   /** Begins the download at the first missing piece, so that a changed file shows before anything of the old one is delivered. */
   private async connect(): Promise<void> {
-    const missing = this.entry ? firstMissing(this.entry.digests) : 0;
+    const missing = this.entry ? firstMissing(this.entry.checksums) : 0;
     if (missing > 0 && this.identity.size !== null && missing * PIECE >= this.identity.size) {
       return;
     }
@@ -171,34 +175,23 @@ export class UrlFeed implements Feed {
   }
 
   private async fromCache(): Promise<Bytes | null> {
-    if (!this.entry || this.outdated || this.entry.digests[this.index] === undefined) {
+    if (!this.entry || this.outdated || this.entry.checksums[this.index] === undefined) {
       return null;
     }
-    const piece = await this.checked(this.entry);
+    const length = Math.min(PIECE, (this.size ?? Infinity) - this.index * PIECE);
+    const piece = await this.entry.read(this.index, length, this.spare.pop());
     if (piece) {
       this.cachedBytes += piece.length;
+      this.readAhead.reached((this.index + 1) * PIECE);
     } else if (!this.entry.writable) {
       await this.openForRepair();
     }
     return piece;
   }
 
-  /** The piece whose turn it is. Those behind it are read too: the browser checks them while this thread does something else. */
-  private async checked(entry: Entry): Promise<Bytes | null> {
-    for (let i = this.index; i < this.index + READ_AHEAD; i++) {
-      if (entry.digests[i] !== undefined && !this.checking.has(i)) {
-        const piece = entry.read(i, Math.min(PIECE, (this.size ?? Infinity) - i * PIECE), this.digester, this.spare.pop());
-        piece.catch(() => undefined);
-        this.checking.set(i, piece);
-      }
-    }
-    const piece = this.checking.get(this.index);
-    this.checking.delete(this.index);
-    return (await piece) ?? null;
-  }
-
   /** A damaged piece in an entry that is open for reading: opens it for writing, or goes on without it. */
   private async openForRepair(): Promise<void> {
+    await this.readAhead.stop();
     await this.entry?.close();
     this.entry = null;
     try {
@@ -214,7 +207,7 @@ export class UrlFeed implements Feed {
   }
 
   reuse(piece: Bytes): void {
-    const cached = this.entry?.digests[this.index] !== undefined;
+    const cached = this.entry?.checksums[this.index] !== undefined;
     if (cached && piece.buffer.byteLength === PIECE && this.spare.length < READ_AHEAD) {
       this.spare.push(piece);
     }
@@ -234,11 +227,11 @@ export class UrlFeed implements Feed {
   /** A download from `at` up to the next piece that is in the cache. */
   private async seek(at: number): Promise<Download> {
     let next = this.index + 1;
-    const digests = this.entry?.digests ?? [];
-    while (next < digests.length && digests[next] === undefined) {
+    const checksums = this.entry?.checksums ?? [];
+    while (next < checksums.length && checksums[next] === undefined) {
       next++;
     }
-    const download = this.begin(at, next < digests.length ? next * PIECE : null);
+    const download = this.begin(at, next < checksums.length ? next * PIECE : null);
     await download.start(this.identity);
     if (sameVersion(this.identity, download.identity) === false) {
       await this.discard();
@@ -256,9 +249,9 @@ export class UrlFeed implements Feed {
     if (!entry?.writable || piece.length === 0) {
       return;
     }
-    const digest = await digestOf(piece);
-    const before = this.outdated ? undefined : entry.digests[this.index];
-    if (before !== undefined && before !== digest) {
+    const found = entry.checksum(piece);
+    const before = this.outdated ? undefined : entry.checksums[this.index];
+    if (before !== undefined && before !== found) {
       await this.discard();
       throw changedFile(this.url);
     }
@@ -267,7 +260,7 @@ export class UrlFeed implements Feed {
         entry.restart(this.identity);
         this.outdated = false;
       }
-      entry.write(this.index, piece, digest);
+      entry.write(this.index, piece, found);
       if ((this.index + 1) % BLOCK === 0) {
         entry.commit();
       }
@@ -311,7 +304,7 @@ export class UrlFeed implements Feed {
 
   async close(): Promise<void> {
     this.end();
-    this.digester.stop();
+    await this.readAhead.stop();
     await this.entry?.close().catch((error: unknown) => {
       this.cacheFailed ??= describe(error);
     });

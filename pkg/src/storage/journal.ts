@@ -2,14 +2,14 @@
  * The journal of a cache entry: lines of JSON, each appended once what it says is on the disk. A crash can tear the last line only,
  * and that line is then ignored.
  *
- *     {"version":1,"url":…,"size":…|null,"etag":…|null,"lastModified":…|null,"piece":1048576}
- *     {"at":0,"digests":"<64 hexadecimal digits for each piece from `at` on>"}
+ *     {"version":2,"url":…,"size":…|null,"etag":…|null,"lastModified":…|null,"piece":1048576}
+ *     {"at":0,"checksums":"<16 hexadecimal digits, XXH64, for each piece from `at` on>"}
  *     {"complete":true,"size":…,"sha256":…}
  */
+import { CHECKSUM_DIGITS as DIGITS } from "./hash.js";
 import { PIECE } from "./options.js";
 
-const VERSION = 1;
-const DIGITS = 64;
+const VERSION = 2;
 
 /** What tells one version of a file on the server from another. */
 export interface Identity {
@@ -21,7 +21,7 @@ export interface Identity {
 export interface Journal extends Identity {
   url: string;
   /** By piece; undefined where it is missing. */
-  digests: (string | undefined)[];
+  checksums: (string | undefined)[];
   complete: boolean;
   sha256: string | null;
   /** Bytes of the journal up to the last good line. */
@@ -32,8 +32,8 @@ export function firstLine(url: string, identity: Identity): string {
   return line({ version: VERSION, url, size: identity.size, etag: identity.etag, lastModified: identity.lastModified, piece: PIECE });
 }
 
-export function digestsLine(at: number, digests: string[]): string {
-  return line({ at, digests: digests.join("") });
+export function checksumsLine(at: number, checksums: string[]): string {
+  return line({ at, checksums: checksums.join("") });
 }
 
 export function completeLine(size: number, sha256: string | null): string {
@@ -85,7 +85,7 @@ function begin(fields: Record<string, unknown>): Journal | null {
     size: typeof fields.size === "number" ? fields.size : null,
     etag: typeof fields.etag === "string" ? fields.etag : null,
     lastModified: typeof fields.lastModified === "string" ? fields.lastModified : null,
-    digests: [],
+    checksums: [],
     complete: false,
     sha256: null,
     length: 0,
@@ -99,19 +99,19 @@ function apply(journal: Journal, fields: Record<string, unknown>): boolean {
     journal.sha256 = typeof fields.sha256 === "string" ? fields.sha256 : null;
     return true;
   }
-  if (typeof fields.at !== "number" || typeof fields.digests !== "string" || fields.digests.length % DIGITS !== 0) {
+  if (typeof fields.at !== "number" || typeof fields.checksums !== "string" || fields.checksums.length % DIGITS !== 0) {
     return false;
   }
-  for (let i = 0; i < fields.digests.length / DIGITS; i++) {
-    journal.digests[fields.at + i] = fields.digests.slice(i * DIGITS, (i + 1) * DIGITS);
+  for (let i = 0; i < fields.checksums.length / DIGITS; i++) {
+    journal.checksums[fields.at + i] = fields.checksums.slice(i * DIGITS, (i + 1) * DIGITS);
   }
   return true;
 }
 
 /** Index of the first piece that is not there. */
-export function firstMissing(digests: (string | undefined)[]): number {
+export function firstMissing(checksums: (string | undefined)[]): number {
   let index = 0;
-  while (digests[index] !== undefined) {
+  while (checksums[index] !== undefined) {
     index++;
   }
   return index;
@@ -120,7 +120,7 @@ export function firstMissing(digests: (string | undefined)[]): number {
 /** Bytes of the pieces that are there. */
 export function bytesKept(journal: Journal): number {
   let kept = 0;
-  journal.digests.forEach((digest, index) => {
+  journal.checksums.forEach((digest, index) => {
     const end = (index + 1) * PIECE;
     kept += digest === undefined ? 0 : Math.min(end, journal.size ?? end) - index * PIECE;
   });

@@ -35,7 +35,7 @@ export interface ReadCall {
 export type Call =
   | OpenCall
   | ReadCall
-  | { op: "finish" | "close" | "abort" | "list" | "files" | "forbidFiles" | "answers" }
+  | { op: "finish" | "close" | "abort" | "list" | "files" | "forbidFiles" | "readAhead" }
   | { op: "abortSoon"; ms: number }
   | { op: "delete"; url?: string }
   | { op: "damage"; file: string; at: number }

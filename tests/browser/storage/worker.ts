@@ -1,21 +1,15 @@
 /** The worker of the storage tests: opens sources and checks every byte against the server's made-up file. */
 import { cacheDelete, cacheList, openHeader, openSource, type DownloadProgress, type OpenOptions } from "../../../pkg/src/storage/index.js";
-import { beDigester, isDigester } from "../../../pkg/src/storage/digester.js";
+import { beReader, isReader } from "../../../pkg/src/storage/read-ahead.js";
 import type { OpenedSource } from "../../../pkg/src/source.js";
 import type { ModelPart, ModelSource } from "../../../pkg/src/types.js";
 import { ChordError } from "../../../pkg/src/errors.js";
 import { fileBytes } from "../server/bytes.ts";
 import type { Call, OpenCall, Outcome, ReadCall, Source } from "./calls.ts";
 
-/** Messages from workers that this one started. */
-let answers = 0;
-const Started = Worker;
-globalThis.Worker = class extends Started {
-  constructor(url: string | URL, options?: WorkerOptions) {
-    super(url, options);
-    this.addEventListener("message", () => answers++);
-  }
-};
+/** Bytes that workers of this one have read before their turn. */
+let readAhead = 0;
+const reads = new BroadcastChannel("reads");
 
 let source: OpenedSource | null = null;
 let stop = new AbortController();
@@ -104,8 +98,8 @@ async function run(call: Call): Promise<unknown> {
       return cacheList();
     case "delete":
       return cacheDelete(call.url);
-    case "answers":
-      return answers;
+    case "readAhead":
+      return readAhead;
     case "damage":
       return damage(call.file, call.at);
     case "hold": {
@@ -170,8 +164,15 @@ async function receive(event: MessageEvent<{ id: number; call: Call }>): Promise
   }
 }
 
-if (isDigester()) {
-  beDigester();
+if (isReader()) {
+  const { read } = FileSystemSyncAccessHandle.prototype;
+  FileSystemSyncAccessHandle.prototype.read = function (...args) {
+    const count = read.apply(this, args);
+    reads.postMessage(count);
+    return count;
+  };
+  beReader();
 } else {
+  reads.onmessage = ({ data }: MessageEvent<number>) => (readAhead += data);
   self.onmessage = (event) => void receive(event);
 }
