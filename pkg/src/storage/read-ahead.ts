@@ -10,7 +10,7 @@ const NAME = "wasm-chord reader";
 /** Bytes of a file from which a worker is worth starting. */
 const WORTH = 64 << 20;
 /** How far before this thread the worker may be: as far as a disk gets while an engine makes itself ready, little for the memory of a phone. */
-const AHEAD = 256 << 20;
+const AHEAD = 512 << 20;
 /** How often this thread says where it is. */
 const STEP = 8 << 20;
 /** So long, in ms, a worker may take to start, or to let go of the file. */

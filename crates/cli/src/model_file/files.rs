@@ -4,18 +4,23 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
+use super::read_ahead::ReadAhead;
 use crate::error::Error;
 
 /// The open file of a model, or its parts in order, each with its length.
 pub struct Files {
     parts: Vec<(File, u64)>,
+    ahead: Option<ReadAhead>,
 }
 
 impl Files {
     pub fn open(paths: &[PathBuf]) -> Result<Files, Error> {
         let parts = paths.iter().map(|path| open(path));
+        let parts: Vec<_> = parts.collect::<Result<_, _>>()?;
+        let bytes = parts.iter().map(|(_, length)| length).sum();
         Ok(Files {
-            parts: parts.collect::<Result<_, _>>()?,
+            parts,
+            ahead: ReadAhead::start(paths.to_vec(), bytes),
         })
     }
 }
@@ -46,6 +51,9 @@ impl chord_runtime::ModelSource for Files {
     }
 
     async fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        if let Some(ahead) = &self.ahead {
+            ahead.reached(offset);
+        }
         let mut start = offset;
         for (file, length) in &self.parts {
             if start < *length {

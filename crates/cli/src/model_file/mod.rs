@@ -7,6 +7,7 @@ mod files;
 mod header;
 mod http;
 mod progress;
+mod read_ahead;
 mod url;
 
 use std::ffi::OsStr;
