@@ -45,6 +45,9 @@ pub enum Error {
     /// Whoever read standard output went away.
     #[error("standard output was closed")]
     ClosedPipe,
+    /// The system gave no thread.
+    #[error("a thread cannot be started: {0}")]
+    Thread(io::Error),
     /// The user pressed Ctrl-C.
     #[error("interrupted")]
     Interrupted,
@@ -115,6 +118,7 @@ impl Error {
             Error::FileContent { .. } => "E_FILE_CONTENT",
             Error::Stdio { .. } => "E_STDIO",
             Error::ClosedPipe => "E_CLOSED_PIPE",
+            Error::Thread(_) => "E_THREADS",
             Error::Interrupted => "E_INTERRUPTED",
             Error::ModelFile { source, .. } if source.kind() == io::ErrorKind::NotFound => {
                 "E_NOT_FOUND"
@@ -136,6 +140,7 @@ impl Error {
             Error::Usage { help, .. } | Error::FileContent { help, .. } => help.clone(),
             Error::File { .. } => "check that the path exists and may be read or written".into(),
             Error::Stdio { .. } | Error::ClosedPipe | Error::Interrupted => String::new(),
+            Error::Thread(_) => "end other programs, or raise the limit of processes (ulimit -u)".into(),
             Error::ModelFile { path, source } if source.kind() == io::ErrorKind::NotFound && is_part(path) => {
                 "all parts of a split model must be in one folder, under the names they were published with".into()
             }
@@ -158,6 +163,7 @@ impl Error {
         match self {
             Error::ClosedPipe => exit::OK,
             Error::Interrupted => exit::INTERRUPTED,
+            Error::Thread(_) => exit::DEVICE,
             Error::Usage { .. }
             | Error::File { .. }
             | Error::FileContent { .. }

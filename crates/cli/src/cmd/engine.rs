@@ -83,7 +83,7 @@ pub fn check(args: &EngineArgs) -> Result<(), Error> {
 /// Gets the model, loads it onto the device and says on standard error what came out.
 pub fn load(model: &ModelArgs, args: &EngineArgs, needs: Needs) -> Result<Engine, Error> {
     check(args)?;
-    load_from(&Files::open(&model_file::resolve(model)?)?, args, needs)
+    Ok(told(open_file(model, args, needs)?, args))
 }
 
 /// The same of a model that is no file; [`check`] has seen the flags.
@@ -92,7 +92,10 @@ pub fn load_from(
     args: &EngineArgs,
     needs: Needs,
 ) -> Result<Engine, Error> {
-    let engine = open(source, args, needs)?;
+    Ok(told(open(source, args, needs, &|| false)?, args))
+}
+
+fn told(engine: Engine, args: &EngineArgs) -> Engine {
     dim(&device_line(&engine, engine.device_reason()));
     dim(&context_line(
         engine.context_length(),
@@ -102,7 +105,7 @@ pub fn load_from(
     for (key, value) in engine.describe() {
         tracing::info!("{key}: {value}");
     }
-    Ok(engine)
+    engine
 }
 
 /// The same model with the same flags after its device was lost; for `cpu`, a reason, on the CPU.
@@ -116,7 +119,7 @@ pub fn load_again(
     if cpu.is_some() {
         (args.device, args.adapter) = (DeviceArg::Cpu, None);
     }
-    let engine = open(&Files::open(&model_file::resolve(model)?)?, &args, needs)?;
+    let engine = open_file(model, &args, needs)?;
     dim(&device_line(&engine, cpu.unwrap_or(engine.device_reason())));
     Ok(engine)
 }
@@ -126,8 +129,34 @@ pub fn device_line(engine: &Engine, reason: &str) -> String {
     format!("device: {}; {reason}", adapters::words(engine.adapter()))
 }
 
-fn open(source: &impl ModelSource, args: &EngineArgs, needs: Needs) -> Result<Engine, Error> {
-    let mut engine = open_one(source, &options(args, needs))?;
+fn open_file(model: &ModelArgs, args: &EngineArgs, needs: Needs) -> Result<Engine, Error> {
+    settled(model, |files, quiet| open(files, args, needs, quiet))
+}
+
+/// What `open` makes of a model whose download may go on meanwhile: of the right bytes, and no sooner than they are all there.
+fn settled(
+    model: &ModelArgs,
+    open: impl Fn(&Files, &dyn Fn() -> bool) -> Result<Engine, Error>,
+) -> Result<Engine, Error> {
+    let files = model_file::open(model)?;
+    let opened = open(&files, &|| files.are_arriving());
+    match files.settle(opened.is_ok())? {
+        None => opened,
+        Some(paths) => {
+            drop(opened);
+            open(&Files::open(&paths)?, &|| false)
+        }
+    }
+}
+
+/// `quiet`: whether the terminal belongs to somebody else just now.
+fn open(
+    source: &impl ModelSource,
+    args: &EngineArgs,
+    needs: Needs,
+    quiet: &dyn Fn() -> bool,
+) -> Result<Engine, Error> {
+    let mut engine = open_one(source, &options(args, needs), quiet)?;
     if let Some(model) = &args.draft_model {
         let model = ModelArgs {
             model: model.clone(),
@@ -140,15 +169,23 @@ fn open(source: &impl ModelSource, args: &EngineArgs, needs: Needs) -> Result<En
             tokens_per_submit: None,
             ..options(args, needs)
         };
-        let smaller = open_one(&Files::open(&model_file::resolve(&model)?)?, &smaller)?;
+        let smaller = settled(&model, |files, quiet| open_one(files, &smaller, quiet))?;
         pollster::block_on(engine.draft_with(smaller))?;
     }
     Ok(engine)
 }
 
-fn open_one(source: &impl ModelSource, options: &EngineOptions) -> Result<Engine, Error> {
+fn open_one(
+    source: &impl ModelSource,
+    options: &EngineOptions,
+    quiet: &dyn Fn() -> bool,
+) -> Result<Engine, Error> {
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-    let mut report = |progress: LoadProgress| show(&bar, &progress);
+    let mut report = |progress: LoadProgress| {
+        if !quiet() {
+            show(&bar, &progress);
+        }
+    };
     // Ctrl-C ends the program while a model loads.
     let never = AtomicBool::new(false);
     let engine = pollster::block_on(Engine::load(source, options, &never, &mut report));

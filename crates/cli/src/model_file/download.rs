@@ -8,6 +8,7 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 use ureq::http::StatusCode;
 
+use super::arrival::Arrival;
 use super::cache::{self, Entry, Record};
 use super::error::Error;
 use super::header::HeaderCheck;
@@ -22,12 +23,13 @@ const TRIES: u32 = 5;
 const SPARE_BYTES: u64 = 64 << 20;
 
 /// Gets the model at `url`, or the `part` of one, into the cache and gives its path. A finished download is used without asking
-/// the network.
+/// the network. `arrival` is told how it goes.
 pub fn fetch(
     url: &Url,
     part: bool,
     expected: Option<&str>,
     token: Option<&Token>,
+    arrival: &Arrival,
 ) -> Result<PathBuf, crate::error::Error> {
     let entry = Entry::new(url)?;
     if entry.finished().is_some() {
@@ -41,7 +43,7 @@ pub fn fetch(
     let agent = http::agent();
     let mut failures = 0u32;
     let mut restarted = false;
-    let mut transfer = Transfer::resume(&entry, url, part)?;
+    let mut transfer = Transfer::resume(&entry, url, part, arrival)?;
     loop {
         let had = transfer.have;
         let result = transfer.run(&agent, expected, token);
@@ -53,7 +55,7 @@ pub fn fetch(
                 restarted = true;
                 note("the resumed download is not the expected file; starting anew");
                 entry.discard();
-                transfer = Transfer::resume(&entry, url, part)?;
+                transfer = Transfer::resume(&entry, url, part, arrival)?;
             }
             Err(crate::error::Error::Download(e)) if e.transient() => {
                 failures = if progressed {
@@ -78,9 +80,10 @@ pub fn fetch(
                 // Kept for the next run only where going on can help.
                 if !matches!(
                     &e,
-                    crate::error::Error::Download(
-                        Error::Cache { .. } | Error::Space { .. } | Error::Status { .. }
-                    )
+                    crate::error::Error::Interrupted
+                        | crate::error::Error::Download(
+                            Error::Cache { .. } | Error::Space { .. } | Error::Status { .. }
+                        )
                 ) {
                     entry.discard();
                 }
@@ -88,6 +91,16 @@ pub fn fetch(
             }
         }
     }
+}
+
+/// Whether the model at `url` is in the cache, whole.
+pub fn is_here(url: &Url) -> Result<bool, Error> {
+    Ok(Entry::new(url)?.finished().is_some())
+}
+
+/// Where the model at `url` grows while it is downloaded.
+pub fn part(url: &Url) -> Result<PathBuf, Error> {
+    Ok(Entry::new(url)?.part)
 }
 
 /// One attempt, with the state that a resumed part brings along.
@@ -100,6 +113,7 @@ struct Transfer<'a> {
     part: bool,
     header: HeaderCheck,
     etag: Option<String>,
+    arrival: &'a Arrival,
 }
 
 impl<'a> Transfer<'a> {
@@ -108,6 +122,7 @@ impl<'a> Transfer<'a> {
         entry: &'a Entry,
         url: &'a Url,
         part: bool,
+        arrival: &'a Arrival,
     ) -> Result<Transfer<'a>, crate::error::Error> {
         let known = entry
             .unfinished()
@@ -128,6 +143,7 @@ impl<'a> Transfer<'a> {
             part,
             header: HeaderCheck::new(part),
             etag: None,
+            arrival,
         };
         let Some(record) = known else {
             transfer.restart()?;
@@ -154,9 +170,11 @@ impl<'a> Transfer<'a> {
         self.have = self
             .have
             .saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+        self.arrival.have(self.have);
     }
 
     fn restart(&mut self) -> Result<(), Error> {
+        self.arrival.begins();
         self.file
             .set_len(0)
             .map_err(Error::cache(&self.entry.part))?;
@@ -239,6 +257,12 @@ impl<'a> Transfer<'a> {
         let progress = Progress::new(&self.url.file_name(), self.have, reply.size);
         let mut buffer = vec![0u8; 256 << 10];
         loop {
+            if let Some(size) = reply.size.filter(|_| self.header.accepted()) {
+                self.arrival.accepted(size);
+            }
+            if self.arrival.is_unwanted() {
+                return Err(crate::error::Error::Interrupted);
+            }
             let n = match reply.body.read(&mut buffer) {
                 Ok(n) => n,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,

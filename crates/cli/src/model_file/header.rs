@@ -47,6 +47,11 @@ impl HeaderCheck {
         Ok(())
     }
 
+    /// Whether the header is there, and of a model that we run.
+    pub fn accepted(&self) -> bool {
+        self.directory.is_some()
+    }
+
     /// Whether a file of `len` bytes can hold what the header describes; an unknown length passes.
     pub fn check_len(&self, len: Option<u64>) -> Result<(), Error> {
         if let (Some(directory), Some(len)) = (&self.directory, len) {

@@ -145,6 +145,7 @@ fn number(headers: &HeaderMap, name: &str) -> Option<u64> {
 }
 
 /// Access token of a model hub, sent to that hub only and only encrypted.
+#[derive(Clone)]
 pub struct Token {
     host: String,
     value: String,

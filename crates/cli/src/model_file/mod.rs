@@ -1,5 +1,6 @@
 //! MODEL on the command line: what it names, where its bytes are, and its header.
 
+mod arrival;
 pub mod cache;
 pub mod download;
 pub mod error;
@@ -19,6 +20,7 @@ use chord_gguf::{Directory, Limits, Parser, PartName, Progress};
 
 pub use files::Files;
 
+use self::arrival::Arrival;
 use self::http::Token;
 use self::url::Url;
 use crate::args::ModelArgs;
@@ -123,6 +125,17 @@ fn expected_hash(args: &ModelArgs) -> Result<Option<String>, Error> {
     }
 }
 
+/// The model for reading forwards, once. A download need not have ended: see [`Files::settle`].
+pub fn open(args: &ModelArgs) -> Result<Files, Error> {
+    let (model, token) = reference(args)?;
+    match model.parts()?.as_slice() {
+        [ModelRef::Url(url) | ModelRef::Hub(url)] if !download::is_here(url)? => {
+            Files::arriving(url.clone(), expected_hash(args)?, token)
+        }
+        _ => Files::open(&resolve(args)?),
+    }
+}
+
 /// The model as a file on this machine, or as those of all its parts; downloads it where needed.
 pub fn resolve(args: &ModelArgs) -> Result<Vec<PathBuf>, Error> {
     let expected = expected_hash(args)?;
@@ -142,7 +155,13 @@ pub fn resolve(args: &ModelArgs) -> Result<Vec<PathBuf>, Error> {
     let fetch = |part: ModelRef| match part {
         ModelRef::Path(path) => check_hash(path, expected.as_deref()),
         ModelRef::Url(url) | ModelRef::Hub(url) => {
-            let path = download::fetch(&url, split, expected.as_deref(), token.as_ref())?;
+            let path = download::fetch(
+                &url,
+                split,
+                expected.as_deref(),
+                token.as_ref(),
+                &Arrival::default(),
+            )?;
             check_hash(path, expected.as_deref())
         }
     };

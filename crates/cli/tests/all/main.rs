@@ -4,6 +4,7 @@ mod command;
 mod common;
 mod download;
 mod download_refused;
+mod download_used;
 mod engine;
 mod inspect;
 mod logits;

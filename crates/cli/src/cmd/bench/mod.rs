@@ -14,6 +14,7 @@ use serde_json::json;
 use super::engine::{self, Needs};
 use crate::args::BenchArgs;
 use crate::error::{Error, exit};
+use crate::model_file;
 use crate::out::{Out, note};
 use chord_runtime::{Engine, Timings};
 use measure::Runs;
@@ -28,7 +29,11 @@ pub fn run(args: &BenchArgs, started: Instant) -> Result<u8, Error> {
     };
     let mut engine = match synth::named(&args.model)? {
         Some(model) => synth::load(&model, args, needs)?,
-        None => engine::load(&args.model, &args.engine, needs)?,
+        None => {
+            // Whole before: loading is measured too.
+            model_file::resolve(&args.model)?;
+            engine::load(&args.model, &args.engine, needs)?
+        }
     };
     check_room(args, &engine)?;
     let mut out = Out::stdout();

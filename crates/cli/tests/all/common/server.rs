@@ -3,6 +3,7 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// What was asked.
 #[derive(Debug, Clone, Default)]
@@ -24,6 +25,10 @@ pub struct Response {
     pub body: Vec<u8>,
     /// Close the connection after this many bytes of the body.
     pub cut: Option<usize>,
+    /// Send nothing more after this many, and keep the connection.
+    pub stall: Option<usize>,
+    /// Before every 16 KiB of it.
+    pub pause: Duration,
     /// Whether to send Content-Length.
     pub length: bool,
 }
@@ -35,6 +40,8 @@ impl Response {
             headers: Vec::new(),
             body: body.into(),
             cut: None,
+            stall: None,
+            pause: Duration::ZERO,
             length: true,
         }
     }
@@ -46,6 +53,16 @@ impl Response {
 
     pub fn cut(mut self, at: usize) -> Response {
         self.cut = Some(at);
+        self
+    }
+
+    pub fn stall(mut self, at: usize) -> Response {
+        self.stall = Some(at);
+        self
+    }
+
+    pub fn slow(mut self) -> Response {
+        self.pause = Duration::from_millis(5);
         self
     }
 
@@ -158,13 +175,16 @@ fn serve(
     }
     head.push_str("\r\n");
     out.write_all(head.as_bytes())?;
-    let body = &response.body[..response
-        .cut
-        .unwrap_or(response.body.len())
-        .min(response.body.len())];
-    for piece in body.chunks(16 << 10) {
+    let end = response.cut.or(response.stall);
+    let end = end.unwrap_or(usize::MAX).min(response.body.len());
+    for piece in response.body[..end].chunks(16 << 10) {
+        std::thread::sleep(response.pause);
         out.write_all(piece)?;
         *count.lock().expect("no panic") += piece.len() as u64;
     }
-    out.flush()
+    out.flush()?;
+    if response.stall.is_some() {
+        std::thread::sleep(Duration::from_secs(600));
+    }
+    Ok(())
 }
