@@ -2,7 +2,7 @@
 # test.sh quick|full: sets up and runs all tests, goes on after a failure, and ends with what ran and `N passed, N failed`.
 # quick: every test but those of files named full_*: on the CPU all that use a device, but those named *_on_gpu*; on lavapipe the rest, but
 #        *_on_cpu*, and what is about kernels, plans and pages, with tiny models where there is a test with one; on SwiftShader those
-#        named *_on_both; each kernel on lavapipe once more, with shaders that check indices, loops and divisors as they run.
+#        named *_on_both, but for the two longest; each kernel on lavapipe once more, with shaders that check indices, loops and divisors as they run.
 # full:  those too, and every test of the crates that use the GPU on both adapters.
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 cd "$root"
@@ -10,10 +10,12 @@ mode="${1:-quick}"
 gpu_crates='package(chord-kernels) | package(chord-model) | package(chord-runtime) | package(wasm-chord)'
 case "$mode" in
 quick)
-    profile=default both='test(/_on_both/)'
+    # Two minutes on SwiftShader each, nearly all of it compiling: lavapipe runs them too.
+    long='test(/^(families::logits_of_families_with_kernels|sharded::a_tied_head)/)'
+    profile=default both="test(/_on_both/) - ($long)"
     # SmolLM2 takes lavapipe half a minute a test; each weight type's kernels are tested by themselves; what becomes of text, and what the
     # command does, no device decides.
-    on_cpu_only='test(/^(kv_[a-z]+|static_plan|speculation)::(smollm2|families|ring)_/) | test(/^(text_edges|resume|weight_types)::/) | (package(wasm-chord) & test(/^(engine|logits|split|terminal)::/))'
+    on_cpu_only='test(/^(kv_[a-z]+|static_plan|speculation)::(smollm2|families|ring)_/) | test(/^(text_edges|resume|weight_types)::/) | (package(wasm-chord) & test(/^(engine|logits|split|terminal|download_used)::/))'
     lavapipe="all() - (($on_cpu_only) - test(/_on_(gpu|both)/)) - test(/_on_cpu/)"
     ;;
 # Perplexity over 900 tokens takes SwiftShader half an hour and says nothing that the goldens do not.

@@ -2,11 +2,11 @@
 
 /** Bytes arrive, are checked and are stored in pieces of 1 MiB (the last one is shorter). */
 export const PIECE = 1 << 20;
-/** Pieces after which data is flushed and their digests enter the journal: 8 MiB, the most that a crash costs. */
+/** Pieces after which data is flushed and their checksums enter the journal: 8 MiB, the most that a crash costs. */
 export const BLOCK = 8;
 /** How far before the end of the last read the next one may begin. */
 export const LOOK_BACK = PIECE;
-/** Pieces fetched before they are asked for, and of the cache as many again. Together with what is held for looking back: under 16 MiB. */
+/** Pieces fetched before they are asked for, and pieces of memory kept for the next. Together with what is held for looking back: under 16 MiB. */
 export const READ_AHEAD = 4;
 
 export type Bytes = Uint8Array<ArrayBuffer>;
