@@ -42,7 +42,12 @@ set positional-arguments
 # the command beside llama-bench (where that is on PATH), in turn; the table is kept in bench/results: `just bench-native --rounds 5 --busy`
 [no-exit-message]
 @bench-native *ARGS:
-    tools/bench-native.sh "$@"
+    tools/bench-native.sh run "$@"
+
+# the first token of a fresh process beside plain reading and fetching of the same file; the table is kept in bench/results: `just bench-cold-start --mbit 200,800`
+[no-exit-message]
+@bench-cold-start *ARGS:
+    tools/bench-native.sh cold-start "$@"
 
 # what bench/nvidia.sh needs on a machine with an NVIDIA GPU, no network and no compiler: bench/pack, below 60 MiB
 [no-exit-message]

@@ -117,10 +117,10 @@ if [ "$mode" = full ]; then
 fi
 unset VK_ICD_FILENAMES VK_ADD_DRIVER_FILES
 
-# The browser's build, mostly one thread of link-time optimisation, fills what the tests leave idle.
+# The browser's build is mostly one thread of link-time optimisation: beside the tests it costs less than after them.
 mkdir -p "$target"
 web_log="$target/web-build.log"
-nice tools/size.sh package >"$web_log" 2>&1 </dev/null &
+tools/size.sh package >"$web_log" 2>&1 </dev/null &
 web_build=$!
 trap 'kill "$web_build" 2>/dev/null || true' EXIT
 built() {

@@ -4,12 +4,12 @@
  * `--busy` keeps one core busy meanwhile; `--gpu` has both on a GPU too, a software one where there is no other.
  */
 import { execFileSync, spawn } from "node:child_process";
-import { mkdirSync, statSync, writeFileSync } from "node:fs";
-import { availableParallelism, cpus, loadavg } from "node:os";
-import { basename, join } from "node:path";
+import { statSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { basename } from "node:path";
 import { parseArgs } from "node:util";
+import { keep, median, setting, spread } from "./setting.mjs";
 
-const root = join(import.meta.dirname, "../..");
 const { values: flags, positionals } = parseArgs({
   allowPositionals: true,
   options: {
@@ -71,7 +71,6 @@ if (flags.gpu) {
   }
 }
 
-const load = loadavg().map((n) => n.toFixed(2)).join(" ");
 const spinner = flags.busy ? spawn(process.execPath, ["-e", "for (;;);"]) : undefined;
 const results = contenders.map(() => []);
 try {
@@ -86,19 +85,16 @@ try {
   spinner?.kill();
 }
 
-const sorted = (at, what) => results[at].map((round) => round[what]).sort((a, b) => a - b);
-const median = (at, what) => sorted(at, what)[Math.floor((results[at].length - 1) / 2)];
-const cell = (at, what) => `${median(at, what).toFixed(1)} (${sorted(at, what)[0].toFixed(1)}–${sorted(at, what).at(-1).toFixed(1)})`;
-const ratio = (at, what) => (at === 0 ? "" : `${(median(0, what) / median(at, what)).toFixed(2)}×`);
+const of = (at, what) => results[at].map((round) => round[what]);
+const ratio = (at, what) => (at === 0 ? "" : `${(median(of(0, what)) / median(of(at, what))).toFixed(2)}×`);
+const cell = (at, what) => spread(of(at, what), 1);
 const rows = contenders.map(
   ({ name }, at) => `| ${name} | ${cell(at, "prefill")} | ${ratio(at, "prefill")} | ${cell(at, "decode")} | ${ratio(at, "decode")} | ${results[at][0].on} |`,
 );
-const commit = run("git", ["-C", root, "rev-parse", "--short", "HEAD"]).trim();
 const version = tried("llama-bench", ["--version"])?.trim().split("\n")[0];
-const day = new Date().toISOString().slice(0, 10);
 const text = `# wasm-chord natively${devices === undefined ? "" : ", beside llama-bench"}
 
-- Commit ${commit}, ${day}; ${cpus().length} × ${cpus()[0].model}; load average before the run ${load}${flags.busy ? "; one core kept busy" : ""}
+${setting}${flags.busy ? "; one core kept busy" : ""}
 - Model ${basename(model)}, ${statSync(model).size} bytes; prompt of ${flags.prompt} tokens, answer of ${flags.generate}; ${flags.threads} threads${version ? `\n- ${version}` : ""}
 - Medians of ${flags.rounds} rounds in tokens per second, lowest and highest in brackets; engines in turn, each round a process of its own
 
@@ -106,8 +102,4 @@ const text = `# wasm-chord natively${devices === undefined ? "" : ", beside llam
 | --- | ---: | ---: | ---: | ---: | --- |
 ${rows.join("\n")}
 `;
-const folder = join(root, "bench/results");
-mkdirSync(folder, { recursive: true });
-const file = join(folder, `native-${day}-${commit}-${basename(model, ".gguf")}${flags.busy ? "-busy" : ""}.md`);
-writeFileSync(file, text);
-console.log(`${text}\n${file}`);
+keep("native", basename(model, ".gguf") + (flags.busy ? "-busy" : ""), text);

@@ -1,4 +1,6 @@
 import { render } from "preact";
+import { whenIdle } from "./idle.js";
+import { warmUp } from "./markdown.js";
 import { keepOffline } from "./offline.js";
 import { restoreChats } from "./state/chats.js";
 import { restoreModel } from "./state/model.js";
@@ -11,6 +13,7 @@ async function start(): Promise<void> {
   const root = document.getElementById("app");
   if (root !== null) {
     render(<App />, root);
+    whenIdle(warmUp);
   }
   if (isSecureContext) {
     await restoreModel();

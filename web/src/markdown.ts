@@ -75,6 +75,21 @@ export function blocksOf(text: string): Block[] {
     .map(blockOf);
 }
 
+/** One of each kind of block, and what may be within. */
+const SAMPLE = ["# a", "b **c** *d* `e` ~~f~~ [g](http://h) https://i.j <br>", "- k\n- [ ] l", "1. m", "> n", "| o | p |\n| - | - |\n| q | r |", "---", "```s\nt\n```"];
+
+/**
+ * Reads and draws a block that nobody sees, the next one with each call; false after the last. The first of each kind makes the browser
+ * compile expressions and code: for all of them together that takes longer than a frame of the first answer should.
+ */
+export function warmUp(): boolean {
+  const block = SAMPLE.shift();
+  for (const token of block === undefined ? [] : marked.lexer(block)) {
+    htmlOf(token);
+  }
+  return SAMPLE.length > 0;
+}
+
 /** Reads a text that only grows: each call costs as much as its last block is long. */
 export class GrowingMarkdown {
   #settled: Block[] = [];
