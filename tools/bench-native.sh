@@ -6,5 +6,6 @@ what="$1"
 shift
 tools="$root/tools"
 "$tools/setup.sh" run
-cargo build --manifest-path "$root/Cargo.toml" --release --locked -p wasm-chord
+# The whole workspace's features are the tests': what is built here is theirs too.
+cargo build --manifest-path "$root/Cargo.toml" --release --locked --workspace --bin wasm-chord
 node "$root/bench/native/$what.mjs" "$target/release/wasm-chord" "${WASM_CHORD_MODEL:-$("$tools/default-model.sh")}" "$@"

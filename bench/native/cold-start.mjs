@@ -1,20 +1,20 @@
 /**
  * The first token of a fresh process beside plain reading, or fetching, of the same file, in turn, round by round:
  * `node bench/native/cold-start.mjs WASM-CHORD MODEL [--rounds N] [--mbit N,N,...] [--device cpu|gpu|auto]`.
- * From the disk with the system's page cache emptied before (Linux, as root; else that row is left out), from a server on this
- * machine that sends so many Mbit/s.
+ * From the disk after the system has forgotten the file (Linux; else that row is left out), from a server on this machine that sends
+ * so many Mbit/s.
  */
 import { execFileSync, spawn } from "node:child_process";
-import { accessSync, closeSync, constants, createReadStream, createWriteStream, mkdtempSync, openSync, readSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { closeSync, createReadStream, createWriteStream, mkdtempSync, openSync, readSync, rmSync, statSync } from "node:fs";
 import { createServer, get } from "node:http";
 import { tmpdir } from "node:os";
+import { platform } from "node:process";
 import { basename, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { pipeline } from "node:stream/promises";
 import { parseArgs } from "node:util";
 import { keep, setting, spread } from "./setting.mjs";
 
-const DROP_CACHES = "/proc/sys/vm/drop_caches";
 const USAGE = "usage: cold-start.mjs WASM-CHORD MODEL [--rounds N] [--mbit N,N,...] [--device cpu|gpu|auto]";
 
 const { values: flags, positionals } = parseArgs({
@@ -67,18 +67,26 @@ function fetchPlainly(url) {
   });
 }
 
-function empty() {
-  execFileSync("sync");
-  writeFileSync(DROP_CACHES, "1");
-}
-
-function mayEmpty() {
+/** Has the system forget what it has in memory of the file, and of nothing else: false where it cannot. */
+function forget() {
   try {
-    accessSync(DROP_CACHES, constants.W_OK);
-    return true;
+    execFileSync("sync", [model]);
+    execFileSync("dd", [`if=${model}`, "iflag=nocache", "count=0"], { stdio: "ignore" });
+    return platform === "linux";
   } catch {
     return false;
   }
+}
+
+/** Resolves when more may be written, or nobody listens any more. */
+function writable(reply) {
+  return new Promise((done) => {
+    const go = () => {
+      reply.off("drain", go).off("close", go);
+      done();
+    };
+    reply.on("drain", go).on("close", go);
+  });
 }
 
 /** Sends the model, at /MBIT/NAME so fast. */
@@ -95,7 +103,7 @@ const server = createServer(async (request, reply) => {
         await sleep(ahead);
       }
       if (!reply.write(bytes)) {
-        await new Promise((done) => reply.once("drain", done).once("close", done));
+        await writable(reply);
       }
     }
     reply.end();
@@ -109,8 +117,8 @@ const sources = speeds.map((mbit) => {
   const url = `http://127.0.0.1:${server.address().port}/${mbit}/${basename(model)}`;
   return { name: `network, ${mbit} Mbit/s`, plain: () => fetchPlainly(url), ours: () => firstToken(url), before() {} };
 });
-if (mayEmpty()) {
-  sources.unshift({ name: "disk", plain: readPlainly, ours: () => firstToken(model), before: empty });
+if (forget()) {
+  sources.unshift({ name: "disk", plain: readPlainly, ours: () => firstToken(model), before: forget });
 }
 sources.unshift({ name: "the system's memory", plain: readPlainly, ours: () => firstToken(model), before: readPlainly });
 
@@ -145,7 +153,7 @@ ${setting}
 | --- | ---: | ---: | ---: |
 ${rows.join("\n")}
 
-- Plainly: read a MiB at a time into the same memory, or fetched into a file, by Node. From the disk the system's page cache was emptied before each.
+- Plainly: read a MiB at a time into the same memory, or fetched into a file, by Node. Before each reading from the disk the system had to forget the file.
 - The network is a server on this machine that sends no faster than said.
 `;
 keep("cold-start", basename(model, ".gguf"), text);
