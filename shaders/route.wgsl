@@ -1,16 +1,34 @@
 // The USED experts of each row with the largest router logits, best first (the lower id of equals), and the softmax over
 // those as their weights. That is also what a softmax over all experts gives once its chosen weights are made to sum to 1.
 // One workgroup per row; what is chosen stays on the GPU.
+// QUANTISE: a router of floats takes f32 activation blocks, its experts int8: they are written again as such.
 struct Params {
     n_experts: u32,
     stride: u32, // f32 per row of logits
     bias_at: u32, // BIAS: first bias of the logits in routes
-    pad0: u32,
+    k_blocks: u32, // QUANTISE: activation blocks per row
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> logits: array<f32>; // [row, stride]
 @group(0) @binding(2) var<storage, read_write> routes: array<u32>; // [row, USED] (expert, bits of its weight), then biases
+
+#if QUANTISE
+@group(0) @binding(3) var<storage, read> act: array<vec4<u32>>; // [row, k_blocks] blocks of f32
+@group(0) @binding(4) var<storage, read_write> act_out: array<u32>; // the same of int8
+
+const ACT_VEC4 = 9u;
+
+fn act_value(blk: u32, j: u32) -> vec4<f32> {
+    return bitcast<vec4<f32>>(act[blk * ACT_VEC4 + j]);
+}
+
+fn act_source_ssq(blk: u32) -> f32 {
+    return bitcast<f32>(act[blk * ACT_VEC4 + 8u].w);
+}
+#import pack_i8
+#import act_out
+#endif
 
 const WG = 64u;
 const USED = ${USED}u;
@@ -56,4 +74,10 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
         routes[o] = e;
         routes[o + 1u] = bitcast<u32>(exp(score[e] - top) / sum);
     }
+#if QUANTISE
+    for (var i = lid; i < p.k_blocks * 8u; i += WG) {
+        let blk = row * p.k_blocks + i / 8u;
+        act_emit(blk, blk, i % 8u);
+    }
+#endif
 }

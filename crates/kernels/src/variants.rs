@@ -341,13 +341,16 @@ pub fn all() -> BTreeSet<Shader> {
         shaders.insert(norm.shader());
     }
     for (n_experts, used, bias_at) in [(8, 2, None), (128, 8, None), (32, 4, Some(0))] {
-        let route = Route {
-            n_experts,
-            used,
-            stride: 128,
-            bias_at,
-        };
-        shaders.insert(route.shader());
+        for quantise in [None, Some(2)] {
+            let route = Route {
+                n_experts,
+                used,
+                stride: 128,
+                bias_at,
+                quantise,
+            };
+            shaders.insert(route.shader());
+        }
     }
     for act_out in [ActKind::F32, ActKind::Q8] {
         shaders.insert(

@@ -293,6 +293,8 @@ fn experts_match_their_twin_whole_and_in_parts() {
 fn routes_are_the_best_experts_and_the_softmax_over_them() {
     let (gpu, mut rng) = (device(), Rng::new(15));
     for (n_experts, used, biased) in [(8, 2, false), (128, 8, false), (32, 4, true), (5, 5, true)] {
+        // The third and the fourth also write the router's input again for experts that take int8.
+        let quantise = biased.then_some(12);
         let mut logits = rng.floats(3 * 160);
         // Equal logits: the lower id is first.
         (logits[160 + 1], logits[160 + 3]) = (2f32.to_bits(), 2f32.to_bits());
@@ -304,14 +306,30 @@ fn routes_are_the_best_experts_and_the_softmax_over_them() {
             used,
             stride: 160,
             bias_at,
+            quantise,
         };
+        let mut buffers = vec![(1, logits), (2, routes)];
+        if let Some(blocks) = quantise {
+            let input = activations(&mut rng, ActKind::F32, 3, blocks as usize);
+            let words = 3 * blocks as usize * ActKind::Q8.words();
+            buffers.extend([(3, input), (4, vec![0; words])]);
+        }
         let case = Case {
             name: "route".into(),
             kernel: std::sync::Arc::new(kernel),
-            buffers: vec![(1, logits), (2, routes)],
+            buffers,
             rows: 3,
         };
-        for (_, got, want) in run_both(&gpu, case).into_iter().filter(|(b, ..)| *b == 2) {
+        for (slot, got, want) in run_both(&gpu, case) {
+            if slot == 4 {
+                let values = |words: &[u32]| act_values(ActKind::Q8, words);
+                assert_close("int8", &values(&got), &values(&want), Q8_BUDGET);
+                let squares = |words: &[u32]| act_ssq(ActKind::Q8, words);
+                assert_close("sums of squares", &squares(&got), &squares(&want), 0.0);
+            }
+            if slot != 2 {
+                continue;
+            }
             let chosen = 3 * used as usize;
             for i in 0..chosen {
                 assert_eq!(got[2 * i], want[2 * i], "{n_experts} experts, route {i}");

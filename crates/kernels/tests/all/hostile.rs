@@ -25,6 +25,7 @@ fn logits_that_are_no_numbers_route_to_no_expert_beyond_the_last() {
             used,
             stride,
             bias_at: None,
+            quantise: None,
         };
         let case = Case {
             name: "route".into(),

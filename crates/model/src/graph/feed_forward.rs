@@ -12,7 +12,7 @@ pub(super) struct FeedForward {
     pub up: Vec<usize>,
     pub down: Vec<usize>,
     pub experts: Option<LayerExperts>,
-    /// Form of the inputs of gate|up and of down.
+    /// Form of the input of gate|up (of the router, where there is one) and of down.
     pub kinds: [ActKind; 2],
 }
 
@@ -27,14 +27,12 @@ impl Builder<'_> {
         }
         .map(|part| name(&format!("{part}.weight")));
         let router = name("ffn_gate_inp.weight");
-        let mut inputs = vec![self.weight_type(&gate)?, self.weight_type(&up)?];
-        if c.experts.is_some() {
-            inputs.push(self.weight_type(&router)?);
+        let of_gate = self.act_kind(&[self.weight_type(&gate)?, self.weight_type(&up)?]);
+        let mut kinds = [of_gate, self.act_kind(&[self.weight_type(&down)?])];
+        if c.experts.is_some() && self.act_kind(&[self.weight_type(&router)?]) == ActKind::F32 {
+            // Files keep routers in f32: that must not keep the experts from int8.
+            kinds[0] = ActKind::F32;
         }
-        let kinds = [
-            self.act_kind(&inputs),
-            self.act_kind(&[self.weight_type(&down)?]),
-        ];
         let (mut gate_rows, mut up_rows) = (self.rows(&gate)?, self.rows(&up)?);
         if gate == up {
             let half = c.d_ff as usize;
@@ -66,6 +64,7 @@ impl Builder<'_> {
                     router,
                     routes,
                     bias_at,
+                    input: of_gate,
                 })
             }
             None => None,

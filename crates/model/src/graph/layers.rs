@@ -21,7 +21,7 @@ pub(super) struct Layer {
     pub up: Vec<usize>,
     pub down: Vec<usize>,
     pub experts: Option<LayerExperts>,
-    /// Form of the inputs of q|k|v, attention output, gate|up, down.
+    /// Form of the inputs of q|k|v, attention output, gate|up (of the router, where there is one), down.
     pub kinds: [ActKind; 4],
     /// Where the RoPE buffer has the biases of q|k|v, the norms of q's and k's heads, and the attention sinks.
     pub bias_at: Option<u32>,
@@ -44,6 +44,16 @@ pub(super) struct LayerExperts {
     pub routes: BufId,
     /// Where it has biases of the router, of gate and up, and of down.
     pub bias_at: Option<[u32; 4]>,
+    /// Form of the input of gate|up; the router's is the layer's.
+    pub input: ActKind,
+}
+
+impl Layer {
+    /// The experts take another form of input than the router.
+    pub(super) fn quantises(&self) -> bool {
+        let experts = self.experts.as_ref();
+        experts.is_some_and(|experts| experts.input != self.kinds[2])
+    }
 }
 
 /// All layers, and where q, k, v start in a token's `qkv`, and its stride: the same in all.

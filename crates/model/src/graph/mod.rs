@@ -18,6 +18,7 @@ use chord_kernels::op::{BufDesc, BufId, Role, Step};
 use chord_kernels::sample::{self, Sample};
 use chord_kernels::{KvShape, PAGE};
 use chord_quant::WeightType;
+use layers::Layer;
 pub use plan::{Batch, GraphOptions, Ids, Plan, Reach, Splits, Tiles};
 use wire::Wiring;
 
@@ -221,6 +222,10 @@ impl Builder<'_> {
                 let stride = u64::from(blocks(experts.count)) * 32;
                 self.buffer("router", u64::from(o.chunk) * stride)
             }),
+            act_experts: layers
+                .iter()
+                .any(Layer::quantises)
+                .then(|| self.buffer("act experts", act_words(c.d_model, ActKind::Q8))),
             act_head: self.buffer(
                 "act head",
                 u64::from(blocks(c.d_model)) * head_kind.words() as u64,

@@ -131,6 +131,8 @@ pub struct Ids {
     pub added: Option<BufId>,
     /// Logits of experts, `[chunk, experts padded]`.
     pub router: Option<BufId>,
+    /// The experts' input in int8, where the router's is f32.
+    pub act_experts: Option<BufId>,
     /// The head's input, one row.
     pub act_head: BufId,
     /// Words of one row of `act_head`, and of the last layer's rows in `act`.
@@ -196,7 +198,7 @@ pub struct Plan {
     pub chunk: u32,
     /// Thread layout of the products.
     pub layout: Layout,
-    /// Form of the inputs of each layer's q|k|v, attention output, gate|up and down; then the head's.
+    /// Form of the inputs of each layer's q|k|v, attention output, gate|up (or router) and down; then the head's.
     pub act_kinds: Vec<[ActKind; 4]>,
 }
 

@@ -208,22 +208,28 @@ impl Wiring<'_> {
     fn ffn_steps(&self, n: usize, batch: Batch, steps: &mut Steps) {
         let (c, ids, layer) = (self.config, self.ids, &self.layers[n]);
         let [_, _, ffn_kind, down_kind] = layer.kinds;
+        let mut input = (ids.act, ffn_kind);
         if let (Some(experts), Some(routes), Some(logits)) = (c.experts, &layer.experts, ids.router)
         {
             let stride = experts.count.next_multiple_of(32);
             for router in &routes.router {
                 let place = (self.segments[*router].row0 as u32, stride);
                 let name = format!("layer{n}.router");
-                let act_in = (ids.act, ffn_kind);
-                steps.push(self.plain(name, (*router, None), act_in, (logits, place), batch));
+                steps.push(self.plain(name, (*router, None), input, (logits, place), batch));
             }
+            let quantised = ids.act_experts.filter(|_| layer.quantises());
             let kernel = Route {
                 n_experts: experts.count,
                 used: experts.used,
                 stride,
                 bias_at: routes.bias_at.map(|at| at[0]),
+                quantise: quantised.map(|_| c.d_model.div_ceil(32)),
             };
-            let bind = vec![(1, logits), (2, routes.routes)];
+            let mut bind = vec![(1, logits), (2, routes.routes)];
+            if let Some(quantised) = quantised {
+                bind.extend([(3, ids.act), (4, quantised)]);
+                input = (quantised, ActKind::Q8);
+            }
             steps.push(Step::new(format!("layer{n}.route"), kernel, bind));
         }
         for (gate, up) in layer.gate.iter().zip(&layer.up) {
@@ -236,9 +242,9 @@ impl Wiring<'_> {
                 self.options,
                 Epilogue::Glu,
             );
-            let (layout, cols) = self.shared(batch, ffn_kind);
+            let (layout, cols) = self.shared(batch, input.1);
             let mut kernel = MatMul {
-                act_in: ffn_kind,
+                act_in: input.1,
                 act_out: down_kind,
                 layout,
                 cols,
@@ -249,7 +255,7 @@ impl Wiring<'_> {
             };
             let mut bind = self.streams(*gate, [1, 2]).to_vec();
             bind.extend(self.streams(*up, [3, 4]));
-            bind.extend([(5, ids.act), (8, ids.act_ff)]);
+            bind.extend([(5, input.0), (8, ids.act_ff)]);
             if let (Some(_), Some(of_layer)) = (experts, &layer.experts) {
                 kernel = MatMul {
                     rows_a: c.d_ff,

@@ -7,9 +7,9 @@ use half::f16;
 /// Blocks of a run: prime, so that rows, which are other numbers of blocks long, begin at other places of it.
 const BLOCKS: usize = 4093;
 
-/// A run of blocks of matrices of `k` columns; of vectors, ones.
+/// A run of blocks of matrices of `k` columns; of vectors (`k` 0), ones.
 pub(super) fn run(ty: WeightType, k: usize) -> Vec<u8> {
-    if ty == WeightType::F32 {
+    if k == 0 {
         return 1.0f32.to_le_bytes().repeat(BLOCKS);
     }
     let mut noise = Noise(0x5eed ^ k as u64);
@@ -30,6 +30,12 @@ fn scale(ty: WeightType, deviation: f32, block: &mut [u8], noise: &mut Noise) {
         block[at..at + 2].copy_from_slice(&f16::from_f32(v).to_le_bytes());
     };
     match ty {
+        // Uniform between ±√3 deviations.
+        WeightType::F32 => {
+            let uniform = f32::from(noise.byte()) / 127.5 - 1.0;
+            let value = 3f32.sqrt() * deviation * uniform;
+            block.copy_from_slice(&value.to_le_bytes());
+        }
         WeightType::Q4_0 => put(0, deviation / 4.61),
         WeightType::Q5_0 => put(0, deviation / 9.23),
         WeightType::Q8_0 => put(0, deviation / 73.9),

@@ -11,6 +11,7 @@ const ALIGNMENT: u64 = 32;
 /// A tensor as the header has it; `offset` from the end of the header.
 pub(super) struct Described {
     pub ty: WeightType,
+    /// Columns of a matrix; 0 of a vector.
     pub k: usize,
     pub offset: u64,
     pub bytes: u64,
@@ -48,6 +49,7 @@ impl Writer<'_> {
             kv_heads,
             head_dim,
             feed_forward,
+            experts,
             context,
             rope_base,
             eps,
@@ -77,6 +79,11 @@ impl Writer<'_> {
             ("rope.dimension_count", head_dim),
         ] {
             key(name, WriteValue::U32(value));
+        }
+        if let Some((count, used)) = experts {
+            key("expert_count", WriteValue::U32(count));
+            key("expert_used_count", WriteValue::U32(used));
+            key("expert_feed_forward_length", WriteValue::U32(feed_forward));
         }
         key("rope.freq_base", WriteValue::F32(rope_base));
         key("attention.layer_norm_rms_epsilon", WriteValue::F32(eps));
@@ -116,6 +123,7 @@ impl Writer<'_> {
             kv_heads,
             head_dim,
             feed_forward,
+            experts,
             vocab,
             tied,
             qk_norm,
@@ -140,11 +148,23 @@ impl Writer<'_> {
                 ("attn_k", Matrix::Other, [width, kv]),
                 ("attn_v", Matrix::AttnV, [width, kv]),
                 ("attn_output", Matrix::Other, [q, width]),
+            ] {
+                self.matrix(&name(part), matrix, n, dims);
+            }
+            for (part, matrix, [k, rows]) in [
                 ("ffn_gate", Matrix::Other, [width, feed_forward]),
                 ("ffn_up", Matrix::Other, [width, feed_forward]),
                 ("ffn_down", Matrix::FfnDown, [feed_forward, width]),
             ] {
-                self.matrix(&name(part), matrix, n, dims);
+                match experts {
+                    Some((count, _)) => {
+                        self.matrix(&name(&format!("{part}_exps")), matrix, n, [k, rows, count]);
+                    }
+                    None => self.matrix(&name(part), matrix, n, [k, rows]),
+                }
+            }
+            if let Some((count, _)) = experts {
+                self.matrix(&name("ffn_gate_inp"), Matrix::Router, n, [width, count]);
             }
             let heads: &[_] = if qk_norm {
                 &["attn_q_norm", "attn_k_norm"]
@@ -165,7 +185,7 @@ impl Writer<'_> {
         }
     }
 
-    fn matrix(&mut self, name: &str, matrix: Matrix, n: u32, dims: [u32; 2]) {
+    fn matrix<const D: usize>(&mut self, name: &str, matrix: Matrix, n: u32, dims: [u32; D]) {
         let ty = self.spec.ty(matrix, n, dims[0]);
         self.push(name, ty, &dims);
     }
@@ -187,9 +207,13 @@ impl Writer<'_> {
         let mut tensor = TensorSpec::new(&format!("{name}.weight"), stored, &dims, Vec::new());
         tensor.offset = Some(offset);
         self.file.tensors.push(tensor);
+        let k = match dims.len() {
+            1 => 0,
+            _ => usize::try_from(dims[0]).unwrap_or(usize::MAX),
+        };
         self.described.push(Described {
             ty,
-            k: usize::try_from(dims[0]).unwrap_or(usize::MAX),
+            k,
             offset,
             bytes,
         });

@@ -12,7 +12,10 @@ pub(super) struct Shape {
     pub heads: u32,
     pub kv_heads: u32,
     pub head_dim: u32,
+    /// Of an expert, where there are several.
     pub feed_forward: u32,
+    /// (experts of a layer, how many each token goes to).
+    pub experts: Option<(u32, u32)>,
     pub vocab: u32,
     pub context: u32,
     pub rope_base: f32,
@@ -35,6 +38,7 @@ const LLAMA: Shape = Shape {
     kv_heads: 8,
     head_dim: 128,
     feed_forward: 0,
+    experts: None,
     vocab: 128_256,
     context: 131_072,
     rope_base: 500_000.0,
@@ -45,7 +49,7 @@ const LLAMA: Shape = Shape {
     rope_factors: true,
 };
 
-const SHAPES: [Shape; 6] = [
+const SHAPES: [Shape; 8] = [
     // meta-llama/Llama-3.2-1B
     Shape {
         name: "llama-1b",
@@ -91,6 +95,25 @@ const SHAPES: [Shape; 6] = [
         rope_factors: false,
         ..LLAMA
     },
+    // Qwen/Qwen3-30B-A3B
+    Shape {
+        name: "qwen3-30b-a3b",
+        arch: "qwen3moe",
+        layers: 48,
+        width: 2048,
+        heads: 32,
+        kv_heads: 4,
+        feed_forward: 768,
+        experts: Some((128, 8)),
+        vocab: 151_936,
+        context: 40_960,
+        rope_base: 1_000_000.0,
+        eps: 1e-6,
+        tied: false,
+        qk_norm: true,
+        rope_factors: false,
+        ..LLAMA
+    },
     // google/gemma-3-270m
     Shape {
         name: "gemma3-270m",
@@ -121,6 +144,23 @@ const SHAPES: [Shape; 6] = [
         feed_forward: 512,
         vocab: 2048,
         context: 1024,
+        ..LLAMA
+    },
+    // Nor this.
+    Shape {
+        name: "tiny-moe",
+        arch: "qwen3moe",
+        layers: 4,
+        width: 256,
+        heads: 4,
+        kv_heads: 2,
+        head_dim: 64,
+        feed_forward: 256,
+        experts: Some((16, 4)),
+        vocab: 2048,
+        context: 1024,
+        qk_norm: true,
+        rope_factors: false,
         ..LLAMA
     },
 ];
@@ -178,6 +218,8 @@ pub(super) enum Matrix {
     Head,
     AttnV,
     FfnDown,
+    /// Which experts a token goes to: never quantised.
+    Router,
     Other,
 }
 
@@ -185,6 +227,7 @@ impl Spec {
     /// The type of a matrix of `k` columns in layer `n`, as llama.cpp's `llama_tensor_get_type` chooses.
     pub(super) fn ty(&self, matrix: Matrix, n: u32, k: u32) -> WeightType {
         let ty = match (self.mix, matrix) {
+            (_, Matrix::Router) => WeightType::F32,
             (Mix::Q8_0, _) => WeightType::Q8_0,
             (Mix::Q4KM, Matrix::AttnV | Matrix::FfnDown) if more_bits(n, self.shape.layers) => {
                 WeightType::Q6K

@@ -327,10 +327,23 @@ impl Cases {
             ..*kernel
         };
         let routes = self.buffer(words);
+        let mut bind = vec![(1, logits), (2, routes)];
+        let mut results = vec![(routes, Form::Routes(chosen))];
+        let blocks = K / BLOCK;
+        let kernel = Route {
+            quantise: kernel.quantise.map(|_| blocks as u32),
+            ..kernel
+        };
+        if kernel.quantise.is_some() {
+            let input = self.act(ActKind::F32, self.tokens());
+            let output = self.zeros(self.tokens() * blocks * ActKind::Q8.words());
+            bind.extend([(3, input), (4, output)]);
+            results.push((output, Form::Blocks(ActKind::Q8)));
+        }
         self.checks.push(Check {
-            step: Step::new("routes to experts", kernel, vec![(1, logits), (2, routes)]),
+            step: Step::new("routes to experts", kernel, bind),
             rows: self.tokens,
-            results: vec![(routes, Form::Routes(chosen))],
+            results,
             part: Part::Other,
         });
     }
