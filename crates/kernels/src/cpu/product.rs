@@ -45,12 +45,8 @@ impl Columns {
         });
         let factors = factors.collect();
         let all = (0..n).flat_map(of_row);
-        // Columns of zeros, so that what is left of several can be computed as a whole run.
-        let padded = if n > 1 {
-            n.next_multiple_of(COLUMNS)
-        } else {
-            n
-        };
+        // Behind several columns one of zeros, so that what is left of them can be computed as a whole run.
+        let padded = if n > 1 { n + 1 } else { n };
         let words_of = |unit: usize| Vec::with_capacity(padded * blocks * unit);
         let (kind, unit, mut words) = match (kind, floats) {
             (ActKind::Q8, false) => {
@@ -136,19 +132,18 @@ impl<'a> Matrix<'a> {
         }
     }
 
-    /// `out[c][r]` = row `r` of panel `at` times column `first + c`, without the columns' factors.
+    /// `out[c][r]` = row `r` of panel `at` times column `which[c]`, without the columns' factors.
     pub(crate) fn times(
         &self,
         level: Level,
         at: usize,
-        columns: &Columns,
-        first: usize,
+        (columns, which): (&Columns, &[usize]),
         out: &mut [[f32; PANEL]],
     ) {
         let work = Work {
             panel: self.panel(at),
             columns,
-            first,
+            which,
             out,
         };
         for_type(self.ty, On { level, work });
@@ -158,7 +153,7 @@ impl<'a> Matrix<'a> {
 struct Work<'a> {
     panel: Panel<'a>,
     columns: &'a Columns,
-    first: usize,
+    which: &'a [usize],
     out: &'a mut [[f32; PANEL]],
 }
 
@@ -186,13 +181,13 @@ trait Arithmetic {
     fn run<I: Isa, const C: usize>(isa: I, run: Run<'_>) -> [I::F; C];
 }
 
-/// What a loop goes over: `group`-th rows of a panel, and columns from `first` on.
+/// What a loop goes over: `group`-th rows of a panel, and the first of these columns.
 #[derive(Clone, Copy)]
 struct Run<'a> {
     panel: &'a Panel<'a>,
     group: usize,
     columns: &'a Columns,
-    first: usize,
+    which: [usize; COLUMNS],
 }
 
 impl<'a> Run<'a> {
@@ -200,7 +195,7 @@ impl<'a> Run<'a> {
     #[inline(always)]
     fn x<const C: usize, const W: usize>(&self) -> [&'a [[u32; W]]; C] {
         let (blocks, of_row) = (self.columns.words.as_chunks().0, self.columns.blocks);
-        std::array::from_fn(|c| &blocks[(self.first + c) * of_row..][..of_row])
+        std::array::from_fn(|c| &blocks[self.which[c] * of_row..][..of_row])
     }
 }
 
@@ -218,11 +213,13 @@ impl<A: Arithmetic> Op for With<'_, A> {
             // six: what is left over goes with columns of zeros.
             while at < work.out.len() {
                 let left = work.out.len() - at;
+                let zeros = work.columns.factors.len();
+                let which = |c| work.which.get(at + c).copied().unwrap_or(zeros);
                 let run = Run {
                     panel: &work.panel,
                     group,
                     columns: work.columns,
-                    first: work.first + at,
+                    which: std::array::from_fn(which),
                 };
                 let out = &mut work.out[at..];
                 at += if I::COLUMNS >= 8 && left >= 6 {

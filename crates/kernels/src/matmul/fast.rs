@@ -1,11 +1,12 @@
 //! The matrix products on the CPU: a tile of 32 rows of W at a time, for all tokens of the batch, by whichever thread is free.
 
 use super::epilogue::{Gated, Plain, Residual};
+use super::experts::Groups;
 use super::{Epilogue, Experts, MatMul};
 use crate::act::BLOCK;
 use crate::cpu::product::{COLUMNS, Columns, Matrix};
 use crate::cpu::tiles::split;
-use crate::cpu::{Cores, CpuBindings, PANEL};
+use crate::cpu::{Cores, CpuBindings, PANEL, f};
 use chord_simd::Level;
 
 /// Values of a tile for up to so many columns.
@@ -19,6 +20,7 @@ struct Product<'a> {
     b: Option<Matrix<'a>>,
     columns: &'a Columns,
     routes: &'a [u32],
+    groups: Groups,
     /// Weights of the next norm, and biases behind them (Residual).
     gamma: &'a [u32],
 }
@@ -54,6 +56,10 @@ impl MatMul {
         let (quants_a, scales_a) = (mem.read(1), mem.read(2));
         let second = self.b.map(|ty| (ty, mem.read(3), mem.read(4)));
         let routes = self.experts.map(|_| mem.read(10));
+        let groups = match (self.experts, &routes) {
+            (Some(experts), Some(routes)) => Groups::new(&experts, routes, rows * used, COLUMNS),
+            _ => Groups::default(),
+        };
         let gamma = (self.epilogue == Epilogue::Residual).then(|| mem.read(7));
         let product = Product {
             kernel: self,
@@ -64,6 +70,7 @@ impl MatMul {
                 .map(|(ty, quants, scales)| Matrix::new(*ty, blocks, quants, scales)),
             columns: &columns,
             routes: routes.as_deref().map_or(&[], |r| r),
+            groups,
             gamma: gamma.as_deref().map_or(&[], |g| g),
         };
 
@@ -119,32 +126,27 @@ impl Product<'_> {
         }
     }
 
-    /// `y[c]` = a tile of the matrix (of the `place`-th expert's) times columns `first..first + n`, with their factors.
+    /// `y[c]` = a tile of the matrix (of the `place`-th expert's) times column `which[c]`, with its factor.
     fn times(
         &self,
         (matrix, rows): (&Matrix<'_>, u32),
         (place, tile): (usize, usize),
-        (first, n): (usize, usize),
+        which: &[usize],
         y: &mut Tiles,
     ) {
         let panels = (rows as usize).div_ceil(PANEL);
         for half in 0..2 {
             let panel = 2 * tile + half;
             let mut sums = [[0.0; PANEL]; COLUMNS];
+            let sums = &mut sums[..which.len()];
             // The last tile may be half a one.
             if panel < panels {
-                let sums = &mut sums[..n];
-                matrix.times(
-                    self.level,
-                    place * panels + panel,
-                    self.columns,
-                    first,
-                    sums,
-                );
+                let at = place * panels + panel;
+                matrix.times(self.level, at, (self.columns, which), sums);
             }
-            for (c, sums) in sums[..n].iter().enumerate() {
-                let factor = self.columns.factors[first + c];
-                for (y, sum) in y[c][PANEL * half..].iter_mut().zip(sums) {
+            for ((sums, column), y) in sums.iter().zip(which).zip(y.iter_mut()) {
+                let factor = self.columns.factors[*column];
+                for (y, sum) in y[PANEL * half..].iter_mut().zip(sums) {
                     *y = sum * factor;
                 }
             }
@@ -157,45 +159,43 @@ impl Product<'_> {
         let of_a = (&self.a, kernel.rows_a);
         let (mut y, mut up) = ([[0.0; BLOCK]; COLUMNS], [[0.0; BLOCK]; COLUMNS]);
         let tile = item.tile;
-        let mut lines = item.lines();
         for first in (0..rows).step_by(COLUMNS) {
-            let span = (first, COLUMNS.min(rows - first));
+            let which: [usize; COLUMNS] = std::array::from_fn(|c| first + c);
+            let which = &which[..COLUMNS.min(rows - first)];
             match (&self.b, self.tile_of_b(tile)) {
                 (Some(b), Some(tile)) => {
-                    self.times((b, kernel.rows_b), (0, tile), span, &mut y);
+                    self.times((b, kernel.rows_b), (0, tile), which, &mut y);
                 }
                 (Some(b), None) if kernel.epilogue == Epilogue::Glu => {
-                    self.times(of_a, (0, tile), span, &mut y);
-                    self.times((b, kernel.rows_b), (0, tile), span, &mut up);
+                    self.times(of_a, (0, tile), which, &mut y);
+                    self.times((b, kernel.rows_b), (0, tile), which, &mut up);
                 }
-                _ => self.times(of_a, (0, tile), span, &mut y),
+                _ => self.times(of_a, (0, tile), which, &mut y),
             }
-            for (y, up) in y.iter_mut().zip(&up).take(span.1) {
-                if let Some(line) = lines.next() {
-                    self.emit(tile, y, up, line);
-                }
+            for ((y, up), row) in y.iter_mut().zip(&up).zip(which) {
+                self.emit(tile, y, up, item.line(*row));
             }
         }
     }
 
     /// A token's sum over its routes, each with its weight.
     fn sum_routes(&self, experts: &Experts, item: &mut Item<'_, '_>) {
-        let used = experts.used as usize;
-        let mut y = [[0.0; BLOCK]; COLUMNS];
         let tile = item.tile;
-        for (row, line) in item.lines().enumerate() {
-            let mut sum = [0.0; BLOCK];
-            for i in row * used..(row + 1) * used {
-                let Some(route) = experts.route(self.routes, i) else {
-                    continue;
-                };
-                let of_a = (&self.a, self.kernel.rows_a);
-                self.times(of_a, (route.place, tile), (i, 1), &mut y);
-                for (at, (sum, y)) in (tile * BLOCK..).zip(sum.iter_mut().zip(&y[0])) {
-                    *sum += route.weight * (y + self.bias(experts, 0, route.expert, at));
+        let mut y = [[0.0; BLOCK]; COLUMNS];
+        let mut sums = vec![[0.0; BLOCK]; item.out.len()];
+        for (place, routes) in self.groups.each() {
+            self.times((&self.a, self.kernel.rows_a), (place, tile), routes, &mut y);
+            let expert = place + experts.first as usize;
+            for (i, y) in routes.iter().zip(&y) {
+                let weight = f(self.routes, 2 * i + 1);
+                let sum = &mut sums[i / experts.used as usize];
+                for (at, (sum, y)) in (tile * BLOCK..).zip(sum.iter_mut().zip(y)) {
+                    *sum += weight * (y + self.bias(experts, 0, expert, at));
                 }
             }
-            self.emit(tile, &mut sum, &[0.0; BLOCK], line);
+        }
+        for (row, sum) in sums.iter_mut().enumerate() {
+            self.emit(tile, sum, &[0.0; BLOCK], item.line(row));
         }
     }
 
@@ -204,22 +204,25 @@ impl Product<'_> {
         let kernel = self.kernel;
         let (mut gate, mut up) = ([[0.0; BLOCK]; COLUMNS], [[0.0; BLOCK]; COLUMNS]);
         let tile = item.tile;
-        for (i, line) in item.lines().enumerate() {
-            let Some(route) = experts.route(self.routes, i) else {
-                continue;
-            };
-            let at = (route.place, tile);
-            let token = (i / experts.used as usize, 1);
-            self.times((&self.a, kernel.rows_a), at, token, &mut gate);
+        for (place, routes) in self.groups.each() {
+            let mut tokens = [0; COLUMNS];
+            for (token, i) in tokens.iter_mut().zip(routes) {
+                *token = i / experts.used as usize;
+            }
+            let tokens = &tokens[..routes.len()];
+            self.times((&self.a, kernel.rows_a), (place, tile), tokens, &mut gate);
             if let Some(b) = &self.b {
-                self.times((b, kernel.rows_b), at, token, &mut up);
+                self.times((b, kernel.rows_b), (place, tile), tokens, &mut up);
             }
-            for (which, y) in [&mut gate, &mut up].into_iter().enumerate() {
-                for (at, y) in (tile * BLOCK..).zip(&mut y[0]) {
-                    *y += self.bias(experts, which, route.expert, at);
+            let expert = place + experts.first as usize;
+            for ((gate, up), i) in gate.iter_mut().zip(&mut up).zip(routes) {
+                for (which, y) in [&mut *gate, &mut *up].into_iter().enumerate() {
+                    for (at, y) in (tile * BLOCK..).zip(y) {
+                        *y += self.bias(experts, which, expert, at);
+                    }
                 }
+                self.emit(tile, gate, up, item.line(*i));
             }
-            self.emit(tile, &mut gate[0], &up[0], line);
         }
     }
 
@@ -293,13 +296,11 @@ struct Line<'a> {
 }
 
 impl Item<'_, '_> {
-    fn lines(&mut self) -> impl Iterator<Item = Line<'_>> {
-        let mut x = self.x.iter_mut();
-        let mut tap = self.tap.iter_mut();
-        self.out.iter_mut().map(move |out| Line {
-            out,
-            x: x.next().map(|x| &mut **x),
-            tap: tap.next().map(|tap| &mut **tap),
-        })
+    fn line(&mut self, row: usize) -> Line<'_> {
+        Line {
+            out: self.out[row],
+            x: self.x.get_mut(row).map(|x| &mut **x),
+            tap: self.tap.get_mut(row).map(|tap| &mut **tap),
+        }
     }
 }
