@@ -37,9 +37,9 @@ pub trait Isa: Copy + Send + Sync + 'static {
 
     /// Part `group` of a panel's word.
     fn load(self, words: &[u32; PANEL], group: usize) -> Self::U;
-    /// A hint that what lies 2 KiB behind this will be wanted soon: the processor's own foresight ends with a page.
+    /// A hint that what lies `ahead` words of a panel behind this will be wanted soon: the processor's own foresight ends with a page.
     #[inline(always)]
-    fn prefetch(self, _words: &[u32; PANEL]) {}
+    fn prefetch(self, _words: &[u32; PANEL], _ahead: usize) {}
     /// The same word in every lane.
     fn splat(self, word: u32) -> Self::U;
     /// Bitwise and.

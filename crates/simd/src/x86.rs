@@ -57,12 +57,9 @@ impl Avx2 {
     }
 }
 
-/// How far ahead weights are fetched, in bytes.
-const AHEAD: usize = 2048;
-
 #[inline(always)]
-fn prefetch(words: &[u32; PANEL]) {
-    let ahead = words.as_ptr().cast::<i8>().wrapping_add(AHEAD);
+fn prefetch(words: &[u32; PANEL], ahead: usize) {
+    let ahead = std::ptr::from_ref(words).wrapping_add(ahead).cast::<i8>();
     // SAFETY: a hint: any address may be given, and every processor of this kind has the instruction.
     unsafe { _mm_prefetch::<_MM_HINT_T0>(ahead) }
 }
@@ -79,8 +76,8 @@ impl Isa for Avx512 {
     }
 
     #[inline(always)]
-    fn prefetch(self, words: &[u32; PANEL]) {
-        prefetch(words);
+    fn prefetch(self, words: &[u32; PANEL], ahead: usize) {
+        prefetch(words, ahead);
     }
     #[inline(always)]
     fn load(self, words: &[u32; PANEL], _group: usize) -> __m512i {
@@ -155,8 +152,8 @@ impl Isa for Avx2 {
     }
 
     #[inline(always)]
-    fn prefetch(self, words: &[u32; PANEL]) {
-        prefetch(words);
+    fn prefetch(self, words: &[u32; PANEL], ahead: usize) {
+        prefetch(words, ahead);
     }
     #[inline(always)]
     fn load(self, words: &[u32; PANEL], group: usize) -> __m256i {

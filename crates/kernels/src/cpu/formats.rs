@@ -8,6 +8,9 @@ mod integers;
 use chord_quant::WeightType;
 use chord_simd::{Isa, PANEL};
 
+/// How many words ahead weights are fetched: a block of 256 takes those of up to 48 in an order of its own.
+const AHEAD: usize = 64;
+
 /// The words of a panel's rows.
 #[derive(Clone, Copy)]
 pub(crate) struct Panel<'a> {
@@ -20,13 +23,21 @@ pub(crate) struct Panel<'a> {
 impl Panel<'_> {
     #[inline(always)]
     fn quant<I: Isa>(&self, isa: I, at: usize, group: usize) -> I::U {
-        isa.prefetch(&self.quants[at]);
         isa.load(&self.quants[at], group)
+    }
+
+    /// Has the words fetched that come [`AHEAD`] behind those of block `b`, a block being `words`: in the order of the memory, whatever
+    /// order blocks take them in, so that the processor's own foresight sees one stream.
+    #[inline(always)]
+    pub(crate) fn fetch<I: Isa>(&self, isa: I, words: usize, b: usize) {
+        for i in 0..words {
+            isa.prefetch(&self.quants[words * b + i], AHEAD);
+        }
     }
 
     #[inline(always)]
     fn scale<I: Isa>(&self, isa: I, at: usize, group: usize) -> I::U {
-        isa.prefetch(&self.scales[at]);
+        isa.prefetch(&self.scales[at], AHEAD);
         isa.load(&self.scales[at], group)
     }
 
@@ -50,6 +61,8 @@ pub(crate) struct Block<I: Isa> {
 
 /// A type whose weights are integers with scales.
 pub(crate) trait Integers {
+    /// Words of a block of 32.
+    const WORDS: usize;
     /// log2 of what is to be subtracted from each `q`, which is then from 0 to 127.
     const ZERO: Option<u32> = None;
     /// `q` are signed bytes of the whole range.
@@ -63,6 +76,8 @@ pub(crate) trait Integers {
 
 /// A type whose weights are floats.
 pub(crate) trait Floats {
+    /// Words of a block of 32.
+    const WORDS: usize;
     /// Value `i` of block `b`.
     fn value<I: Isa>(isa: I, panel: &Panel<'_>, b: usize, i: usize, group: usize) -> I::F;
 }

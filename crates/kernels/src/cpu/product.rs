@@ -257,6 +257,7 @@ impl<T: Integers> Arithmetic for Int8<T> {
         let (panel, group, x) = (run.panel, run.group, run.x::<C, Q8_WORDS>());
         let mut acc = [isa.splat_f(0.0); C];
         for b in 0..panel.blocks {
+            panel.fetch(isa, T::WORDS, b);
             let mut block: Block<I> = T::block(isa, panel, b, group);
             // What is to be subtracted from each q, as the power of two that the sum of x is shifted by.
             let zero = if T::WIDE && I::UNSIGNED {
@@ -311,6 +312,7 @@ impl<T: Integers> Arithmetic for Exact<T> {
         let (panel, group, x) = (run.panel, run.group, run.x::<C, F32_WORDS>());
         let mut acc = [isa.splat_f(0.0); C];
         for b in 0..panel.blocks {
+            panel.fetch(isa, T::WORDS, b);
             let block: Block<I> = T::block(isa, panel, b, group);
             for h in 0..2 {
                 let mut sums = [isa.splat_f(0.0); C];
@@ -342,6 +344,7 @@ impl<T: Floats> Arithmetic for Float<T> {
         let (panel, group, x) = (run.panel, run.group, run.x::<C, F32_WORDS>());
         let mut acc = [isa.splat_f(0.0); C];
         for b in 0..panel.blocks {
+            panel.fetch(isa, T::WORDS, b);
             for i in 0..BLOCK {
                 let w = T::value(isa, panel, b, i, group);
                 for (acc, x) in acc.iter_mut().zip(x) {

@@ -5,6 +5,7 @@ use chord_simd::Isa;
 
 pub(super) struct F32;
 impl Floats for F32 {
+    const WORDS: usize = 32;
     #[inline(always)]
     fn value<I: Isa>(isa: I, panel: &Panel<'_>, b: usize, i: usize, group: usize) -> I::F {
         isa.as_f(panel.quant(isa, 32 * b + i, group))
@@ -13,6 +14,7 @@ impl Floats for F32 {
 
 pub(super) struct F16;
 impl Floats for F16 {
+    const WORDS: usize = 16;
     #[inline(always)]
     fn value<I: Isa>(isa: I, panel: &Panel<'_>, b: usize, i: usize, group: usize) -> I::F {
         let pair = panel.quant(isa, 16 * b + i / 2, group);
@@ -22,6 +24,7 @@ impl Floats for F16 {
 
 pub(super) struct BF16;
 impl Floats for BF16 {
+    const WORDS: usize = 16;
     #[inline(always)]
     fn value<I: Isa>(isa: I, panel: &Panel<'_>, b: usize, i: usize, group: usize) -> I::F {
         let pair = panel.quant(isa, 16 * b + i / 2, group);

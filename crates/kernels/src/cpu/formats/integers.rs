@@ -79,6 +79,7 @@ fn k_scales<I: Isa>(isa: I, panel: &Panel<'_>, b: usize, group: usize) -> ([I::F
 
 pub(super) struct Q4_0;
 impl Integers for Q4_0 {
+    const WORDS: usize = 4;
     const ZERO: Option<u32> = Some(3);
     #[inline(always)]
     fn block<I: Isa>(isa: I, panel: &Panel<'_>, b: usize, group: usize) -> Block<I> {
@@ -92,6 +93,7 @@ impl Integers for Q4_0 {
 
 pub(super) struct Q4_1;
 impl Integers for Q4_1 {
+    const WORDS: usize = 4;
     const OFFSETS: bool = true;
     #[inline(always)]
     fn block<I: Isa>(isa: I, panel: &Panel<'_>, b: usize, group: usize) -> Block<I> {
@@ -106,6 +108,7 @@ impl Integers for Q4_1 {
 
 pub(super) struct Q5_0;
 impl Integers for Q5_0 {
+    const WORDS: usize = 4;
     const ZERO: Option<u32> = Some(4);
     #[inline(always)]
     fn block<I: Isa>(isa: I, panel: &Panel<'_>, b: usize, group: usize) -> Block<I> {
@@ -120,6 +123,7 @@ impl Integers for Q5_0 {
 
 pub(super) struct Q5_1;
 impl Integers for Q5_1 {
+    const WORDS: usize = 4;
     const OFFSETS: bool = true;
     #[inline(always)]
     fn block<I: Isa>(isa: I, panel: &Panel<'_>, b: usize, group: usize) -> Block<I> {
@@ -135,6 +139,7 @@ impl Integers for Q5_1 {
 
 pub(super) struct Q8_0;
 impl Integers for Q8_0 {
+    const WORDS: usize = 8;
     const WIDE: bool = true;
     #[inline(always)]
     fn block<I: Isa>(isa: I, panel: &Panel<'_>, b: usize, group: usize) -> Block<I> {
@@ -148,6 +153,7 @@ impl Integers for Q8_0 {
 
 pub(super) struct Q2K;
 impl Integers for Q2K {
+    const WORDS: usize = 2;
     const OFFSETS: bool = true;
     const HALVES: bool = true;
     #[inline(always)]
@@ -167,6 +173,7 @@ impl Integers for Q2K {
 
 pub(super) struct Q3K;
 impl Integers for Q3K {
+    const WORDS: usize = 3;
     const ZERO: Option<u32> = Some(2);
     const HALVES: bool = true;
     #[inline(always)]
@@ -186,6 +193,7 @@ impl Integers for Q3K {
 
 pub(super) struct Q4K;
 impl Integers for Q4K {
+    const WORDS: usize = 4;
     const OFFSETS: bool = true;
     #[inline(always)]
     fn block<I: Isa>(isa: I, panel: &Panel<'_>, b: usize, group: usize) -> Block<I> {
@@ -197,6 +205,7 @@ impl Integers for Q4K {
 
 pub(super) struct Q5K;
 impl Integers for Q5K {
+    const WORDS: usize = 5;
     const OFFSETS: bool = true;
     #[inline(always)]
     fn block<I: Isa>(isa: I, panel: &Panel<'_>, b: usize, group: usize) -> Block<I> {
@@ -210,6 +219,7 @@ impl Integers for Q5K {
 
 pub(super) struct Q6K;
 impl Integers for Q6K {
+    const WORDS: usize = 6;
     const ZERO: Option<u32> = Some(5);
     const HALVES: bool = true;
     #[inline(always)]
@@ -229,6 +239,7 @@ impl Integers for Q6K {
 
 pub(super) struct Iq4Nl;
 impl Integers for Iq4Nl {
+    const WORDS: usize = 4;
     const WIDE: bool = true;
     #[inline(always)]
     fn block<I: Isa>(isa: I, panel: &Panel<'_>, b: usize, group: usize) -> Block<I> {
@@ -243,6 +254,7 @@ impl Integers for Iq4Nl {
 
 pub(super) struct Iq4Xs;
 impl Integers for Iq4Xs {
+    const WORDS: usize = 4;
     const WIDE: bool = true;
     #[inline(always)]
     fn block<I: Isa>(isa: I, panel: &Panel<'_>, b: usize, group: usize) -> Block<I> {
@@ -264,6 +276,7 @@ impl Integers for Iq4Xs {
 
 pub(super) struct Mxfp4;
 impl Integers for Mxfp4 {
+    const WORDS: usize = 4;
     const WIDE: bool = true;
     #[inline(always)]
     fn block<I: Isa>(isa: I, panel: &Panel<'_>, b: usize, group: usize) -> Block<I> {
