@@ -7,6 +7,7 @@ mod layout;
 mod tile;
 mod twin;
 
+pub(crate) use epilogue::Residual;
 pub use experts::Experts;
 pub use layout::{Cooperative, Layout};
 

@@ -4,6 +4,10 @@
 //! order of execution. top-p counts the untempered probabilities of what top-k left. The draw is a function of (seed,
 //! position) alone: a run repeats, and so does any part of it.
 
+mod choose;
+
+pub use choose::choose_at;
+
 use crate::cpu::CpuBindings;
 use crate::op::{Access, Grid, Kernel};
 use crate::shaders::Shader;
@@ -158,39 +162,6 @@ pub fn uniform(seed: u64, position: u32) -> f32 {
     (x >> 8) as f32 * 2.0_f32.powi(-24)
 }
 
-/// The lowest logit that is kept. Zeros of either sign are equal, as floats compare.
-fn threshold(p: &SampleParams, logits: &[f32], top: f32) -> f32 {
-    let mut threshold = f32::NEG_INFINITY;
-    let mut sorted = logits.to_vec();
-    let descending = |a: &f32, b: &f32| b.total_cmp(a);
-    let k = p.top_k as usize;
-    if k > 0 && k < sorted.len() {
-        threshold = *sorted.select_nth_unstable_by(k - 1, descending).1;
-        sorted.clear();
-        sorted.extend(logits.iter().filter(|x| **x >= threshold));
-    }
-    if p.flags & TOP_P != 0 {
-        sorted.sort_unstable_by(descending);
-        let weights = || sorted.iter().map(|x| f64::from(x - top).exp());
-        let needed = f64::from(p.top_p) * weights().sum::<f64>();
-        let mut sum = 0.0;
-        let reached = weights().position(|w| {
-            sum += w;
-            sum >= needed
-        });
-        threshold = threshold.max(
-            reached
-                .and_then(|i| sorted.get(i))
-                .copied()
-                .unwrap_or(threshold),
-        );
-    }
-    if p.flags & MIN_P != 0 {
-        threshold = threshold.max(top + p.ln_min_p);
-    }
-    threshold.min(top)
-}
-
 /// The token for `position`: the scalar truth of the shader, also used by the runtime where the CPU samples.
 ///
 /// # Errors
@@ -202,37 +173,6 @@ pub fn choose(
     position: u32,
 ) -> Result<u32, SampleError> {
     choose_at(p, logits, uniform(seed, position))
-}
-
-/// The token for a uniform number `u` in [0, 1): in id order, the first kept token whose running sum of tempered weights
-/// passes `u` times their total.
-///
-/// # Errors
-/// A logit that is not finite, or no logits.
-pub fn choose_at(p: &SampleParams, logits: &[f32], u: f32) -> Result<u32, SampleError> {
-    let ids = || (0u32..).zip(logits.iter().copied());
-    if let Some((id, _)) = ids().find(|(_, x)| !x.is_finite()) {
-        return Err(SampleError::NonFinite { id });
-    }
-    let best = ids().reduce(|best, next| if next.1 > best.1 { next } else { best });
-    let (best, top) = best.ok_or(SampleError::Empty)?;
-    if p.flags & GREEDY != 0 {
-        return Ok(best);
-    }
-    let threshold = threshold(p, logits, top);
-    let kept = || {
-        let weight = |x: f32| (f64::from(x - top) * f64::from(p.inv_temperature)).exp();
-        ids()
-            .filter(|(_, x)| *x >= threshold)
-            .map(move |(id, x)| (id, weight(x)))
-    };
-    let target = f64::from(u) * kept().map(|(_, w)| w).sum::<f64>();
-    let mut sum = 0.0;
-    let passes = kept().find(|(_, w)| {
-        sum += w;
-        sum > target
-    });
-    Ok(passes.map_or(best, |(id, _)| id))
 }
 
 /// The whole kernel: chooses a token and advances `rows` and `ctl` as the shader does.

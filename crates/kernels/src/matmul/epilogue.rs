@@ -29,7 +29,8 @@ impl Op for Plain<'_> {
     }
 }
 
-pub(super) struct Residual<'a> {
+/// Adds a block to the residual, and writes the activation block of the norm that follows.
+pub(crate) struct Residual<'a> {
     pub y: &'a [f32; BLOCK],
     pub gamma: &'a [u32],
     pub x: &'a mut [u32],

@@ -76,17 +76,15 @@ impl Experts {
         })
     }
 
-    /// Bias of an expert's row of A (0) or of B (1), of `rows` rows: 0 where there is none.
-    pub(super) fn bias(
+    /// Biases of an expert's rows of A (0) or of B (1), of `rows` rows; None where there are none.
+    pub(super) fn biases<'a>(
         &self,
-        routes: &[u32],
+        routes: &'a [u32],
         which: usize,
         expert: usize,
-        (row, rows): (usize, usize),
-    ) -> f32 {
-        match self.bias_at {
-            Some(first) if row < rows => f(routes, first[which] as usize + expert * rows + row),
-            _ => 0.0,
-        }
+        rows: usize,
+    ) -> Option<&'a [u32]> {
+        let first = self.bias_at?[which] as usize + expert * rows;
+        Some(&routes[first..first + rows])
     }
 }

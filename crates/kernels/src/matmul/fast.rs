@@ -186,11 +186,12 @@ impl Product<'_> {
         for (place, routes) in self.groups.each() {
             self.times((&self.a, self.kernel.rows_a), (place, tile), routes, &mut y);
             let expert = place + experts.first as usize;
-            for (i, y) in routes.iter().zip(&y) {
+            for (i, y) in routes.iter().zip(&mut y) {
+                self.add_biases(experts, 0, (expert, tile), y);
                 let weight = f(self.routes, 2 * i + 1);
                 let sum = &mut sums[i / experts.used as usize];
-                for (at, (sum, y)) in (tile * BLOCK..).zip(sum.iter_mut().zip(y)) {
-                    *sum += weight * (y + self.bias(experts, 0, expert, at));
+                for (sum, y) in sum.iter_mut().zip(y) {
+                    *sum += weight * *y;
                 }
             }
         }
@@ -216,20 +217,29 @@ impl Product<'_> {
             }
             let expert = place + experts.first as usize;
             for ((gate, up), i) in gate.iter_mut().zip(&mut up).zip(routes) {
-                for (which, y) in [&mut *gate, &mut *up].into_iter().enumerate() {
-                    for (at, y) in (tile * BLOCK..).zip(y) {
-                        *y += self.bias(experts, which, expert, at);
-                    }
-                }
+                self.add_biases(experts, 0, (expert, tile), gate);
+                self.add_biases(experts, 1, (expert, tile), up);
                 self.emit(tile, gate, up, item.line(*i));
             }
         }
     }
 
-    /// An expert's bias of row `at` of A or of B; 0 behind the last one.
-    fn bias(&self, experts: &Experts, which: usize, expert: usize, at: usize) -> f32 {
+    /// Adds an expert's biases of A or of B to a tile.
+    fn add_biases(
+        &self,
+        experts: &Experts,
+        which: usize,
+        (expert, tile): (usize, usize),
+        y: &mut [f32; BLOCK],
+    ) {
         let rows = self.kernel.rows_a as usize;
-        experts.bias(self.routes, which, expert, (at, rows))
+        let biases = experts.biases(self.routes, which, expert, rows);
+        for (y, bias) in y
+            .iter_mut()
+            .zip(biases.iter().flat_map(|b| &b[tile * BLOCK..]))
+        {
+            *y += f32::from_bits(*bias);
+        }
     }
 
     /// Which tile of B a tile of the output is (Plain).

@@ -78,7 +78,8 @@ impl MatMul {
                             continue;
                         };
                         let y = &a.times(route.place, &[input])[0];
-                        let bias = |r| experts.bias(&routes, 0, route.expert, (r, a.rows));
+                        let biases = experts.biases(&routes, 0, route.expert, a.rows);
+                        let bias = |r| biases.map_or(0.0, |b| f(b, r));
                         for (r, (sum, y)) in sum.iter_mut().zip(y).enumerate() {
                             *sum += f64::from(route.weight) * (y + f64::from(bias(r)));
                         }
@@ -101,7 +102,8 @@ impl MatMul {
                         let input = [&inputs[i / experts.used as usize]];
                         let biased = |which: usize, matrix: &Matrix<'_>| -> Vec<f64> {
                             let y = &matrix.times(route.place, &input)[0];
-                            let bias = |r| experts.bias(&routes, which, route.expert, (r, a.rows));
+                            let biases = experts.biases(&routes, which, route.expert, a.rows);
+                            let bias = |r| biases.map_or(0.0, |b| f(b, r));
                             let y = y.iter().enumerate();
                             y.map(|(r, y)| y + f64::from(bias(r))).collect()
                         };
