@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # nvidia.sh pack: builds here what a machine with an NVIDIA GPU, no network and no compiler needs, into bench/pack (below 60 MiB).
 # nvidia.sh [MODEL...]: there, with bench/pack beside this script: checks every kernel against its twin on the GPU, measures the
-#   models (synth names; all five shapes without any), and writes one Markdown file under bench/results, and into $OUT where set.
+#   models (synth names; all six shapes without any), and writes one Markdown file under bench/results, and into $OUT where set.
 # Numbers from a software adapter are refused. WASM_CHORD_BENCH_SOFTWARE=1 tries the script out on one all the same: a file that
 # says in its title that it is no GPU result.
 # What is measured: WASM_CHORD_BENCH_PROMPT, _GENERATE, _DEPTH, _REPEAT.
@@ -70,7 +70,7 @@ measure() {
     local prompt="${WASM_CHORD_BENCH_PROMPT:-512}" generate="${WASM_CHORD_BENCH_GENERATE:-128}"
     local depth="${WASM_CHORD_BENCH_DEPTH:-8192}" repeat="${WASM_CHORD_BENCH_REPEAT:-3}"
     if [ ${#models[@]} = 0 ]; then
-        models=(llama-1b-q4_k_m llama-3b-q4_k_m llama-8b-q4_k_m qwen3-0.6b-q4_k_m gemma3-270m-q4_k_m)
+        models=(llama-1b-q4_k_m llama-3b-q4_k_m llama-8b-q4_k_m qwen3-0.6b-q4_k_m gemma3-270m-q4_k_m qwen3-30b-a3b-q4_k_m)
     fi
     [ -x "$pack/wasm-chord" ] || die "bench/pack is not there: run 'bench/nvidia.sh pack' where there is a compiler, and bring it along"
     find_vulkan

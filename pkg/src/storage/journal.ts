@@ -120,9 +120,9 @@ export function firstMissing(checksums: (string | undefined)[]): number {
 /** Bytes of the pieces that are there. */
 export function bytesKept(journal: Journal): number {
   let kept = 0;
-  journal.checksums.forEach((digest, index) => {
+  journal.checksums.forEach((checksum, index) => {
     const end = (index + 1) * PIECE;
-    kept += digest === undefined ? 0 : Math.min(end, journal.size ?? end) - index * PIECE;
+    kept += checksum === undefined ? 0 : Math.min(end, journal.size ?? end) - index * PIECE;
   });
   return kept;
 }

@@ -12,6 +12,9 @@ use chord_simd::Level;
 /// Values of a tile for up to so many columns.
 type Tiles = [[f32; BLOCK]; COLUMNS];
 
+/// Tiles whose routes a thread sums at once, at most.
+const MOST_TILES: usize = 8;
+
 /// What all tiles of a product read.
 struct Product<'a> {
     kernel: &'a MatMul,
@@ -113,16 +116,25 @@ impl MatMul {
                 x: xs.next().unwrap_or_default(),
                 tap: taps.next().unwrap_or_default(),
             });
-        cores.each(items.collect(), |item| product.tile(item));
+        let mut items: Vec<Item<'_, '_>> = items.collect();
+        // A tile of each of several experts is many short reads: several tiles of one lie together. Each thread is left a few runs.
+        let run = match (self.experts, self.epilogue) {
+            (Some(_), Epilogue::Residual) => (tiles / (4 * cores.threads())).clamp(1, MOST_TILES),
+            _ => 1,
+        };
+        cores.each(items.chunks_mut(run).collect(), |run| product.tiles(run));
     }
 }
 
 impl Product<'_> {
-    fn tile(&self, mut item: Item<'_, '_>) {
+    /// Tiles one behind the other.
+    fn tiles(&self, items: &mut [Item<'_, '_>]) {
         match (self.kernel.experts, self.kernel.epilogue) {
-            (None, _) => self.dense(&mut item),
-            (Some(experts), Epilogue::Residual) => self.sum_routes(&experts, &mut item),
-            (Some(experts), _) => self.each_route(&experts, &mut item),
+            (Some(experts), Epilogue::Residual) => self.sum_routes(&experts, items),
+            (experts, _) => items.iter_mut().for_each(|item| match experts {
+                Some(experts) => self.each_route(&experts, item),
+                None => self.dense(item),
+            }),
         }
     }
 
@@ -179,24 +191,29 @@ impl Product<'_> {
     }
 
     /// A token's sum over its routes, each with its weight.
-    fn sum_routes(&self, experts: &Experts, item: &mut Item<'_, '_>) {
-        let tile = item.tile;
+    fn sum_routes(&self, experts: &Experts, items: &mut [Item<'_, '_>]) {
         let mut y = [[0.0; BLOCK]; COLUMNS];
-        let mut sums = vec![[0.0; BLOCK]; item.out.len()];
+        let rows = items.first().map_or(0, |item| item.out.len());
+        let mut sums = vec![[0.0; BLOCK]; items.len() * rows];
         for (place, routes) in self.groups.each() {
-            self.times((&self.a, self.kernel.rows_a), (place, tile), routes, &mut y);
             let expert = place + experts.first as usize;
-            for (i, y) in routes.iter().zip(&mut y) {
-                self.add_biases(experts, 0, (expert, tile), y);
-                let weight = f(self.routes, 2 * i + 1);
-                let sum = &mut sums[i / experts.used as usize];
-                for (sum, y) in sum.iter_mut().zip(y) {
-                    *sum += weight * *y;
+            for (item, sums) in items.iter().zip(sums.chunks_mut(rows)) {
+                let at = (place, item.tile);
+                self.times((&self.a, self.kernel.rows_a), at, routes, &mut y);
+                for (i, y) in routes.iter().zip(&mut y) {
+                    self.add_biases(experts, 0, (expert, item.tile), y);
+                    let weight = f(self.routes, 2 * i + 1);
+                    let sum = &mut sums[i / experts.used as usize];
+                    for (sum, y) in sum.iter_mut().zip(y) {
+                        *sum += weight * *y;
+                    }
                 }
             }
         }
-        for (row, sum) in sums.iter_mut().enumerate() {
-            self.emit(tile, sum, &[0.0; BLOCK], item.line(row));
+        for (item, sums) in items.iter_mut().zip(sums.chunks_mut(rows)) {
+            for (row, sum) in sums.iter_mut().enumerate() {
+                self.emit(item.tile, sum, &[0.0; BLOCK], item.line(row));
+            }
         }
     }
 

@@ -1,25 +1,24 @@
-//! What only some model families need, against the CPU twins: other gates, caps, biases, experts and their routes, norms of what is
-//! added to the residual, and products in parts.
+//! What only some model families need, against the CPU twins: other gates, caps, biases, norms of what is added to the
+//! residual, and products in parts.
 
 use crate::common::*;
 use chord_kernels::act::ActKind;
 use chord_kernels::device::Device;
 use chord_kernels::embed::Embed;
-use chord_kernels::matmul::{Epilogue, Experts, Glu, Layout, MatMul};
+use chord_kernels::matmul::{Epilogue, Glu, Layout, MatMul};
 use chord_kernels::op::Kernel;
 use chord_kernels::post_norm::PostNorm;
-use chord_kernels::route::Route;
 use chord_quant::WeightType;
 
 /// f32 accumulation against f64.
 const F32_BUDGET: f64 = 1e-9;
 /// A value on a rounding boundary may fall to the other int8 step on one side.
-const Q8_BUDGET: f64 = 1e-6;
-const ROWS: u32 = 80;
-const K: usize = 256;
-const TILES: usize = 3;
+pub const Q8_BUDGET: f64 = 1e-6;
+pub const ROWS: u32 = 80;
+pub const K: usize = 256;
+pub const TILES: usize = 3;
 
-fn layouts(gpu: &Device) -> Vec<Layout> {
+pub fn layouts(gpu: &Device) -> Vec<Layout> {
     let subgroup = gpu
         .caps()
         .subgroups
@@ -38,13 +37,13 @@ fn batch_layouts(gpu: &Device) -> Vec<(Layout, u32)> {
 
 /// How to read a buffer that a kernel wrote.
 #[derive(Clone, Copy)]
-enum Form {
+pub enum Form {
     Floats,
     Blocks(ActKind),
     Exact,
 }
 
-fn compare(
+pub fn compare(
     gpu: &Device,
     name: &str,
     kernel: impl Kernel + 'static,
@@ -86,7 +85,7 @@ fn compare(
 }
 
 /// Streams of `copies` matrices, one below the other, at bindings `slots`.
-fn matrix(
+pub fn matrix(
     rng: &mut Rng,
     ty: WeightType,
     copies: u32,
@@ -100,7 +99,7 @@ fn matrix(
 }
 
 /// The residual of `tokens` rows: what pads a row is zero.
-fn residual(rng: &mut Rng, tokens: usize, tiles: usize, rows: usize) -> Vec<u32> {
+pub fn residual(rng: &mut Rng, tokens: usize, tiles: usize, rows: usize) -> Vec<u32> {
     let mut x = rng.floats(tokens * tiles * 32);
     for token in x.chunks_exact_mut(tiles * 32) {
         token[rows..].fill(0);
@@ -218,129 +217,6 @@ fn biases_of_the_residual_and_products_in_parts_match_their_twin() {
                 tokens,
                 buffers,
             );
-        }
-    }
-}
-
-/// Routes of 3 tokens to 2 of 5 experts each, then biases of two matrices.
-fn routes(rng: &mut Rng) -> Vec<u32> {
-    let experts = [[4, 0], [2, 3], [1, 4]];
-    let mut routes: Vec<u32> = experts
-        .as_flattened()
-        .iter()
-        .flat_map(|e| [*e, rng.float().to_bits()])
-        .collect();
-    routes.extend(rng.floats(2 * 5 * ROWS as usize));
-    routes
-}
-
-#[test]
-fn experts_match_their_twin_whole_and_in_parts() {
-    let (gpu, mut rng) = (device(), Rng::new(14));
-    let biases = Some([12, 12 + 5 * ROWS]);
-    for (ty, kind) in [
-        (WeightType::Mxfp4, ActKind::F32),
-        (WeightType::Q4K, ActKind::Q8),
-        (WeightType::BF16, ActKind::F32),
-    ] {
-        for layout in layouts(&gpu) {
-            for (first, count, bias_at) in [(0, 5, biases), (0, 5, None), (3, 2, biases)] {
-                let name = format!("experts {first}+{count} {ty:?} {layout:?} {bias_at:?}");
-                let experts = Experts {
-                    used: 2,
-                    first,
-                    count,
-                    bias_at,
-                };
-                let mut buffers = matrix(&mut rng, ty, count, [1, 2]);
-                buffers.extend(matrix(&mut rng, ty, count, [3, 4]));
-                buffers.push((5, activations(&mut rng, kind, 3, K / 32), Form::Exact));
-                buffers.push((8, vec![0; 6 * TILES * kind.words()], Form::Blocks(kind)));
-                buffers.push((10, routes(&mut rng), Form::Exact));
-                let kernel = MatMul {
-                    b: Some(ty),
-                    rows_b: ROWS,
-                    epilogue: Epilogue::Glu,
-                    norm: Some((K as u32, 1e-5)),
-                    act_in: kind,
-                    act_out: kind,
-                    glu: Glu::SwigluOai,
-                    experts: Some(experts),
-                    ..MatMul::new(ty, ROWS, (K / 32) as u32, layout)
-                };
-                compare(&gpu, &format!("{name} up"), kernel, 3, buffers);
-
-                let mut buffers = matrix(&mut rng, ty, count, [1, 2]);
-                buffers.push((5, activations(&mut rng, kind, 6, K / 32), Form::Exact));
-                buffers.push((6, residual(&mut rng, 3, TILES, ROWS as usize), Form::Floats));
-                buffers.push((7, rng.floats(TILES * 32), Form::Exact));
-                buffers.push((8, vec![0; 3 * TILES * kind.words()], Form::Blocks(kind)));
-                buffers.push((10, routes(&mut rng), Form::Exact));
-                let kernel = MatMul {
-                    epilogue: Epilogue::Residual,
-                    act_in: kind,
-                    act_out: kind,
-                    experts: Some(experts),
-                    ..MatMul::new(ty, ROWS, (K / 32) as u32, layout)
-                };
-                compare(&gpu, &format!("{name} down"), kernel, 3, buffers);
-            }
-        }
-    }
-}
-
-#[test]
-fn routes_are_the_best_experts_and_the_softmax_over_them() {
-    let (gpu, mut rng) = (device(), Rng::new(15));
-    for (n_experts, used, biased) in [(8, 2, false), (128, 8, false), (32, 4, true), (5, 5, true)] {
-        // The third and the fourth also write the router's input again for experts that take int8.
-        let quantise = biased.then_some(12);
-        let mut logits = rng.floats(3 * 160);
-        // Equal logits: the lower id is first.
-        (logits[160 + 1], logits[160 + 3]) = (2f32.to_bits(), 2f32.to_bits());
-        let mut routes = vec![0; 3 * 2 * used as usize];
-        let bias_at = biased.then_some(routes.len() as u32);
-        routes.extend(rng.floats(n_experts as usize));
-        let kernel = Route {
-            n_experts,
-            used,
-            stride: 160,
-            bias_at,
-            quantise,
-        };
-        let mut buffers = vec![(1, logits), (2, routes)];
-        if let Some(blocks) = quantise {
-            let input = activations(&mut rng, ActKind::F32, 3, blocks as usize);
-            let words = 3 * blocks as usize * ActKind::Q8.words();
-            buffers.extend([(3, input), (4, vec![0; words])]);
-        }
-        let case = Case {
-            name: "route".into(),
-            kernel: std::sync::Arc::new(kernel),
-            buffers,
-            rows: 3,
-        };
-        for (slot, got, want) in run_both(&gpu, case) {
-            if slot == 4 {
-                let values = |words: &[u32]| act_values(ActKind::Q8, words);
-                assert_close("int8", &values(&got), &values(&want), Q8_BUDGET);
-                let squares = |words: &[u32]| act_ssq(ActKind::Q8, words);
-                assert_close("sums of squares", &squares(&got), &squares(&want), 0.0);
-            }
-            if slot != 2 {
-                continue;
-            }
-            let chosen = 3 * used as usize;
-            for i in 0..chosen {
-                assert_eq!(got[2 * i], want[2 * i], "{n_experts} experts, route {i}");
-            }
-            let weights = |v: &[u32]| {
-                let bits = v[..2 * chosen].iter().skip(1).step_by(2);
-                bits.map(|w| f32::from_bits(*w)).collect::<Vec<_>>()
-            };
-            assert_close("weights", &weights(&got), &weights(&want), 1e-11);
-            let sum: f32 = weights(&got)[..used as usize].iter().sum();
-            assert!((sum - 1.0).abs() < 1e-5, "{sum}");
         }
     }
 }

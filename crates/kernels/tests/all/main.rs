@@ -6,6 +6,7 @@ mod attention;
 mod attention_batch;
 mod attention_split;
 mod common;
+mod experts;
 mod families;
 mod float16_traps;
 mod heads;
