@@ -217,6 +217,19 @@ impl MatMul {
         ]
     }
 
+    /// Bytes of the weights, of one expert.
+    fn matrix_bytes(&self) -> u64 {
+        let bytes = |(ty, rows): (WeightType, u32)| match layout(
+            ty,
+            rows as usize,
+            self.k_blocks as usize * BLOCK,
+        ) {
+            Ok(l) => 4 * (l.quant_words + l.scale_words) as u64,
+            Err(_) => 0,
+        };
+        self.weights().map(bytes).sum()
+    }
+
     fn weights(&self) -> impl Iterator<Item = (WeightType, u32)> {
         [(Some(self.a), self.rows_a), (self.b, self.rows_b)]
             .into_iter()
@@ -338,16 +351,11 @@ impl Kernel for MatMul {
     }
 
     fn weight_bytes(&self) -> u64 {
-        let bytes = |(ty, rows): (WeightType, u32)| match layout(
-            ty,
-            rows as usize,
-            self.k_blocks as usize * BLOCK,
-        ) {
-            Ok(l) => 4 * (l.quant_words + l.scale_words) as u64,
-            Err(_) => 0,
-        };
-        let used = self.experts.map_or(1, |e| u64::from(e.used));
-        used * self.weights().map(bytes).sum::<u64>()
+        self.experts.map_or(1, |e| u64::from(e.used)) * self.matrix_bytes()
+    }
+
+    fn all_weight_bytes(&self) -> u64 {
+        u64::from(self.stacked()) * self.matrix_bytes()
     }
 
     fn cpu(&self, rows: u32, mem: &CpuBindings<'_>) {

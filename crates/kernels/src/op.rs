@@ -69,6 +69,10 @@ pub trait Kernel: Any + Debug + Send + Sync {
     fn weight_bytes(&self) -> u64 {
         0
     }
+    /// Bytes of all weights that it chooses from for each row: rows that are computed together read no more.
+    fn all_weight_bytes(&self) -> u64 {
+        u64::MAX
+    }
     /// Bytes of K and V that rows at these positions of a sequence read; none but for attention.
     fn kv_bytes(&self, positions: Range<u32>) -> u64 {
         let _ = positions;

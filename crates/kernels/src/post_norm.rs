@@ -1,13 +1,12 @@
 //! The norm of what a layer's half adds to the residual (shaders/post_norm.wgsl).
 
 use crate::act::{self, ActKind, BLOCK};
-use crate::cpu::tiles::squares;
 use crate::cpu::{Cores, CpuBindings, f};
 use crate::matmul::Residual;
 use crate::op::{Access, Grid, Kernel};
 use crate::shaders::{Shader, flag};
 use bytemuck::{Pod, Zeroable};
-use chord_simd::{Isa, Op};
+use chord_simd::Level;
 
 /// `x[row] += rms_norm(y[row]) * weight * scale`, then the activation blocks of the next norm.
 #[derive(Clone, Debug)]
@@ -125,67 +124,47 @@ impl Kernel for PostNorm {
         let (y, weight, gamma) = (mem.read(1), mem.read(2), mem.read(4));
         let (mut x, mut out) = (mem.write(3), mem.write(5));
         let blocks = self.k_blocks() as usize;
-        let y = y.chunks(self.stride as usize);
         let x = x.chunks_mut(blocks * BLOCK);
         let out = out.chunks_mut(blocks * self.act_out.words());
-        let items = y.zip(x).zip(out).take(rows as usize);
-        let items = items.map(|((y, x), out)| Row {
-            kernel: self,
-            y,
-            weight: &weight,
-            gamma: &gamma,
-            x,
-            out,
+        let items = y.chunks(self.stride as usize).zip(x).zip(out);
+        let items = items.take(rows as usize).collect();
+        cores.each(items, |((y, x), out)| {
+            self.row(cores.level(), y, (&weight, &gamma), (x, out));
         });
-        cores.each(items.collect(), |row| cores.level().run(row));
     }
 }
 
-/// A row in vectors.
-struct Row<'a> {
-    kernel: &'a PostNorm,
-    y: &'a [u32],
-    weight: &'a [u32],
-    gamma: &'a [u32],
-    x: &'a mut [u32],
-    out: &'a mut [u32],
-}
-
-impl Op for Row<'_> {
-    type Out = ();
-    #[inline(always)]
-    fn call<I: Isa>(self, isa: I) {
-        let kernel = self.kernel;
-        let n = kernel.n_values as usize;
-        let block = |words: &[u32], b: usize| -> [f32; BLOCK] {
-            std::array::from_fn(|i| match b * BLOCK + i {
-                at if at < n => f(words, at),
-                _ => 0.0,
-            })
-        };
-        let blocks = kernel.k_blocks() as usize;
-        let ssq: f64 = (0..blocks)
-            .map(|b| f64::from(squares(isa, &block(self.y, b))))
-            .sum();
-        let factor = f64::from(kernel.scale) / act::rms((kernel.n_values, kernel.eps), ssq);
-        let factor = isa.splat_f(factor as f32);
-        let x = self.x.chunks_exact_mut(BLOCK);
-        let out = self.out.chunks_exact_mut(kernel.act_out.words());
-        for (b, (x, out)) in x.zip(out).enumerate() {
-            let (mut y, weight) = (block(self.y, b), block(self.weight, b));
-            for at in (0..BLOCK).step_by(I::LANES) {
-                let weight = isa.mul_f(isa.load_f(&weight[at..]), factor);
-                let added = isa.mul_f(isa.load_f(&y[at..]), weight);
-                isa.store_f(added, &mut y[at..]);
+impl PostNorm {
+    /// A row in vectors.
+    fn row(
+        &self,
+        level: Level,
+        y: &[u32],
+        (weight, gamma): (&[u32], &[u32]),
+        (x, out): (&mut [u32], &mut [u32]),
+    ) {
+        let n = self.n_values as usize;
+        let squares = y[..n].iter().map(|y| f64::from(f32::from_bits(*y)).powi(2));
+        let factor = f64::from(self.scale) / act::rms((self.n_values, self.eps), squares.sum());
+        let factor = factor as f32;
+        let blocks = y[..n].chunks(BLOCK).zip(weight.chunks(BLOCK));
+        let blocks = blocks.zip(gamma.chunks(BLOCK));
+        let results = x
+            .chunks_mut(BLOCK)
+            .zip(out.chunks_mut(self.act_out.words()));
+        for (((y, weight), gamma), (x, out)) in blocks.zip(results) {
+            // What pads the last block adds nothing.
+            let mut added = [0.0; BLOCK];
+            for ((added, y), weight) in added.iter_mut().zip(y).zip(weight) {
+                *added = f32::from_bits(*y) * (f32::from_bits(*weight) * factor);
             }
-            let residual = Residual {
-                y: &y,
-                gamma: &self.gamma[b * BLOCK..(b + 1) * BLOCK],
+            level.run(Residual {
+                y: &added,
+                gamma,
                 x,
-                kind: kernel.act_out,
+                kind: self.act_out,
                 out,
-            };
-            residual.call(isa);
+            });
         }
     }
 }

@@ -37,9 +37,9 @@ pub trait Isa: Copy + Send + Sync + 'static {
 
     /// Part `group` of a panel's word.
     fn load(self, words: &[u32; PANEL], group: usize) -> Self::U;
-    /// A hint that what lies `ahead` words of a panel behind this will be wanted soon: the processor's own foresight ends with a page.
+    /// A hint that words `at` will be wanted soon, if there are so many: the processor's own foresight ends with a page.
     #[inline(always)]
-    fn prefetch(self, _words: &[u32; PANEL], _ahead: usize) {}
+    fn prefetch(self, _words: &[[u32; PANEL]], _at: usize) {}
     /// The same word in every lane.
     fn splat(self, word: u32) -> Self::U;
     /// Bitwise and.

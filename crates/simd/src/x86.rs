@@ -58,8 +58,8 @@ impl Avx2 {
 }
 
 #[inline(always)]
-fn prefetch(words: &[u32; PANEL], ahead: usize) {
-    let ahead = std::ptr::from_ref(words).wrapping_add(ahead).cast::<i8>();
+fn prefetch(words: &[[u32; PANEL]], at: usize) {
+    let ahead = words.as_ptr().wrapping_add(at).cast::<i8>();
     // SAFETY: a hint: any address may be given, and every processor of this kind has the instruction.
     unsafe { _mm_prefetch::<_MM_HINT_T0>(ahead) }
 }
@@ -76,8 +76,8 @@ impl Isa for Avx512 {
     }
 
     #[inline(always)]
-    fn prefetch(self, words: &[u32; PANEL], ahead: usize) {
-        prefetch(words, ahead);
+    fn prefetch(self, words: &[[u32; PANEL]], at: usize) {
+        prefetch(words, at);
     }
     #[inline(always)]
     fn load(self, words: &[u32; PANEL], _group: usize) -> __m512i {
@@ -152,8 +152,8 @@ impl Isa for Avx2 {
     }
 
     #[inline(always)]
-    fn prefetch(self, words: &[u32; PANEL], ahead: usize) {
-        prefetch(words, ahead);
+    fn prefetch(self, words: &[[u32; PANEL]], at: usize) {
+        prefetch(words, at);
     }
     #[inline(always)]
     fn load(self, words: &[u32; PANEL], group: usize) -> __m256i {

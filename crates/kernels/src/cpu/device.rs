@@ -65,10 +65,11 @@ impl BoundStep {
         &self.name
     }
 
-    /// Weights are read once for a whole batch, but for those that each row has its own of (embeddings, experts).
+    /// Weights are read once for a whole batch, but for those that each row has its own of (embeddings, experts): of experts at most
+    /// all, since rows share what is read of one.
     pub(crate) fn weight_bytes(&self, rows: u32) -> u64 {
         match self.kernel.grid().rows_per_group {
-            1 => self.weight_bytes * u64::from(rows),
+            1 => (self.weight_bytes * u64::from(rows)).min(self.kernel.all_weight_bytes()),
             _ => self.weight_bytes,
         }
     }

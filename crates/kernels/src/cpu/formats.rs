@@ -31,13 +31,13 @@ impl Panel<'_> {
     #[inline(always)]
     pub(crate) fn fetch<I: Isa>(&self, isa: I, words: usize, b: usize) {
         for i in 0..words {
-            isa.prefetch(&self.quants[words * b + i], AHEAD);
+            isa.prefetch(self.quants, words * b + i + AHEAD);
         }
     }
 
     #[inline(always)]
     fn scale<I: Isa>(&self, isa: I, at: usize, group: usize) -> I::U {
-        isa.prefetch(&self.scales[at], AHEAD);
+        isa.prefetch(self.scales, at + AHEAD);
         isa.load(&self.scales[at], group)
     }
 

@@ -82,6 +82,19 @@ impl Columns {
     }
 }
 
+impl Columns {
+    /// The words of a row; behind the last, of zeros; none where there are none.
+    fn row(&self, row: usize) -> &[u32] {
+        let words = match self.kind {
+            ActKind::Q8 => Q8_WORDS * self.blocks,
+            ActKind::F32 => F32_WORDS * self.blocks,
+        };
+        self.words
+            .get(row * words..(row + 1) * words)
+            .unwrap_or_default()
+    }
+}
+
 /// An int8 block as [`Q8_WORDS`] has it.
 fn expanded(block: &[u32]) -> [u32; Q8_WORDS] {
     let mut out = [0; Q8_WORDS];
@@ -132,7 +145,7 @@ impl<'a> Matrix<'a> {
         }
     }
 
-    /// `out[c][r]` = row `r` of panel `at` times column `which[c]`, without the columns' factors.
+    /// `out[c][r]` = row `r` of panel `at` times column `which[c]`, without the columns' factors: of at most [`COLUMNS`].
     pub(crate) fn times(
         &self,
         level: Level,
@@ -140,10 +153,11 @@ impl<'a> Matrix<'a> {
         (columns, which): (&Columns, &[usize]),
         out: &mut [[f32; PANEL]],
     ) {
+        let zeros = columns.factors.len();
         let work = Work {
             panel: self.panel(at),
-            columns,
-            which,
+            kind: columns.kind,
+            x: std::array::from_fn(|c| columns.row(which.get(c).copied().unwrap_or(zeros))),
             out,
         };
         for_type(self.ty, On { level, work });
@@ -152,8 +166,9 @@ impl<'a> Matrix<'a> {
 
 struct Work<'a> {
     panel: Panel<'a>,
-    columns: &'a Columns,
-    which: &'a [usize],
+    kind: ActKind,
+    /// Words of the columns; behind those asked for, zeros.
+    x: [&'a [u32]; COLUMNS],
     out: &'a mut [[f32; PANEL]],
 }
 
@@ -165,7 +180,7 @@ struct On<'a> {
 impl ForType for On<'_> {
     type Out = ();
     fn integers<T: Integers>(self) {
-        match self.work.columns.kind {
+        match self.work.kind {
             ActKind::Q8 => self.level.run(With::<Int8<T>>(self.work, PhantomData)),
             ActKind::F32 => self.level.run(With::<Exact<T>>(self.work, PhantomData)),
         }
@@ -186,16 +201,15 @@ trait Arithmetic {
 struct Run<'a> {
     panel: &'a Panel<'a>,
     group: usize,
-    columns: &'a Columns,
-    which: [usize; COLUMNS],
+    x: &'a [&'a [u32]],
 }
 
 impl<'a> Run<'a> {
     /// The blocks of `C` columns, of `W` words each.
     #[inline(always)]
     fn x<const C: usize, const W: usize>(&self) -> [&'a [[u32; W]]; C] {
-        let (blocks, of_row) = (self.columns.words.as_chunks().0, self.columns.blocks);
-        std::array::from_fn(|c| &blocks[self.which[c] * of_row..][..of_row])
+        let columns: &[&[u32]; C] = self.x.first_chunk().expect("so many columns are left");
+        columns.map(|words| words.as_chunks().0)
     }
 }
 
@@ -213,13 +227,10 @@ impl<A: Arithmetic> Op for With<'_, A> {
             // six: what is left over goes with columns of zeros.
             while at < work.out.len() {
                 let left = work.out.len() - at;
-                let zeros = work.columns.factors.len();
-                let which = |c| work.which.get(at + c).copied().unwrap_or(zeros);
                 let run = Run {
                     panel: &work.panel,
                     group,
-                    columns: work.columns,
-                    which: std::array::from_fn(which),
+                    x: &work.x[at..],
                 };
                 let out = &mut work.out[at..];
                 at += if I::COLUMNS >= 8 && left >= 6 {
