@@ -12,7 +12,7 @@ const day = new Date().toISOString().slice(0, 10);
 /** The first line of a result's list; its load average is that before the run. */
 export const setting = `- Commit ${commit}, ${day}; ${cpus().length} × ${cpus()[0].model}; load average before the run ${load}`;
 
-export const sorted = (values) => values.toSorted((a, b) => a - b);
+const sorted = (values) => values.toSorted((a, b) => a - b);
 export const median = (values) => sorted(values)[Math.floor((values.length - 1) / 2)];
 
 /** Median, lowest and highest. */

@@ -38,6 +38,39 @@ impl PostNorm {
     fn k_blocks(&self) -> u32 {
         self.n_values.div_ceil(BLOCK as u32)
     }
+
+    /// A row in vectors.
+    fn row(
+        &self,
+        level: Level,
+        y: &[u32],
+        (weight, gamma): (&[u32], &[u32]),
+        (x, out): (&mut [u32], &mut [u32]),
+    ) {
+        let n = self.n_values as usize;
+        let squares = y[..n].iter().map(|y| f64::from(f32::from_bits(*y)).powi(2));
+        let factor = f64::from(self.scale) / act::rms((self.n_values, self.eps), squares.sum());
+        let factor = factor as f32;
+        let blocks = y[..n].chunks(BLOCK).zip(weight.chunks(BLOCK));
+        let blocks = blocks.zip(gamma.chunks(BLOCK));
+        let results = x
+            .chunks_mut(BLOCK)
+            .zip(out.chunks_mut(self.act_out.words()));
+        for (((y, weight), gamma), (x, out)) in blocks.zip(results) {
+            // What pads the last block adds nothing.
+            let mut added = [0.0; BLOCK];
+            for ((added, y), weight) in added.iter_mut().zip(y).zip(weight) {
+                *added = f32::from_bits(*y) * (f32::from_bits(*weight) * factor);
+            }
+            level.run(Residual {
+                y: &added,
+                gamma,
+                x,
+                kind: self.act_out,
+                out,
+            });
+        }
+    }
 }
 
 impl Kernel for PostNorm {
@@ -131,40 +164,5 @@ impl Kernel for PostNorm {
         cores.each(items, |((y, x), out)| {
             self.row(cores.level(), y, (&weight, &gamma), (x, out));
         });
-    }
-}
-
-impl PostNorm {
-    /// A row in vectors.
-    fn row(
-        &self,
-        level: Level,
-        y: &[u32],
-        (weight, gamma): (&[u32], &[u32]),
-        (x, out): (&mut [u32], &mut [u32]),
-    ) {
-        let n = self.n_values as usize;
-        let squares = y[..n].iter().map(|y| f64::from(f32::from_bits(*y)).powi(2));
-        let factor = f64::from(self.scale) / act::rms((self.n_values, self.eps), squares.sum());
-        let factor = factor as f32;
-        let blocks = y[..n].chunks(BLOCK).zip(weight.chunks(BLOCK));
-        let blocks = blocks.zip(gamma.chunks(BLOCK));
-        let results = x
-            .chunks_mut(BLOCK)
-            .zip(out.chunks_mut(self.act_out.words()));
-        for (((y, weight), gamma), (x, out)) in blocks.zip(results) {
-            // What pads the last block adds nothing.
-            let mut added = [0.0; BLOCK];
-            for ((added, y), weight) in added.iter_mut().zip(y).zip(weight) {
-                *added = f32::from_bits(*y) * (f32::from_bits(*weight) * factor);
-            }
-            level.run(Residual {
-                y: &added,
-                gamma,
-                x,
-                kind: self.act_out,
-                out,
-            });
-        }
     }
 }

@@ -58,6 +58,7 @@ pub struct BoundStep {
     kernel: Arc<dyn Kernel>,
     bind: Vec<(u32, Arc<CpuBuffer>)>,
     weight_bytes: u64,
+    all_weight_bytes: u64,
 }
 
 impl BoundStep {
@@ -69,7 +70,7 @@ impl BoundStep {
     /// all, since rows share what is read of one.
     pub(crate) fn weight_bytes(&self, rows: u32) -> u64 {
         match self.kernel.grid().rows_per_group {
-            1 => (self.weight_bytes * u64::from(rows)).min(self.kernel.all_weight_bytes()),
+            1 => (self.weight_bytes * u64::from(rows)).min(self.all_weight_bytes),
             _ => self.weight_bytes,
         }
     }
@@ -170,6 +171,7 @@ impl Cpu {
             kernel: step.kernel.clone(),
             bind: bind.map(|(slot, b)| (slot, b.inner.clone())).collect(),
             weight_bytes: step.kernel.weight_bytes(),
+            all_weight_bytes: step.kernel.all_weight_bytes(),
         }
     }
 

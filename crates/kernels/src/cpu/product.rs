@@ -19,8 +19,8 @@ const F32_WORDS: usize = ActKind::F32.words();
 pub(crate) struct Columns {
     kind: ActKind,
     words: Vec<u32>,
-    /// Blocks of a row.
-    blocks: usize,
+    /// Words of a row.
+    row_words: usize,
     /// The factor on y that belongs to each row: the norm's and the scale.
     pub factors: Vec<f32>,
 }
@@ -76,22 +76,15 @@ impl Columns {
         Self {
             kind,
             words,
-            blocks,
+            row_words: blocks * unit,
             factors,
         }
     }
-}
 
-impl Columns {
     /// The words of a row; behind the last, of zeros; none where there are none.
     fn row(&self, row: usize) -> &[u32] {
-        let words = match self.kind {
-            ActKind::Q8 => Q8_WORDS * self.blocks,
-            ActKind::F32 => F32_WORDS * self.blocks,
-        };
-        self.words
-            .get(row * words..(row + 1) * words)
-            .unwrap_or_default()
+        let words = row * self.row_words..(row + 1) * self.row_words;
+        self.words.get(words).unwrap_or_default()
     }
 }
 

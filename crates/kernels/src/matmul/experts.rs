@@ -1,7 +1,6 @@
 //! Which expert's rows a route goes through.
 
 use crate::cpu::f;
-use std::ops::Range;
 
 /// The matrices are those of several experts, one below the other; `rows_a` and `rows_b` are one expert's. Each token has
 /// `used` routes (expert, bits of its weight) in a buffer. `Epilogue::Glu` gives a token a row of blocks per route,
@@ -26,43 +25,6 @@ pub(super) struct Route {
     pub weight: f32,
 }
 
-/// Routes to these matrices' experts, those to one expert together: its weights are then read once for all of them.
-#[derive(Default)]
-pub(super) struct Groups {
-    /// Which routes, by expert and in their order.
-    order: Vec<usize>,
-    /// (place of the expert, routes of `order`), at most so many at once as asked for.
-    spans: Vec<(usize, Range<usize>)>,
-}
-
-impl Groups {
-    /// Of the first `n` routes of the buffer, at most `most` in a group.
-    pub(super) fn new(experts: &Experts, routes: &[u32], n: usize, most: usize) -> Self {
-        let mut by_place: Vec<Vec<usize>> = vec![Vec::new(); experts.count as usize];
-        for i in 0..n {
-            if let Some(route) = experts.route(routes, i) {
-                by_place[route.place].push(i);
-            }
-        }
-        let mut groups = Self::default();
-        for (place, routes) in by_place.iter().enumerate() {
-            for routes in routes.chunks(most) {
-                let first = groups.order.len();
-                groups.order.extend(routes);
-                groups.spans.push((place, first..groups.order.len()));
-            }
-        }
-        groups
-    }
-
-    /// Each group's expert, by its place among these matrices, and its routes. Experts in order: so a token's routes come in the same
-    /// order whatever else is in the batch.
-    pub(super) fn each(&self) -> impl Iterator<Item = (usize, &[usize])> {
-        let spans = self.spans.iter();
-        spans.map(|(place, span)| (*place, &self.order[span.clone()]))
-    }
-}
-
 impl Experts {
     /// Route `i` of the buffer of routes, if its expert is one of these matrices'.
     pub(super) fn route(&self, routes: &[u32], i: usize) -> Option<Route> {
@@ -74,6 +36,24 @@ impl Experts {
             expert: expert as usize,
             weight: f(routes, 2 * i + 1),
         })
+    }
+
+    /// The first `n` routes by the place of their expert, at most `most` together: its weights are then read once for them. Experts in
+    /// order, so that a token's routes come in the same order whatever else is in the batch.
+    pub(super) fn groups(&self, routes: &[u32], n: usize, most: usize) -> Vec<(usize, Vec<usize>)> {
+        let mut by_place: Vec<Vec<usize>> = vec![Vec::new(); self.count as usize];
+        for i in 0..n {
+            if let Some(route) = self.route(routes, i) {
+                by_place[route.place].push(i);
+            }
+        }
+        let by_place = by_place.iter().enumerate();
+        let groups = by_place.flat_map(|(place, of_one)| {
+            of_one
+                .chunks(most)
+                .map(move |group| (place, group.to_vec()))
+        });
+        groups.collect()
     }
 
     /// Biases of an expert's rows of A (0) or of B (1), of `rows` rows; None where there are none.

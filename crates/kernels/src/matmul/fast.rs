@@ -1,7 +1,6 @@
 //! The matrix products on the CPU: a tile of 32 rows of W at a time, for all tokens of the batch, by whichever thread is free.
 
 use super::epilogue::{Gated, Plain, Residual};
-use super::experts::Groups;
 use super::{Epilogue, Experts, MatMul};
 use crate::act::BLOCK;
 use crate::cpu::product::{COLUMNS, Columns, Matrix};
@@ -23,7 +22,8 @@ struct Product<'a> {
     b: Option<Matrix<'a>>,
     columns: &'a Columns,
     routes: &'a [u32],
-    groups: Groups,
+    /// Of each expert in turn, by its place among these matrices, up to [`COLUMNS`] routes.
+    groups: Vec<(usize, Vec<usize>)>,
     /// Weights of the next norm, and biases behind them (Residual).
     gamma: &'a [u32],
 }
@@ -60,8 +60,8 @@ impl MatMul {
         let second = self.b.map(|ty| (ty, mem.read(3), mem.read(4)));
         let routes = self.experts.map(|_| mem.read(10));
         let groups = match (self.experts, &routes) {
-            (Some(experts), Some(routes)) => Groups::new(&experts, routes, rows * used, COLUMNS),
-            _ => Groups::default(),
+            (Some(experts), Some(routes)) => experts.groups(routes, rows * used, COLUMNS),
+            _ => Vec::new(),
         };
         let gamma = (self.epilogue == Epilogue::Residual).then(|| mem.read(7));
         let product = Product {
@@ -195,10 +195,10 @@ impl Product<'_> {
         let mut y = [[0.0; BLOCK]; COLUMNS];
         let rows = items.first().map_or(0, |item| item.out.len());
         let mut sums = vec![[0.0; BLOCK]; items.len() * rows];
-        for (place, routes) in self.groups.each() {
+        for (place, routes) in &self.groups {
             let expert = place + experts.first as usize;
             for (item, sums) in items.iter().zip(sums.chunks_mut(rows)) {
-                let at = (place, item.tile);
+                let at = (*place, item.tile);
                 self.times((&self.a, self.kernel.rows_a), at, routes, &mut y);
                 for (i, y) in routes.iter().zip(&mut y) {
                     self.add_biases(experts, 0, (expert, item.tile), y);
@@ -222,15 +222,15 @@ impl Product<'_> {
         let kernel = self.kernel;
         let (mut gate, mut up) = ([[0.0; BLOCK]; COLUMNS], [[0.0; BLOCK]; COLUMNS]);
         let tile = item.tile;
-        for (place, routes) in self.groups.each() {
+        for (place, routes) in &self.groups {
             let mut tokens = [0; COLUMNS];
             for (token, i) in tokens.iter_mut().zip(routes) {
                 *token = i / experts.used as usize;
             }
             let tokens = &tokens[..routes.len()];
-            self.times((&self.a, kernel.rows_a), (place, tile), tokens, &mut gate);
+            self.times((&self.a, kernel.rows_a), (*place, tile), tokens, &mut gate);
             if let Some(b) = &self.b {
-                self.times((b, kernel.rows_b), (place, tile), tokens, &mut up);
+                self.times((b, kernel.rows_b), (*place, tile), tokens, &mut up);
             }
             let expert = place + experts.first as usize;
             for ((gate, up), i) in gate.iter_mut().zip(&mut up).zip(routes) {

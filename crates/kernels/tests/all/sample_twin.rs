@@ -67,19 +67,24 @@ fn brute_force(
 #[test]
 fn every_filter_equals_a_brute_force_sort() {
     let mut compared = 0;
-    for (case, (n, spread, step)) in [
-        (1, 5.0, 0.0),
-        (7, 5.0, 0.0),
-        (300, 6.0, 0.0),
-        (300, 6.0, 0.5),
-        (2048, 3.0, 0.0),
+    for (case, (n, spread, step, rising)) in [
+        (1, 5.0, 0.0, false),
+        (7, 5.0, 0.0, false),
+        (300, 6.0, 0.0, false),
+        (300, 6.0, 0.5, false),
+        (2048, 3.0, 0.0, false),
+        // Each is larger than all before it.
+        (1000, 6.0, 0.0, true),
     ]
     .into_iter()
     .enumerate()
     {
-        let logits = logits(n, case as u64 + 1, spread, step);
+        let mut logits = logits(n, case as u64 + 1, spread, step);
+        if rising {
+            logits.sort_by(f32::total_cmp);
+        }
         for temperature in [0.1, 0.8, 1.0, 4.0] {
-            for top_k in [0, 1, 5, 40, n, n + 1] {
+            for top_k in [0, 1, 5, 40, 600, n, n + 1] {
                 for top_p in [0.0, 0.1, 0.5, 0.95, 1.0] {
                     for min_p in [0.0, 0.05, 0.5, 1.0] {
                         let p = SampleParams::new(n, 0, temperature, top_k, top_p, min_p);

@@ -322,18 +322,15 @@ impl Cases {
         let mut words = vec![0; self.tokens() * 2 * kernel.used as usize];
         let chosen = words.len();
         words.extend(self.rng.floats(kernel.n_experts as usize));
+        let blocks = K / BLOCK;
         let kernel = Route {
             bias_at: kernel.bias_at.map(|_| chosen as u32),
+            quantise: kernel.quantise.map(|_| blocks as u32),
             ..*kernel
         };
         let routes = self.buffer(words);
         let mut bind = vec![(1, logits), (2, routes)];
         let mut results = vec![(routes, Form::Routes(chosen))];
-        let blocks = K / BLOCK;
-        let kernel = Route {
-            quantise: kernel.quantise.map(|_| blocks as u32),
-            ..kernel
-        };
         if kernel.quantise.is_some() {
             let input = self.act(ActKind::F32, self.tokens());
             let output = self.zeros(self.tokens() * blocks * ActKind::Q8.words());
