@@ -13,12 +13,6 @@
 @group(0) @binding(9) var<storage, read_write> tap: array<f32>; // [token, tap_stride]: y before it joins the residual
 #endif
 
-#if EXPERTS
-// [token, USED] (expert, bits of its weight), then biases.
-@group(0) @binding(10) var<storage, read> routes: array<u32>;
-const USED = ${USED}u;
-#endif
-
 const SPLIT = ${SPLIT}u;
 const WG = ${WG}u;
 const HALF_x = 0u;

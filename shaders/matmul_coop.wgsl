@@ -48,6 +48,7 @@ fn tile_put(i: u32, v: vec4<f32>) {
 }
 
 #import tile_out
+#import tile_rows
 
 #import matmul_stage_f16 P=a
 #if HAS_B
@@ -62,7 +63,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     var most = 0.0;
     var ssq = 0.0;
     for (var b = lid % 2u; b < p.k_blocks; b += 2u) {
-        let t = bitcast<vec4<f32>>(act[((col0 + lid / 2u) * p.k_blocks + b) * ACT_VEC4 + 2u]);
+        let t = bitcast<vec4<f32>>(act[(row_in(col0, lid / 2u) * p.k_blocks + b) * ACT_VEC4 + 2u]);
         most = max(most, max(t.x, t.y));
         ssq += t.w;
     }
@@ -95,7 +96,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
 #import tile_weights
         } else {
             let c = lid - ROWS;
-            let from_ = ((col0 + c) * p.k_blocks + b) * ACT_VEC4;
+            let from_ = (row_in(col0, c) * p.k_blocks + b) * ACT_VEC4;
             let d = bitcast<vec2<f32>>(act[from_ + 2u].xy) * up[c];
             let x0 = act[from_];
             let x1 = act[from_ + 1u];

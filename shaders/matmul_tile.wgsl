@@ -49,6 +49,7 @@ fn tile_put(i: u32, v: vec4<f32>) {
 }
 
 #import tile_out
+#import tile_rows
 
 #import matmul_stage P=a FLOAT=${A_FLOAT}
 #if HAS_B
@@ -62,6 +63,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     let quad = lid % QUADS;
     let cols_at = (lid / QUADS) * ${COLS_T}u;
     var ssq = 0.0;
+    // Half of the threads copy x where one is enough for the weights.
+    let x_i = (lid + ROWS * STEP) % WG;
+    let x_row = row_in(col0, min(x_i / STEP, COLS - 1u)) * p.k_blocks;
 #for c in COLS_T
     var acc_${c} = vec4<f32>(0.0);
 #endfor
@@ -72,12 +76,10 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
             let at = (lid % STEP) * COPY * ROWS + (row % 4u) * QUADS + row / 4u;
 #import tile_weights
         }
-        // The other half of the threads, where one is enough for the weights.
-        let i = (lid + ROWS * STEP) % WG;
-        if (i < COLS * STEP) {
-            let b = b0 + i % STEP;
-            let to = X_AT + (i % STEP) * COPY * COLS + i / STEP;
-            let from_ = ((col0 + i / STEP) * p.k_blocks + min(b, p.k_blocks - 1u)) * ACT_VEC4;
+        if (x_i < COLS * STEP) {
+            let b = b0 + x_i % STEP;
+            let to = X_AT + (x_i % STEP) * COPY * COLS + x_i / STEP;
+            let from_ = (x_row + min(b, p.k_blocks - 1u)) * ACT_VEC4;
             let u = act[from_ + ACT_VEC4 - 1u];
             ssq += select(0.0, bitcast<f32>(u.w), b < p.k_blocks);
 #if ACT_Q8
@@ -93,6 +95,10 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
 #endif
         }
         workgroupBarrier();
+#if EXPERTS
+        // Few tokens go to one expert: the threads of the others have nothing to do.
+        if (cols_at < n_cols) {
+#endif
 #if ACT_Q8
         for (var s = 0u; s < STEP; s++) {
             let w_at = s * COPY * ROWS + quad;
@@ -129,6 +135,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
                 acc_${c} += vec4<f32>(dot(w_0, v), dot(w_1, v), dot(w_2, v), dot(w_3, v));
             }
 #endfor
+        }
+#endif
+#if EXPERTS
         }
 #endif
         workgroupBarrier();

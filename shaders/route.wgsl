@@ -1,12 +1,17 @@
 // The USED experts of each row with the largest router logits, best first (the lower id of equals), and the softmax over
 // those as their weights. That is also what a softmax over all experts gives once its chosen weights are made to sum to 1.
 // One workgroup per row; what is chosen stays on the GPU.
+// COUNT: how many rows there are, for products that take a batch's routes expert by expert.
 // QUANTISE: a router of floats takes f32 activation blocks, its experts int8: they are written again as such.
 struct Params {
     n_experts: u32,
     stride: u32, // f32 per row of logits
     bias_at: u32, // BIAS: first bias of the logits in routes
     k_blocks: u32, // QUANTISE: activation blocks per row
+    rows_at: u32, // COUNT: where it goes in routes
+    pad0: u32,
+    pad1: u32,
+    pad2: u32,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -37,8 +42,13 @@ var<workgroup> score: array<f32, ${EXPERTS}>;
 var<workgroup> chosen: array<u32, ${USED}>;
 
 @compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
+fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
     let row = wid.y;
+#if COUNT
+    if (row == 0u && lid == 0u) {
+        routes[p.rows_at] = groups.y;
+    }
+#endif
     // trap: logits that are NaN leave some ranks to nobody, and what is chosen is an index.
     if (lid < USED) {
         chosen[lid] = 0u;

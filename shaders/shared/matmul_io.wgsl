@@ -16,6 +16,10 @@ struct Params {
     experts: u32, // EXPERTS: how many there are
     bias_a: u32, // EXPERTS, BIAS: first of [expert, row] biases of A in routes
     bias_b: u32,
+    rows_at: u32, // EXPERTS by tiles: where routes has the rows of the batch
+    pad0: u32,
+    pad1: u32,
+    pad2: u32,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -36,4 +40,9 @@ struct Params {
 #endif
 #if !PLAIN
 @group(0) @binding(8) var<storage, read_write> act_out: array<u32>; // [token, out_stride] blocks
+#endif
+#if EXPERTS
+// [token, USED] (expert, bits of its weight), then biases.
+@group(0) @binding(10) var<storage, read> routes: array<u32>;
+const USED = ${USED}u;
 #endif

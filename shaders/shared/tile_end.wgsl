@@ -1,6 +1,6 @@
 // The epilogues of a tile of y, which lies in workgroup memory as f32 [token, QUADS]. Expects tile_quad(i) and tile_put(i, v).
-    for (var i = lid; i < COLS * QUADS; i += WG) {
-        let token = col0 + i / QUADS;
+    for (var i = lid; i < n_cols * QUADS; i += WG) {
+        let token = row_out(col0, i / QUADS);
         let q = i % QUADS;
 #if PLAIN
         if (tile0 + q / 8u < tiles) {
@@ -32,9 +32,14 @@
 #endif
 #if GLU
         if (q < 8u) {
-            let g = tile_quad(i);
-            let u = tile_quad(i + 8u);
+            var g = tile_quad(i);
+            var u = tile_quad(i + 8u);
             let row = vec4<u32>(tile0 * 32u + 4u * q) + vec4<u32>(0u, 1u, 2u, 3u);
+#if BIAS
+            let at = vec4<u32>(expert * p.rows_a) + min(row, vec4<u32>(p.rows_a - 1u));
+            g += route_floats(at + vec4<u32>(p.bias_a));
+            u += route_floats(at + vec4<u32>(p.bias_b));
+#endif
             let v = vec4<f32>(glu(g.x, u.x), glu(g.y, u.y), glu(g.z, u.z), glu(g.w, u.w));
             tile_put(i, select(vec4<f32>(0.0), v, row < vec4<u32>(p.rows_a)));
         }
@@ -42,7 +47,7 @@
     }
 #if !PLAIN
     workgroupBarrier();
-    for (var i = lid; i < COLS * QUADS; i += WG) {
+    for (var i = lid; i < n_cols * QUADS; i += WG) {
         let q = i % QUADS;
 #if GLU
         if (q < 8u) {
@@ -50,7 +55,11 @@
         if (tile0 + q / 8u < tiles) {
 #endif
             tile_blk = tile0 + q / 8u + p.first_tile;
-            act_emit((col0 + i / QUADS) * p.out_stride + tile_blk, i - q % 8u, q % 8u);
+            act_emit(row_out(col0, i / QUADS) * p.out_stride + tile_blk, i - q % 8u, q % 8u);
         }
+    }
+#endif
+#if EXPERTS
+    workgroupBarrier();
     }
 #endif

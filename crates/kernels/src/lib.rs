@@ -25,6 +25,7 @@ mod rope;
 pub mod route;
 pub mod sample;
 pub mod shaders;
+pub mod sum_routes;
 pub mod variants;
 
 pub use error::Error;

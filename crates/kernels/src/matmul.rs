@@ -125,6 +125,8 @@ struct Params {
     experts: u32,
     bias_a: u32,
     bias_b: u32,
+    rows_at: u32,
+    pad: [u32; 3],
 }
 
 impl MatMul {
@@ -202,12 +204,10 @@ impl MatMul {
             define("WG", &wg),
             define("TILE_LEN", &(self.cols * TILE)),
             flag("SOFT_CAP", self.soft_cap.is_some()),
-            flag("EXPERTS", self.experts.is_some()),
             flag(
                 "SUM_ROUTES",
                 self.experts.is_some() && self.epilogue == Epilogue::Residual,
             ),
-            define("USED", &self.experts.map_or(0, |e| e.used)),
             flag("SPLIT_ONE", split == 1),
             flag("SPLIT_SHARED", self.layout == Layout::Lanes),
             flag(
@@ -265,6 +265,8 @@ impl Kernel for MatMul {
             define("COLS", &self.cols),
             flag("GELU", self.glu == Glu::Gelu),
             flag("SWIGLU_OAI", self.glu == Glu::SwigluOai),
+            flag("EXPERTS", self.experts.is_some()),
+            define("USED", &self.experts.map_or(0, |e| e.used)),
             flag("TANH", self.glu == Glu::Gelu || self.soft_cap.is_some()),
             flag(
                 "BIAS",
@@ -332,6 +334,8 @@ impl Kernel for MatMul {
             experts: self.stacked(),
             bias_a,
             bias_b,
+            rows_at: self.experts.and_then(|e| e.rows_at).unwrap_or_default(),
+            pad: [0; 3],
         })
         .to_vec()
     }
@@ -342,8 +346,12 @@ impl Kernel for MatMul {
                 layout if layout.is_tiled() => self.tile_groups(),
                 _ => self.tiles(),
             },
-            rows_per_group: self.cols,
+            rows_per_group: match self.experts {
+                Some(_) if self.layout.is_tiled() => Grid::ALL,
+                _ => self.cols,
+            },
             groups: match (self.experts, self.epilogue) {
+                (Some(experts), _) if self.layout.is_tiled() => experts.count,
                 (Some(experts), Epilogue::Glu) => experts.used,
                 _ => 1,
             },

@@ -26,7 +26,7 @@ pub enum Access {
 pub struct Grid {
     /// Workgroups per row group.
     pub tiles: u32,
-    /// Batch rows (tokens) one workgroup handles.
+    /// Batch rows (tokens) one workgroup handles; [`Grid::ALL`] where it looks at all of them.
     pub rows_per_group: u32,
     /// Workgroups along y for each such group of rows; 1 but for what is computed several times a row.
     pub groups: u32,
@@ -36,6 +36,9 @@ pub struct Grid {
 pub const FOLD: u32 = 32_768;
 
 impl Grid {
+    /// Rows per group of workgroups that see the whole batch.
+    pub const ALL: u32 = u32::MAX;
+
     /// Workgroup counts for a batch of `rows`.
     #[must_use]
     pub fn dispatch(&self, rows: u32) -> [u32; 3] {

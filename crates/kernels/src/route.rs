@@ -26,6 +26,8 @@ pub struct Route {
     pub bias_at: Option<u32>,
     /// Blocks per row of the router's input, where that is f32 and the experts take int8: they are written again as such.
     pub quantise: Option<u32>,
+    /// Where the buffer of routes gets the rows of the batch ([`Experts::rows_at`](crate::matmul::Experts)).
+    pub rows_at: Option<u32>,
 }
 
 const F32: usize = ActKind::F32.words();
@@ -38,6 +40,8 @@ struct Params {
     stride: u32,
     bias_at: u32,
     k_blocks: u32,
+    rows_at: u32,
+    pad: [u32; 3],
 }
 
 /// A row of f32 blocks as int8 ones.
@@ -80,6 +84,9 @@ impl Route {
     fn choose_all(&self, rows: u32, mem: &CpuBindings<'_>) {
         let (logits, mut routes) = (mem.read(1), mem.write(2));
         let all = 2 * (rows * self.used) as usize;
+        if let Some(at) = self.rows_at {
+            routes[at as usize] = rows;
+        }
         // Biases lie behind the routes of the largest batch.
         let (routes, behind) = match self.bias_at {
             Some(at) => routes.split_at_mut(at as usize),
@@ -101,6 +108,7 @@ impl Kernel for Route {
                 flag("BIAS", self.bias_at.is_some()),
                 define("USED", &self.used),
                 define("EXPERTS", &self.n_experts),
+                flag("COUNT", self.rows_at.is_some()),
                 flag("QUANTISE", self.quantise.is_some()),
                 flag("OUT_Q8", self.quantise.is_some()),
             ],
@@ -122,6 +130,8 @@ impl Kernel for Route {
             stride: self.stride,
             bias_at: self.bias_at.unwrap_or_default(),
             k_blocks: self.quantise.unwrap_or_default(),
+            rows_at: self.rows_at.unwrap_or_default(),
+            pad: [0; 3],
         })
         .to_vec()
     }

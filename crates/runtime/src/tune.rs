@@ -14,6 +14,8 @@ use chord_kernels::attention::Attention;
 use chord_kernels::device::{Buffers, Device};
 use chord_kernels::matmul::MatMul;
 use chord_kernels::op::{Kernel, Step};
+use chord_kernels::route::Route;
+use chord_kernels::sum_routes::SumRoutes;
 use chord_model::{GraphOptions, Plan};
 use std::any::Any;
 use variant::Tiled;
@@ -155,9 +157,10 @@ pub(crate) async fn tune(
     Ok((plan, choice, tuned))
 }
 
-/// Products of a plan's layers up to so many bytes of weights. They do the same work in each variant.
+/// Products of a plan's layers, with the sums behind those of experts, up to so many bytes of weights. They do the same work in each variant.
 fn products(steps: &[Step], most: u64) -> Vec<&Step> {
-    let product = |step: &&Step| kernel::<MatMul>(step).is_some();
+    let product =
+        |step: &&Step| kernel::<MatMul>(step).is_some() || kernel::<SumRoutes>(step).is_some();
     let mut weights = 0;
     let steps = steps.iter().filter(product).take_while(|step| {
         let before = weights;
@@ -206,6 +209,7 @@ async fn fastest(
         let what = |by: &str| format!("{rows} rows by {by}");
         // What is chosen for single tokens, small batches have as well.
         let plan = on.model.plan(&best.applied(graph))?;
+        on.write_routes(&plan, rows);
         let columns = first_layer(&plan.prefill);
         let columns = race.time(&what("columns"), &columns, rows).await?;
         let mut timed = Vec::new();
@@ -306,6 +310,27 @@ impl Race<'_, '_> {
 }
 
 impl On<'_, '_> {
+    /// Routes of a batch to all experts of the first layer in turn, where it has any.
+    fn write_routes(&self, plan: &Plan, rows: u32) {
+        for step in plan
+            .tiled
+            .iter()
+            .flatten()
+            .take_while(|step| !step.name.starts_with("layer1."))
+        {
+            let (Some(route), Some((_, buffer))) = (kernel::<Route>(step), step.bind.get(1)) else {
+                continue;
+            };
+            let of = |i: u32| [i % route.n_experts, 1f32.to_bits()];
+            let words: Vec<u32> = (0..rows * route.used).flat_map(of).collect();
+            let buffer = self.buffers.buffer(*buffer);
+            self.device.write(buffer, 0, &words);
+            if let Some(at) = route.rows_at {
+                self.device.write(buffer, at.into(), &[rows]);
+            }
+        }
+    }
+
     /// Rows at the end of a context, for attention to look back from. The page table is empty: every page is the first.
     fn write_rows(&self, plan: &Plan, rows: u32, positions: u32) {
         let end = positions.min(DEPTH);

@@ -4,7 +4,7 @@ use super::pace::Pace;
 use super::{Cores, CpuBindings, CpuBuffer};
 use crate::Error;
 use crate::gpu::{AdapterInfo, Caps, Counters};
-use crate::op::{BufDesc, Kernel, Step};
+use crate::op::{BufDesc, Grid, Kernel, Step};
 use crate::profile::StepTime;
 use chord_simd::Level;
 use std::sync::atomic::Ordering;
@@ -70,7 +70,7 @@ impl BoundStep {
     /// all, since rows share what is read of one.
     pub(crate) fn weight_bytes(&self, rows: u32) -> u64 {
         match self.kernel.grid().rows_per_group {
-            1 => (self.weight_bytes * u64::from(rows)).min(self.all_weight_bytes),
+            1 | Grid::ALL => (self.weight_bytes * u64::from(rows)).min(self.all_weight_bytes),
             _ => self.weight_bytes,
         }
     }

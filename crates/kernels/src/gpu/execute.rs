@@ -16,6 +16,7 @@ pub struct BoundStep {
     group: wgpu::BindGroup,
     grid: Grid,
     weight_bytes: u64,
+    all_weight_bytes: u64,
     // Keeps the uniform alive.
     _params: Option<Buffer>,
 }
@@ -24,7 +25,10 @@ impl BoundStep {
     /// Bytes of weights that one dispatch over `rows` rows reads.
     #[must_use]
     pub fn weight_bytes(&self, rows: u32) -> u64 {
-        self.weight_bytes * u64::from(rows.div_ceil(self.grid.rows_per_group))
+        match self.grid.rows_per_group {
+            Grid::ALL => (self.weight_bytes * u64::from(rows)).min(self.all_weight_bytes),
+            some => self.weight_bytes * u64::from(rows.div_ceil(some)),
+        }
     }
 
     /// Encodes the step, and counts it.
@@ -82,13 +86,13 @@ impl Gpu {
                 why: error.to_string(),
             });
         }
-        let (grid, weight_bytes) = (step.kernel.grid(), step.kernel.weight_bytes());
         Ok(BoundStep {
             name: step.name.clone(),
             pipeline,
             group,
-            grid,
-            weight_bytes,
+            grid: step.kernel.grid(),
+            weight_bytes: step.kernel.weight_bytes(),
+            all_weight_bytes: step.kernel.all_weight_bytes(),
             _params: uniform,
         })
     }

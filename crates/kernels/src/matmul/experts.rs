@@ -4,7 +4,7 @@ use crate::cpu::f;
 
 /// The matrices are those of several experts, one below the other; `rows_a` and `rows_b` are one expert's. Each token has
 /// `used` routes (expert, bits of its weight) in a buffer. `Epilogue::Glu` gives a token a row of blocks per route,
-/// `Epilogue::Residual` adds the weighted sum over its routes.
+/// `Epilogue::Residual` adds the weighted sum over its routes, `Epilogue::Plain` gives a row per route without its weight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Experts {
     /// Routes per token.
@@ -15,6 +15,8 @@ pub struct Experts {
     pub count: u32,
     /// Where the buffer of routes has the biases `[expert, row]` of A and of B.
     pub bias_at: Option<[u32; 2]>,
+    /// Where it has the rows of the batch, for [`Layout::Tile`](super::Layout), which takes a batch's routes expert by expert.
+    pub rows_at: Option<u32>,
 }
 
 /// A route to an expert of these matrices.

@@ -45,8 +45,8 @@ impl MatMul {
         // Rows of x and of the output: a token has one of each, or one per route.
         let (inputs, outputs) = match (self.experts, self.epilogue) {
             (Some(_), Epilogue::Residual) => (rows * used, rows),
-            (Some(_), _) => (rows, rows * used),
-            (None, _) => (rows, rows),
+            (Some(_), Epilogue::Glu) => (rows, rows * used),
+            (_, _) => (rows * used, rows * used),
         };
         let floats = !self.a.is_integer() || self.b.is_some_and(|b| !b.is_integer());
         let columns = Columns::new(
@@ -222,10 +222,14 @@ impl Product<'_> {
         let kernel = self.kernel;
         let (mut gate, mut up) = ([[0.0; BLOCK]; COLUMNS], [[0.0; BLOCK]; COLUMNS]);
         let tile = item.tile;
+        let routes_of_input = match kernel.epilogue {
+            Epilogue::Glu => experts.used as usize,
+            Epilogue::Plain | Epilogue::Residual => 1,
+        };
         for (place, routes) in &self.groups {
             let mut tokens = [0; COLUMNS];
             for (token, i) in tokens.iter_mut().zip(routes) {
-                *token = i / experts.used as usize;
+                *token = i / routes_of_input;
             }
             let tokens = &tokens[..routes.len()];
             self.times((&self.a, kernel.rows_a), (*place, tile), tokens, &mut gate);

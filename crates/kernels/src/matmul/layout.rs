@@ -14,8 +14,8 @@ pub enum Layout {
         /// Lanes sharing a row; must divide the smallest subgroup size.
         split: u32,
     },
-    /// 64 rows by `cols` tokens (32 or 64) from copies in workgroup memory (shaders/matmul_tile.wgsl). For batches: without taps,
-    /// caps and experts.
+    /// 64 rows by `cols` tokens (32 or 64) from copies in workgroup memory (shaders/matmul_tile.wgsl). For batches: without taps
+    /// and caps. With experts, tokens are those that have routes to one of them.
     Tile,
     /// The same by cooperative matrices of f16 (shaders/matmul_coop.wgsl), 64 tokens, int8 activations. Where a GPU has them, natively.
     Cooperative(Cooperative),

@@ -67,6 +67,15 @@ impl MatMul {
                     self.emit(row, y, yb.as_ref().map(|yb| &yb[row][..]), mem);
                 }
             }
+            (Some(experts), Epilogue::Plain) => {
+                let routes = mem.read(10);
+                let inputs = self.inputs(rows * experts.used as usize, mem);
+                for (i, input) in inputs.iter().enumerate() {
+                    if let Some(route) = experts.route(&routes, i) {
+                        self.emit(i, &a.times(route.place, &[input])[0], None, mem);
+                    }
+                }
+            }
             (Some(experts), Epilogue::Residual) => {
                 let routes = mem.read(10);
                 let inputs = self.inputs(rows * experts.used as usize, mem);
@@ -87,7 +96,7 @@ impl MatMul {
                     self.emit(row, &sum, None, mem);
                 }
             }
-            (Some(experts), _) => {
+            (Some(experts), Epilogue::Glu) => {
                 let routes = mem.read(10);
                 let inputs = self.inputs(rows, mem);
                 let (q_b, s_b) = (mem.read(3), mem.read(4));

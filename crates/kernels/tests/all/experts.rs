@@ -1,10 +1,14 @@
 //! Mixtures of experts against the CPU twins, and a token's routes beside those of others.
 
 use crate::common::*;
-use crate::families::{Form, K, Q8_BUDGET, ROWS, TILES, compare, layouts, matrix, residual};
+use crate::families::{
+    F32_BUDGET, Form, K, Q8_BUDGET, ROWS, TILES, compare, layouts, matrix, residual,
+};
 use chord_kernels::act::ActKind;
 use chord_kernels::matmul::{Epilogue, Experts, Glu, Layout, MatMul};
 use chord_kernels::route::Route;
+use chord_kernels::sum_routes::SumRoutes;
+use chord_kernels::variants::EXPERT_COLS;
 use chord_quant::WeightType;
 use std::sync::Arc;
 
@@ -37,6 +41,7 @@ fn experts_match_their_twin_whole_and_in_parts() {
                     first,
                     count,
                     bias_at,
+                    rows_at: None,
                 };
                 let mut buffers = matrix(&mut rng, ty, count, [1, 2]);
                 buffers.extend(matrix(&mut rng, ty, count, [3, 4]));
@@ -87,12 +92,15 @@ fn routes_are_the_best_experts_and_the_softmax_over_them() {
         let mut routes = vec![0; 3 * 2 * used as usize];
         let bias_at = biased.then_some(routes.len() as u32);
         routes.extend(rng.floats(n_experts as usize));
+        let rows_at = routes.len() as u32;
+        routes.push(0);
         let kernel = Route {
             n_experts,
             used,
             stride: 160,
             bias_at,
             quantise,
+            rows_at: biased.then_some(rows_at),
         };
         let mut buffers = vec![(1, logits), (2, routes)];
         if let Some(blocks) = quantise {
@@ -116,6 +124,7 @@ fn routes_are_the_best_experts_and_the_softmax_over_them() {
             if slot != 2 {
                 continue;
             }
+            assert_eq!(got.last(), want.last(), "rows");
             let chosen = 3 * used as usize;
             for i in 0..chosen {
                 assert_eq!(got[2 * i], want[2 * i], "{n_experts} experts, route {i}");
@@ -142,6 +151,7 @@ fn a_token_gets_the_same_from_its_experts_in_any_batch() {
         first: 0,
         count: 5,
         bias_at: None,
+        rows_at: None,
     };
     let down = MatMul {
         epilogue: Epilogue::Residual,
@@ -208,6 +218,129 @@ fn a_token_gets_the_same_from_its_experts_in_any_batch() {
             let alone = run(token..token + 1);
             let each = outputs * tiles * block;
             assert_eq!(alone, together[token * each..][..each], "token {token}");
+        }
+    }
+}
+
+/// Routes of so many tokens to two of 5 experts each, of which the last two have few; then biases of two matrices, then the rows.
+fn routes_of(tokens: u32, rng: &mut Rng) -> (Vec<u32>, [u32; 2], u32) {
+    let mut routes = Vec::new();
+    for token in 0..tokens {
+        let first = [0, 1, 0, 2, 0, 1, 3, 0][token as usize % 8];
+        let second = if token == 40 { 4 } else { first + 1 };
+        for expert in [first, second] {
+            routes.extend([expert, rng.float().to_bits()]);
+        }
+    }
+    let at = routes.len() as u32;
+    routes.extend(rng.floats(2 * 5 * ROWS as usize));
+    let rows_at = routes.len() as u32;
+    routes.push(tokens);
+    (routes, [at, at + 5 * ROWS], rows_at)
+}
+
+#[test]
+fn a_batch_expert_by_expert_matches_its_twin_whole_and_in_parts() {
+    // One expert has more routes than a workgroup takes at once.
+    const TOKENS: usize = 70;
+    let (gpu, mut rng) = (device(), Rng::new(17));
+    for (ty, kind) in [
+        (WeightType::Mxfp4, ActKind::F32),
+        (WeightType::Q4K, ActKind::Q8),
+        (WeightType::BF16, ActKind::F32),
+    ] {
+        for (first, count, biased) in [(0, 5, true), (0, 5, false), (3, 2, true)] {
+            let name = format!("batch of experts {first}+{count} {ty:?}, biased: {biased}");
+            let (routes, biases, rows_at) = routes_of(TOKENS as u32, &mut rng);
+            let experts = Experts {
+                used: 2,
+                first,
+                count,
+                bias_at: biased.then_some(biases),
+                rows_at: Some(rows_at),
+            };
+            let plain = MatMul {
+                act_in: kind,
+                act_out: kind,
+                cols: EXPERT_COLS,
+                experts: Some(experts),
+                ..MatMul::new(ty, ROWS, (K / 32) as u32, Layout::Tile)
+            };
+            let weights = matrix(&mut rng, ty, count, [1, 2]);
+            let mut buffers = weights.clone();
+            buffers.extend(matrix(&mut rng, ty, count, [3, 4]));
+            buffers.push((5, activations(&mut rng, kind, TOKENS, K / 32), Form::Exact));
+            let out = vec![0; 2 * TOKENS * TILES * kind.words()];
+            buffers.push((8, out, Form::Blocks(kind)));
+            buffers.push((10, routes.clone(), Form::Exact));
+            let up = MatMul {
+                b: Some(ty),
+                rows_b: ROWS,
+                epilogue: Epilogue::Glu,
+                norm: Some((K as u32, 1e-5)),
+                glu: Glu::SwigluOai,
+                ..plain.clone()
+            };
+            compare(&gpu, &format!("{name} up"), up, TOKENS as u32, buffers);
+
+            let mut buffers: Vec<_> = weights.into_iter().map(|(at, w, _)| (at, w)).collect();
+            buffers.push((5, activations(&mut rng, kind, 2 * TOKENS, K / 32)));
+            buffers.push((6, vec![0; 2 * TOKENS * TILES * 32]));
+            buffers.push((10, routes));
+            let down = Case {
+                name: format!("{name} down"),
+                kernel: Arc::new(MatMul {
+                    experts: Some(Experts {
+                        bias_at: None,
+                        ..experts
+                    }),
+                    ..plain
+                }),
+                buffers,
+                rows: TOKENS as u32,
+            };
+            for (slot, got, want) in run_both(&gpu, down) {
+                // What pads a row is nothing to go by.
+                let values = |words: &[u32]| -> Vec<f32> {
+                    let rows = words.chunks(TILES * 32).map(|row| &row[..ROWS as usize]);
+                    rows.flat_map(as_floats).collect()
+                };
+                if slot == 6 {
+                    let name = format!("{name} down");
+                    assert_close(&name, &values(&got), &values(&want), F32_BUDGET);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_experts_give_is_summed_as_its_twin_does() {
+    const TOKENS: usize = 3;
+    let (gpu, mut rng) = (device(), Rng::new(18));
+    for act_out in [ActKind::F32, ActKind::Q8] {
+        for biased in [false, true] {
+            let (routes, [bias_at, _], _) = routes_of(TOKENS as u32, &mut rng);
+            let kernel = SumRoutes {
+                n_values: ROWS,
+                used: 2,
+                bias_at: biased.then_some(bias_at),
+                scale: 0.7,
+                act_out,
+            };
+            // What pads the last block is not for the sum.
+            let y = rng.floats(2 * TOKENS * TILES * 32);
+            let x = residual(&mut rng, TOKENS, TILES, ROWS as usize);
+            let out = vec![0; TOKENS * TILES * act_out.words()];
+            let buffers = vec![
+                (1, y, Form::Exact),
+                (2, routes, Form::Exact),
+                (3, x, Form::Floats),
+                (4, rng.floats(TILES * 32), Form::Exact),
+                (5, out, Form::Blocks(act_out)),
+            ];
+            let name = format!("sum of routes to {act_out:?}, biased: {biased}");
+            compare(&gpu, &name, kernel, TOKENS as u32, buffers);
         }
     }
 }

@@ -11,7 +11,7 @@ use chord_kernels::post_norm::PostNorm;
 use chord_quant::WeightType;
 
 /// f32 accumulation against f64.
-const F32_BUDGET: f64 = 1e-9;
+pub const F32_BUDGET: f64 = 1e-9;
 /// A value on a rounding boundary may fall to the other int8 step on one side.
 pub const Q8_BUDGET: f64 = 1e-6;
 pub const ROWS: u32 = 80;

@@ -26,6 +26,7 @@ fn logits_that_are_no_numbers_route_to_no_expert_beyond_the_last() {
             stride,
             bias_at: None,
             quantise: None,
+            rows_at: None,
         };
         let case = Case {
             name: "route".into(),

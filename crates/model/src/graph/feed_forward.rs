@@ -60,10 +60,12 @@ impl Builder<'_> {
                 let router = self.rows(&router)?;
                 let router = self.segment(router)?;
                 let (routes, bias_at) = self.routes(n, routes)?;
+                let rows_at = self.o.by_tiles().then(|| self.rows_word(routes));
                 Some(LayerExperts {
                     router,
                     routes,
                     bias_at,
+                    rows_at,
                     input: of_gate,
                 })
             }
@@ -76,6 +78,13 @@ impl Builder<'_> {
             experts,
             kinds,
         })
+    }
+
+    /// One more word of a layer's routes, for the rows of the batch.
+    fn rows_word(&mut self, routes: usize) -> u32 {
+        let words = &mut self.buffers[routes].words;
+        *words += 1;
+        u32::try_from(*words - 1).unwrap_or(u32::MAX)
     }
 
     /// The buffer of a layer's routes, `words` of them, and where it has the biases of router, gate, up and down.

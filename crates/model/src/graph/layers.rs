@@ -44,6 +44,8 @@ pub(super) struct LayerExperts {
     pub routes: BufId,
     /// Where it has biases of the router, of gate and up, and of down.
     pub bias_at: Option<[u32; 4]>,
+    /// Where it has the rows of the batch, if batches go by tiles.
+    pub rows_at: Option<u32>,
     /// Form of the input of gate|up; the router's is the layer's.
     pub input: ActKind,
 }

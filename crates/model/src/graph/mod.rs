@@ -222,6 +222,10 @@ impl Builder<'_> {
                 let stride = u64::from(blocks(experts.count)) * 32;
                 self.buffer("router", u64::from(o.chunk) * stride)
             }),
+            routed: c.experts.filter(|_| o.by_tiles()).map(|experts| {
+                let routes = u64::from(o.chunk) * u64::from(experts.used);
+                self.buffer("routed", routes * u64::from(blocks(c.d_model)) * 32)
+            }),
             act_experts: layers
                 .iter()
                 .any(Layer::quantises)

@@ -1,5 +1,6 @@
 //! What a plan is made for, and what it consists of.
 
+use crate::fit::CHUNK;
 use crate::weights::{Segment, Vector};
 use chord_kernels::act::ActKind;
 use chord_kernels::attention::Attention;
@@ -66,6 +67,11 @@ impl Splits {
 }
 
 impl GraphOptions {
+    /// Batches may go by tiles: what those need is there even if what was measured is against them, so that buffers stay the same.
+    pub(super) fn by_tiles(&self) -> bool {
+        self.chunk > CHUNK
+    }
+
     /// Splits of a layer without a window; None where the context is too short for more than one.
     pub(super) fn most_splits(&self, shape: &KvShape) -> Option<u32> {
         let splits = self.splits?;
@@ -131,6 +137,8 @@ pub struct Ids {
     pub added: Option<BufId>,
     /// Logits of experts, `[chunk, experts padded]`.
     pub router: Option<BufId>,
+    /// What each route of a batch gives, `[chunk, experts a token uses, d_model padded]`, where batches go by tiles.
+    pub routed: Option<BufId>,
     /// The experts' input in int8, where the router's is f32.
     pub act_experts: Option<BufId>,
     /// The head's input, one row.

@@ -9,6 +9,8 @@ use chord_kernels::act::ActKind;
 use chord_kernels::matmul::{Epilogue, Experts, Layout, MatMul};
 use chord_kernels::op::{BufId, Step};
 use chord_kernels::post_norm::PostNorm;
+use chord_kernels::sum_routes::SumRoutes;
+use chord_kernels::variants::EXPERT_COLS;
 
 /// Where a product whose result joins the residual reads, writes, and what follows it.
 pub(super) struct Residual<'a> {
@@ -110,6 +112,7 @@ impl Wiring<'_> {
         segment: usize,
         per_expert: u32,
         biases: [usize; 2],
+        batch: Batch,
     ) -> Option<Experts> {
         let routes = layer.experts.as_ref()?;
         let s = &self.segments[segment];
@@ -118,6 +121,7 @@ impl Wiring<'_> {
             first: s.row0 as u32 / per_expert,
             count: s.rows as u32 / per_expert,
             bias_at: routes.bias_at.map(|at| biases.map(|i| at[i])),
+            rows_at: routes.rows_at.filter(|_| batch == Batch::Many),
         })
     }
 
@@ -161,6 +165,10 @@ impl Wiring<'_> {
             steps.push(Step::new(format!("layer{n}.{name}"), kernel, bind));
             return;
         }
+        if let (Batch::Many, Some(routes), Some(routed)) = (batch, routes, ids.routed) {
+            self.routed(n, r, (routes, routed), steps);
+            return;
+        }
         let taps = ids.taps.filter(|_| batch != Batch::One);
         let (layout, cols) = self.shared(batch, r.act_in.1);
         for segment in r.segments {
@@ -191,12 +199,59 @@ impl Wiring<'_> {
                     layout: self.options.layout,
                     cols: 1,
                     part: None,
-                    experts: self.experts(&self.layers[n], *segment, c.d_model, [3, 3]),
+                    experts: self.experts(&self.layers[n], *segment, c.d_model, [3, 3], batch),
                     ..kernel
                 };
                 bind.push((10, routes));
             }
             steps.push(Step::new(r.name.clone(), kernel, bind));
         }
+    }
+
+    /// What a batch's experts give, expert by expert, and its sum.
+    fn routed(
+        &self,
+        n: usize,
+        r: &Residual<'_>,
+        (routes, routed): (BufId, BufId),
+        steps: &mut Steps,
+    ) {
+        let (c, ids) = (self.config, self.ids);
+        let layer = &self.layers[n];
+        for segment in r.segments {
+            let s = &self.segments[*segment];
+            let experts = self.experts(layer, *segment, c.d_model, [3, 3], Batch::Many);
+            let kernel = MatMul {
+                rows_a: c.d_model,
+                act_in: r.act_in.1,
+                layout: Layout::Tile,
+                cols: EXPERT_COLS,
+                norm: None,
+                experts: experts.map(|experts| Experts {
+                    bias_at: None,
+                    ..experts
+                }),
+                ..product(s, None, c, self.options, Epilogue::Plain)
+            };
+            let mut bind = self.streams(*segment, [1, 2]).to_vec();
+            bind.extend([(5, r.act_in.0), (6, routed), (10, routes)]);
+            steps.push(Step::new(r.name.clone(), kernel, bind));
+        }
+        let biases = layer.experts.as_ref().and_then(|experts| experts.bias_at);
+        let kernel = SumRoutes {
+            n_values: c.d_model,
+            used: c.experts.map_or(0, |experts| experts.used),
+            bias_at: biases.map(|at| at[3]),
+            scale: c.multipliers.residual,
+            act_out: r.act_out.1,
+        };
+        let bind = vec![
+            (1, routed),
+            (2, routes),
+            (3, ids.x),
+            (4, r.next_norm),
+            (5, r.act_out.0),
+        ];
+        steps.push(Step::new(format!("layer{n}.sum_routes"), kernel, bind));
     }
 }

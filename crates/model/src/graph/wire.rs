@@ -11,9 +11,10 @@ use chord_kernels::activate::Activate;
 use chord_kernels::attention::{Attention, AttentionReduce, Out};
 use chord_kernels::embed::Embed;
 use chord_kernels::kv_write::KvWrite;
-use chord_kernels::matmul::{Epilogue, MatMul};
+use chord_kernels::matmul::{Epilogue, Layout, MatMul};
 use chord_kernels::op::{BufId, Step};
 use chord_kernels::route::Route;
+use chord_kernels::variants::EXPERT_COLS;
 
 /// Everything the steps refer to.
 pub(super) struct Wiring<'a> {
@@ -224,6 +225,7 @@ impl Wiring<'_> {
                 stride,
                 bias_at: routes.bias_at.map(|at| at[0]),
                 quantise: quantised.map(|_| c.d_model.div_ceil(32)),
+                rows_at: routes.rows_at.filter(|_| batch == Batch::Many),
             };
             let mut bind = vec![(1, logits), (2, routes.routes)];
             if let Some(quantised) = quantised {
@@ -234,7 +236,7 @@ impl Wiring<'_> {
         }
         for (gate, up) in layer.gate.iter().zip(&layer.up) {
             let segment = &self.segments[*gate];
-            let experts = self.experts(layer, *gate, c.d_ff, [1, 2]);
+            let experts = self.experts(layer, *gate, c.d_ff, [1, 2], batch);
             let whole = product(
                 segment,
                 Some(&self.segments[*up]),
@@ -257,11 +259,15 @@ impl Wiring<'_> {
             bind.extend(self.streams(*up, [3, 4]));
             bind.extend([(5, input.0), (8, ids.act_ff)]);
             if let (Some(_), Some(of_layer)) = (experts, &layer.experts) {
+                let (layout, cols) = match batch {
+                    Batch::Many => (Layout::Tile, EXPERT_COLS),
+                    Batch::One | Batch::Few => (self.options.layout, 1),
+                };
                 kernel = MatMul {
                     rows_a: c.d_ff,
                     rows_b: c.d_ff,
-                    layout: self.options.layout,
-                    cols: 1,
+                    layout,
+                    cols,
                     part: None,
                     experts,
                     ..kernel

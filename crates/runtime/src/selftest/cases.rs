@@ -12,6 +12,7 @@ use chord_kernels::op::{BufDesc, BufId, Role, Step};
 use chord_kernels::post_norm::PostNorm;
 use chord_kernels::route::Route;
 use chord_kernels::shaders::Shader;
+use chord_kernels::sum_routes::SumRoutes;
 use chord_model::{GraphOptions, Plan};
 use chord_quant::{WeightType, layout, repack_rows};
 use std::any::Any;
@@ -111,6 +112,8 @@ impl Cases {
                 cases.post_norm(small::post_norm(norm));
             } else if let Some(route) = kernel.downcast_ref::<Route>() {
                 cases.route(route);
+            } else if let Some(sum) = kernel.downcast_ref::<SumRoutes>() {
+                cases.sum_routes(sum);
             }
         }
         Ok(cases)
@@ -201,19 +204,24 @@ impl Cases {
     }
 
     fn product(&mut self, mut kernel: MatMul) -> Result<(), chord_quant::Error> {
-        let rows = self.tokens.next_multiple_of(kernel.cols);
+        let rows = match kernel.experts {
+            Some(_) => self.tokens,
+            None => self.tokens.next_multiple_of(kernel.cols),
+        };
         let tokens = rows as usize;
         if let Some(experts) = &mut kernel.experts {
             // Behind the routes.
             let routes = 2 * self.tokens * experts.used;
             experts.bias_at = experts.bias_at.map(|[a, b]| [routes + a, routes + b]);
+            let biases = 2 * experts.count * ROWS;
+            experts.rows_at = experts.rows_at.map(|_| routes + biases);
         }
         let used = kernel.experts.map_or(1, |e| e.used as usize);
         // Rows of input, and of output.
         let (inputs, outputs) = match kernel.epilogue {
             Epilogue::Residual => (used, 1),
             Epilogue::Glu => (1, used),
-            Epilogue::Plain => (1, 1),
+            Epilogue::Plain => (used, used),
         };
         let values = tokens * outputs * kernel.width() as usize;
         let copies = kernel.experts.map_or(1, |e| e.count);
@@ -288,13 +296,14 @@ impl Cases {
         Ok(())
     }
 
-    /// Routes of every token to different experts, then biases.
+    /// Routes of every token to different experts, then biases, then the tokens.
     fn routes(&mut self, experts: Experts) -> BufId {
         let mut words = Vec::new();
         for route in 0..self.tokens * experts.used {
             words.extend([(route * 3 + 1) % experts.count, self.rng.float().to_bits()]);
         }
         words.extend(self.rng.floats((2 * experts.count * ROWS) as usize));
+        words.push(self.tokens);
         self.buffer(words)
     }
 
@@ -322,10 +331,13 @@ impl Cases {
         let mut words = vec![0; self.tokens() * 2 * kernel.used as usize];
         let chosen = words.len();
         words.extend(self.rng.floats(kernel.n_experts as usize));
+        let rows_at = kernel.rows_at.map(|_| words.len() as u32);
+        words.push(0);
         let blocks = K / BLOCK;
         let kernel = Route {
             bias_at: kernel.bias_at.map(|_| chosen as u32),
             quantise: kernel.quantise.map(|_| blocks as u32),
+            rows_at,
             ..*kernel
         };
         let routes = self.buffer(words);
@@ -342,6 +354,38 @@ impl Cases {
             rows: self.tokens,
             results,
             part: Part::Other,
+        });
+    }
+
+    fn sum_routes(&mut self, kernel: &SumRoutes) {
+        let experts = Experts {
+            used: kernel.used,
+            first: 0,
+            count: kernel.used.max(4),
+            bias_at: None,
+            rows_at: None,
+        };
+        let routes = 2 * self.tokens * experts.used;
+        let kernel = SumRoutes {
+            n_values: ROWS,
+            bias_at: kernel.bias_at.map(|_| routes),
+            scale: 1.0,
+            ..*kernel
+        };
+        let values = self.tokens() * ROWS as usize;
+        let (y, x) = (
+            self.floats(experts.used as usize * values),
+            self.floats(values),
+        );
+        let (routes, gamma) = (self.routes(experts), self.floats(ROWS as usize));
+        let out = self.zeros(values / BLOCK * kernel.act_out.words());
+        let results = vec![(x, Form::F32), (out, Form::Blocks(kernel.act_out))];
+        let bind = vec![(1, y), (2, routes), (3, x), (4, gamma), (5, out)];
+        self.checks.push(Check {
+            step: Step::new("the sum of what experts give", kernel, bind),
+            rows: self.tokens,
+            results,
+            part: Part::Tile,
         });
     }
 }

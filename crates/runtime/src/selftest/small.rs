@@ -26,6 +26,7 @@ pub(super) fn product(kernel: &MatMul) -> MatMul {
             first: 0,
             count,
             bias_at: e.bias_at.map(|_| [0, count * ROWS]),
+            rows_at: e.rows_at.map(|_| 0),
             ..e
         }
     });

@@ -3,6 +3,9 @@
 use crate::common::*;
 use chord_runtime::{Engine, EngineOptions, Fault, Precision};
 
+/// A mixture of experts.
+const MOE: &str = "v2k-qwen3moe-Q4_K_M";
+
 fn tiled(rows: u32, options: EngineOptions) -> EngineOptions {
     EngineOptions {
         tiled_rows: Some(rows),
@@ -29,9 +32,10 @@ fn logits(engine: &mut Engine, n: u32) -> Vec<f32> {
 fn families_by_tiles_equal_those_by_columns_on_gpu() {
     gpu_only();
     for name in [
-        // Rows that fill no whole tiles, post-norms, experts with biases and a bias behind attention.
+        // Rows that fill no whole tiles, post-norms, experts, those with biases and a bias behind attention.
         "v2k-llama-e288-Q4_K_M",
         "v2k-gemma3-Q4_K_M",
+        MOE,
         "v2k-gpt-oss-MXFP4",
     ] {
         let mut plain = load(name, &tiled(0, exact()));
@@ -52,15 +56,23 @@ fn families_by_tiles_equal_those_by_columns_on_gpu() {
 #[test]
 fn where_a_batch_ends_changes_no_bit_on_gpu() {
     gpu_only();
-    for precision in [Precision::Exact, Precision::Fast] {
+    for (name, precision) in [
+        (TINY, Precision::Exact),
+        (TINY, Precision::Fast),
+        (MOE, Precision::Fast),
+    ] {
         let options = EngineOptions {
             precision,
             ..base()
         };
-        let row = |rows, n| logits(&mut load(TINY, &tiled(rows, options.clone())), n);
+        let row = |rows, n| logits(&mut load(name, &tiled(rows, options.clone())), n);
         let want = row(512, 200);
         for rows in [64, 128] {
-            assert_eq!(row(rows, 200), want, "batches of {rows}, {precision:?}");
+            assert_eq!(
+                row(rows, 200),
+                want,
+                "{name}, batches of {rows}, {precision:?}"
+            );
         }
     }
 }
@@ -101,6 +113,25 @@ fn a_batch_by_tiles_reads_the_weights_once_for_64_rows_on_gpu() {
     // 32 groups of 4 tokens against two of 64; what is left is the head, once.
     assert!(by_columns > 20.0 * head, "{by_columns} {head}");
     assert!(by_tiles < 3.0 * head, "{by_tiles} {head}");
+}
+
+#[test]
+fn a_batch_by_tiles_reads_an_expert_once_on_gpu() {
+    gpu_only();
+    let mut engine = load(MOE, &tiled(512, exact()));
+    let experts = engine.config().experts.unwrap();
+    let mut read = |tokens: u32| {
+        let before = engine.counters();
+        logits(&mut engine, tokens);
+        engine.counters().since(&before).weight_bytes
+    };
+    // Beyond what chooses all experts, more tokens read more only of what is not experts', once for 64.
+    let [one, two, six] = [64, 128, 384].map(&mut read);
+    assert!(experts.used * 64 > experts.count);
+    assert_eq!(six - two, 4 * (two - one));
+    let dense = two - one;
+    println!("64 tokens read {one} bytes, {dense} of them once more for each 64");
+    assert!(one > 3 * dense);
 }
 
 #[test]

@@ -133,6 +133,40 @@ fn a_variant_that_fails_the_self_test_is_not_used_on_gpu() {
 }
 
 #[test]
+fn a_mixture_of_experts_answers_the_same_by_tiles_or_not_on_gpu() {
+    gpu_only();
+    let model = "v2k-qwen3moe-Q4_K_M";
+    let options = EngineOptions {
+        // The first run of any other takes a driver in software longer than there is time for.
+        layout: Some(Layout::RowPerThread),
+        ..options()
+    };
+    let measured = load(model, &options);
+    let said = why(&measured);
+    assert!(said.contains("64 rows by tile"), "{said}");
+    let key = measured
+        .tuned()
+        .unwrap()
+        .split(' ')
+        .next()
+        .unwrap()
+        .to_owned();
+    let ids = |tiles: &str| {
+        let variant = format!("row-per-thread {tiles} attention 8");
+        let tuned = EngineOptions {
+            tuned: Some(format!("{key} {variant}")),
+            ..options.clone()
+        };
+        let mut engine = load(model, &tuned);
+        assert_eq!(described(&engine, "variant"), variant);
+        let prompt: Vec<u32> = (0..90).map(|i| 20 + i * i % 200).collect();
+        let mut session = engine.new_session().unwrap();
+        generate(&mut engine, &mut session, &greedy(&prompt, 12)).tokens
+    };
+    assert_eq!(ids("tile 24"), ids("columns 0"));
+}
+
+#[test]
 fn software_and_the_cpu_are_not_measured_unless_asked() {
     let engine = load(TINY, &exact());
     assert_eq!(why(&engine), "not measured here");
