@@ -50,24 +50,27 @@ function ours(device) {
   };
 }
 
-/** A round of llama-bench. `layers`: how many of them on the GPU. */
-function llama(layers) {
+/** A round of llama-bench, with `place` saying where the layers are. */
+function llama(place, on) {
   return () => {
-    const rows = JSON.parse(run("llama-bench", ["-m", model, "-t", flags.threads, "-p", flags.prompt, "-n", flags.generate, "-r", "1", "-ngl", layers, "-o", "json"]));
+    const rows = JSON.parse(run("llama-bench", ["-m", model, "-t", flags.threads, "-p", flags.prompt, "-n", flags.generate, "-r", "1", ...place, "-o", "json"]));
     const of = (test) => rows.find(test)?.avg_ts;
-    return { prefill: of((row) => row.n_prompt > 0), decode: of((row) => row.n_gen > 0), on: rows[0].gpu_info && layers !== "0" ? rows[0].gpu_info : rows[0].cpu_info };
+    return { prefill: of((row) => row.n_prompt > 0), decode: of((row) => row.n_gen > 0), on: on(rows[0]) };
   };
 }
 
 const contenders = [{ name: "wasm-chord, CPU", round: ours("cpu") }];
 const devices = tried("llama-bench", ["--list-devices"]);
+const gpu = /vulkan|cuda|metal/i.test(devices ?? "");
 if (devices !== undefined) {
-  contenders.push({ name: "llama.cpp, CPU", round: llama("0") });
+  // With a GPU at hand, no layers there still leave it the products of a prompt.
+  const none = gpu ? ["-dev", "none"] : ["-ngl", "0"];
+  contenders.push({ name: "llama.cpp, CPU", round: llama(none, (row) => row.cpu_info) });
 }
 if (flags.gpu) {
   contenders.push({ name: "wasm-chord, GPU", round: ours("gpu") });
-  if (/vulkan|cuda|metal/i.test(devices ?? "")) {
-    contenders.push({ name: "llama.cpp, GPU", round: llama("99") });
+  if (gpu) {
+    contenders.push({ name: "llama.cpp, GPU", round: llama(["-ngl", "99"], (row) => row.gpu_info) });
   }
 }
 
