@@ -129,7 +129,6 @@ built() {
 }
 
 check "formatting and lints" tools/check.sh || true
-check "vectors in WebAssembly and on ARM" tools/check-simd.sh || true
 check "shaders through Tint" tools/check-shaders.sh || true
 suite lavapipe "$lavapipe"
 suite lavapipe-checked "$checked_kernels"
@@ -137,6 +136,8 @@ suite swiftshader "$both"
 suite cpu "$on_cpu"
 for level in 1 2; do suite "cpu-$level" "package(chord-kernels) & ($on_cpu)"; done
 doc_tests
+# In the folders of the browser's builds: earlier it would wait for them.
+check "vectors in WebAssembly and on ARM" tools/check-simd.sh || true
 # Without a package there is nothing for the others to try: they would only wait for it, one after another.
 if check "npm package and chat page: build, size" built; then
     package_tests

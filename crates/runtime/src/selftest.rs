@@ -109,7 +109,7 @@ enum Form {
     F32,
     Blocks(ActKind),
     Kv(KvShape),
-    /// So many words of (expert, weight).
+    /// So many words of (expert, weight), and others behind them that are the same.
     Routes(usize),
     /// What splits of attention found, a head of so many words each.
     Parts(usize),
@@ -308,13 +308,13 @@ impl Form {
         match self {
             Self::F32 => nmse(&floats(got), &floats(want)),
             Self::Routes(words) => {
-                let halves = |all: &[u32]| -> (Vec<u32>, Vec<u32>) {
-                    let pairs = all.as_chunks::<2>().0.iter().take(words / 2);
-                    pairs.map(|[expert, weight]| (*expert, *weight)).unzip()
+                let every_other = |all: &[u32], first: usize| -> Vec<u32> {
+                    all.iter().skip(first).step_by(2).copied().collect()
                 };
-                let ((got, got_weights), (want, want_weights)) = (halves(got), halves(want));
-                if got == want {
-                    nmse(&floats(&got_weights), &floats(&want_weights))
+                let ((got, behind), (want, same)) = (got.split_at(words), want.split_at(words));
+                let weights = |routes: &[u32]| floats(&every_other(routes, 1));
+                if every_other(got, 0) == every_other(want, 0) && behind == same {
+                    nmse(&weights(got), &weights(want))
                 } else {
                     f64::INFINITY
                 }
