@@ -7,6 +7,9 @@
 //
 // Integer operands (ACT_Q8) stay packed bytes with their scales, others are f32. No sum is shared between threads, and each has
 // one order, whichever tokens are beside it.
+//
+// EXPERTS: as in matmul.wgsl, but a workgroup's tokens are those with routes to one expert, and PLAIN gives a row per route, which
+// sum_routes.wgsl adds up.
 #import matmul_io
 
 const WG = 128u;

@@ -53,7 +53,7 @@
     let all = workgroupUniformLoad(&n_found);
     for (var first = 0u; first < all; first += COLS) {
     let n_cols = min(COLS, all - first);
-    // What fills the last tokens up is computed and left.
+    // Tokens beyond those read the first route's input, and nothing is written for them.
     if (lid < COLS) {
         picked[lid] = 0u;
     }
