@@ -20,23 +20,8 @@ struct Params {
 
 const WG = 64u;
 
-var<workgroup> tile: array<vec4<f32>, WG>; // 8 blocks
 var<workgroup> red: array<f32, WG>;
-var<private> tile_blk: u32;
-
-fn act_value(t: u32, j: u32) -> vec4<f32> {
-    return tile[t + j] * gamma[tile_blk * 8u + j];
-}
-
-fn act_source_ssq(t: u32) -> f32 {
-    var s = 0.0;
-    for (var j = 0u; j < 8u; j++) {
-        s += dot(tile[t + j], tile[t + j]);
-    }
-    return s;
-}
-#import pack_i8
-#import act_out
+#import residual_tile
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) lid: u32) {

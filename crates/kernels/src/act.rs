@@ -96,6 +96,24 @@ pub fn encode(kind: ActKind, values: &[f32; BLOCK], ssq: f32, out: &mut [u32]) {
     out[at..at + 4].copy_from_slice(&trailer);
 }
 
+/// Adds to a block of the residual, and writes the block of the norm that follows, whose weights are `gamma`: in f64, for twins.
+pub(crate) fn join(
+    kind: ActKind,
+    added: impl Fn(usize) -> f64,
+    (x, gamma): (&mut [u32], &[u32]),
+    out: &mut [u32],
+) {
+    let old = |i: usize| f64::from(f32::from_bits(x[i]));
+    let residual: [f32; BLOCK] = std::array::from_fn(|i| (old(i) + added(i)) as f32);
+    for (x, v) in x.iter_mut().zip(residual) {
+        *x = v.to_bits();
+    }
+    let squares = residual.iter().map(|v| f64::from(*v) * f64::from(*v));
+    let ssq = squares.sum::<f64>() as f32;
+    let scaled = std::array::from_fn(|i| residual[i] * f32::from_bits(gamma[i]));
+    encode(kind, &scaled, ssq, out);
+}
+
 /// Reads one block: its values and `ssq`.
 #[must_use]
 pub fn decode(kind: ActKind, words: &[u32]) -> ([f32; BLOCK], f32) {

@@ -126,29 +126,17 @@ impl Kernel for PostNorm {
             let factor = f64::from(self.scale) / (mean + f64::from(self.eps)).sqrt();
             for b in 0..blocks {
                 let at = (row * blocks + b) * BLOCK;
-                let residual: [f32; BLOCK] = std::array::from_fn(|i| {
+                let added = |i: usize| {
                     let i_row = b * BLOCK + i;
-                    let add = if i_row < n {
+                    if i_row < n {
                         value(i_row) * f64::from(f(&weight, i_row)) * factor
                     } else {
                         0.0
-                    };
-                    (f64::from(f(&x, at + i)) + add) as f32
-                });
-                for (x, v) in x[at..at + BLOCK].iter_mut().zip(residual) {
-                    *x = v.to_bits();
-                }
-                let ssq = residual
-                    .iter()
-                    .map(|v| f64::from(*v) * f64::from(*v))
-                    .sum::<f64>() as f32;
-                let scaled = std::array::from_fn(|i| residual[i] * f(&gamma, b * BLOCK + i));
-                act::encode(
-                    self.act_out,
-                    &scaled,
-                    ssq,
-                    &mut out[(row * blocks + b) * words..][..words],
-                );
+                    }
+                };
+                let joined = (&mut x[at..at + BLOCK], &gamma[b * BLOCK..][..BLOCK]);
+                let out = &mut out[(row * blocks + b) * words..][..words];
+                act::join(self.act_out, added, joined, out);
             }
         }
     }

@@ -96,20 +96,14 @@ impl Kernel for SumRoutes {
             };
             for block in 0..blocks {
                 let at = (row * blocks + block) * BLOCK;
-                let residual: [f32; BLOCK] = std::array::from_fn(|i| {
+                let added = |i: usize| {
                     let of_row = block * BLOCK + i;
                     // What pads the last block is whatever the product left there.
-                    let add = if of_row < n { sum(of_row) } else { 0.0 };
-                    (f64::from(f(&x, at + i)) + add) as f32
-                });
-                for (x, v) in x[at..at + BLOCK].iter_mut().zip(residual) {
-                    *x = v.to_bits();
-                }
-                let squares = residual.iter().map(|v| f64::from(*v).powi(2));
-                let ssq = squares.sum::<f64>() as f32;
-                let scaled = std::array::from_fn(|i| residual[i] * f(&gamma, block * BLOCK + i));
+                    if of_row < n { sum(of_row) } else { 0.0 }
+                };
+                let joined = (&mut x[at..at + BLOCK], &gamma[block * BLOCK..][..BLOCK]);
                 let out = &mut out[(row * blocks + block) * words..][..words];
-                act::encode(self.act_out, &scaled, ssq, out);
+                act::join(self.act_out, added, joined, out);
             }
         }
     }

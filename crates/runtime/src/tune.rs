@@ -312,17 +312,14 @@ impl Race<'_, '_> {
 impl On<'_, '_> {
     /// Routes of a batch to all experts of the first layer in turn, where it has any.
     fn write_routes(&self, plan: &Plan, rows: u32) {
-        for step in plan
-            .tiled
-            .iter()
-            .flatten()
-            .take_while(|step| !step.name.starts_with("layer1."))
-        {
-            let (Some(route), Some((_, buffer))) = (kernel::<Route>(step), step.bind.get(1)) else {
-                continue;
-            };
-            let of = |i: u32| [i % route.n_experts, 1f32.to_bits()];
-            let words: Vec<u32> = (0..rows * route.used).flat_map(of).collect();
+        let mut steps = plan.tiled.iter().flatten();
+        let Some((route, step)) = steps.find_map(|step| Some((kernel::<Route>(step)?, step)))
+        else {
+            return;
+        };
+        let of = |i: u32| [i % route.n_experts, 1f32.to_bits()];
+        let words: Vec<u32> = (0..rows * route.used).flat_map(of).collect();
+        for (_, buffer) in step.bind.iter().filter(|(slot, _)| *slot == 2) {
             let buffer = self.buffers.buffer(*buffer);
             self.device.write(buffer, 0, &words);
             if let Some(at) = route.rows_at {

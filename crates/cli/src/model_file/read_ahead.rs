@@ -108,7 +108,7 @@ fn nowhere() -> io::Result<io::Sink> {
 
 #[cfg(not(target_os = "linux"))]
 fn step_of(file: &File) -> io::BufReader<io::Take<&File>> {
-    io::BufReader::with_capacity(1 << 20, file.take(STEP))
+    io::BufReader::with_capacity(STEP as usize, file.take(STEP))
 }
 
 #[cfg(test)]
@@ -122,7 +122,7 @@ mod tests {
         let paths = ["a", "b"].map(|name| folder.join(name));
         let step = STEP;
         for path in &paths {
-            std::fs::write(path, vec![1; 3 << 20]).expect("a file");
+            std::fs::write(path, vec![1; 3 * STEP as usize]).expect("a file");
         }
         assert!(ReadAhead::start(paths.to_vec(), WORTH - 1).is_none());
         let start = |up_to| {

@@ -77,12 +77,6 @@ pub(super) fn products() -> Vec<MatMul> {
                 norm,
                 ..plain.clone()
             }));
-            if b.is_none() {
-                out.push(MatMul {
-                    experts: TOGETHER,
-                    ..plain.clone()
-                });
-            }
             if b.is_some() {
                 let glu = MatMul {
                     epilogue: Epilogue::Glu,
@@ -106,12 +100,17 @@ pub(super) fn products() -> Vec<MatMul> {
                     out.extend([gelu, experts, together]);
                 }
             } else {
+                let together = MatMul {
+                    experts: TOGETHER,
+                    ..plain.clone()
+                };
                 let residual = MatMul {
                     epilogue: Epilogue::Residual,
                     ..plain
                 };
                 let experts = Some(EXPERTS);
                 out.extend([
+                    together,
                     residual.clone(),
                     MatMul {
                         experts,
