@@ -24,9 +24,14 @@ const ACT_VEC4 = 9u;
 #endif
 
 #import unpack
-#import quant_${A} P=a
+#if PAIRS
+#import quants_pairs
+#else
+#import quants
+#endif
+#import quant_${A} P=a DOTS=${ACT_Q8}
 #if HAS_B
-#import quant_${B} P=b
+#import quant_${B} P=b DOTS=${ACT_Q8}
 #endif
 
 #if TANH

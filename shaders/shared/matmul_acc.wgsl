@@ -17,13 +17,11 @@ for (var b = part; b < p.k_blocks; b += SPLIT) {
 #if ACT_Q8
 #for c in COLS
     {
-        let x0 = act[at_${c}];
-        let x1 = act[at_${c} + 1u];
-        let i = bitcast<i32>(u_${c}.z);
-        let sums = vec2<f32>(f32((i << 16u) >> 16u), f32(i >> 16u));
+        let x = quants(act[at_${c}], act[at_${c} + 1u]);
+        let sums = quant_sums(u_${c}.z);
 #for P in ${WS}
 #for r in ROWS
-        acc${P}_${c}_${r} += ${P}_dot8(w${P}_${r}, x0, x1, t_${c}.xy, sums);
+        acc${P}_${c}_${r} += ${P}_dot8(w${P}_${r}, x, t_${c}.xy, sums);
 #endfor
 #endfor
     }

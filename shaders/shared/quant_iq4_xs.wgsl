@@ -1,11 +1,7 @@
 // IQ4_XS streams: 4 words of nibbles per 32-block; per 256-superblock 2 scale words: f16 d with eight high bit pairs, and eight
 // low nibbles of scales. w = d*(sc - 32)*table[q].
-#import block_int P=${P}
+#import block_int P=${P} UNPACK=unpack_i8
 #import table_iq4 P=${P}
-
-fn ${P}_unpack(v: u32) -> vec4<f32> {
-    return unpack_i8(v);
-}
 
 fn ${P}_load(row: u32, b: u32) -> ${P}Block {
     let q = q_${P}[row * p.k_blocks + b];

@@ -1,10 +1,6 @@
 // MXFP4 streams: 4 words of nibbles per 32-block, exponents e (four blocks a word, rows start on a word). w = 2^(e-128)*table[q].
-#import block_int P=${P}
+#import block_int P=${P} UNPACK=unpack_i8
 #import table_e2m1 P=${P}
-
-fn ${P}_unpack(v: u32) -> vec4<f32> {
-    return unpack_i8(v);
-}
 
 fn ${P}_load(row: u32, b: u32) -> ${P}Block {
     let q = q_${P}[row * p.k_blocks + b];

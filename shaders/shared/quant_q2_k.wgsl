@@ -1,10 +1,6 @@
 // Q2_K streams, per 256-superblock: 4 vec4 of bit pairs (two words a block), 5 scale words (16 bytes of scale | min << 4,
 // then f16 d, f16 dmin). Two scales per 32-block. w = d*sc*q - dmin*mn.
-#import block_int P=${P}
-
-fn ${P}_unpack(v: u32) -> vec4<f32> {
-    return unpack_u8(v);
-}
+#import block_unsigned P=${P} TERMS=8
 
 fn ${P}_load(row: u32, b: u32) -> ${P}Block {
     let sb = row * (p.k_blocks / 8u) + b / 8u;
@@ -18,5 +14,5 @@ fn ${P}_load(row: u32, b: u32) -> ${P}Block {
     let w = s_${P}[sb * 5u + j / 2u] >> ((j & 1u) * 16u);
     let sc = vec2<f32>(f32(w & 15u), f32((w >> 8u) & 15u));
     let mn = vec2<f32>(f32((w >> 4u) & 15u), f32((w >> 12u) & 15u));
-    return ${P}Block(lo, hi, dm.x * sc, -dm.y * mn);
+    return ${P}_bytes(lo, hi, dm.x * sc, -dm.y * mn);
 }

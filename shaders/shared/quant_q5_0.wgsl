@@ -1,11 +1,7 @@
 // Q5_0 streams: 4 words of nibbles per 32-block; a row's scales are one word of fifth bits per block, then the f16 scales
 // (two blocks a word). w = d*q - 16d.
-#import block_int P=${P}
+#import block_unsigned P=${P} TERMS=4
 #import spread_bits P=${P}
-
-fn ${P}_unpack(v: u32) -> vec4<f32> {
-    return unpack_u8(v);
-}
 
 fn ${P}_load(row: u32, b: u32) -> ${P}Block {
     let q = q_${P}[row * p.k_blocks + b];
@@ -15,5 +11,5 @@ fn ${P}_load(row: u32, b: u32) -> ${P}Block {
     let d = select(s.x, s.y, (b & 1u) == 1u);
     let lo = (q & vec4<u32>(0x0f0f0f0fu)) | (${P}_spread(h) << vec4<u32>(4u));
     let hi = ((q >> vec4<u32>(4u)) & vec4<u32>(0x0f0f0f0fu)) | (${P}_spread(h >> 16u) << vec4<u32>(4u));
-    return ${P}Block(lo, hi, vec2<f32>(d), vec2<f32>(-16.0 * d));
+    return ${P}_bytes(lo, hi, vec2<f32>(d), vec2<f32>(-16.0 * d));
 }

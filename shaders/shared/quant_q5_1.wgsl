@@ -1,10 +1,6 @@
 // Q5_1 streams: 4 words of nibbles per 32-block; two scale words a block, (f16 d, f16 m) and the fifth bits. w = d*q + m.
-#import block_int P=${P}
+#import block_unsigned P=${P} TERMS=4
 #import spread_bits P=${P}
-
-fn ${P}_unpack(v: u32) -> vec4<f32> {
-    return unpack_u8(v);
-}
 
 fn ${P}_load(row: u32, b: u32) -> ${P}Block {
     let i = row * p.k_blocks + b;
@@ -13,5 +9,5 @@ fn ${P}_load(row: u32, b: u32) -> ${P}Block {
     let h = s_${P}[2u * i + 1u];
     let lo = (q & vec4<u32>(0x0f0f0f0fu)) | (${P}_spread(h) << vec4<u32>(4u));
     let hi = ((q >> vec4<u32>(4u)) & vec4<u32>(0x0f0f0f0fu)) | (${P}_spread(h >> 16u) << vec4<u32>(4u));
-    return ${P}Block(lo, hi, vec2<f32>(s.x), vec2<f32>(s.y));
+    return ${P}_bytes(lo, hi, vec2<f32>(s.x), vec2<f32>(s.y));
 }

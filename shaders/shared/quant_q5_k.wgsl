@@ -1,11 +1,7 @@
 // Q5_K streams, per 256-superblock: 10 vec4 of quants (8 of nibbles, 2 of fifth bits, a word a block). w = d*sc*q - dmin*mn.
-#import block_int P=${P}
+#import block_unsigned P=${P} TERMS=4
 #import k_scales P=${P}
 #import spread_bits P=${P}
-
-fn ${P}_unpack(v: u32) -> vec4<f32> {
-    return unpack_u8(v);
-}
 
 fn ${P}_load(row: u32, b: u32) -> ${P}Block {
     let sb = (row * (p.k_blocks / 8u) + b / 8u) * 10u;
@@ -17,5 +13,5 @@ fn ${P}_load(row: u32, b: u32) -> ${P}Block {
     let lo = (q & vec4<u32>(0x0f0f0f0fu)) | (${P}_spread(h) << vec4<u32>(4u));
     let hi = ((q >> vec4<u32>(4u)) & vec4<u32>(0x0f0f0f0fu)) | (${P}_spread(h >> 16u) << vec4<u32>(4u));
     let s = ${P}_scales(row, b);
-    return ${P}Block(lo, hi, vec2<f32>(s.x), vec2<f32>(s.y));
+    return ${P}_bytes(lo, hi, vec2<f32>(s.x), vec2<f32>(s.y));
 }

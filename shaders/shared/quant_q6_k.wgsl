@@ -1,10 +1,6 @@
 // Q6_K streams, per 256-superblock: 12 vec4 of quants (8 of low nibbles, 4 of high bit pairs), 5 scale words
 // (16 int8 scales, f16 d). Two scales per 32-block. w = d*sc*(q - 32).
-#import block_int P=${P}
-
-fn ${P}_unpack(v: u32) -> vec4<f32> {
-    return unpack_u8(v);
-}
+#import block_unsigned P=${P} TERMS=2
 
 fn ${P}_load(row: u32, b: u32) -> ${P}Block {
     let sb = row * (p.k_blocks / 8u) + b / 8u;
@@ -20,5 +16,5 @@ fn ${P}_load(row: u32, b: u32) -> ${P}Block {
     let d = unpack2x16float(s_${P}[sb * 5u + 4u]).x;
     let w = s_${P}[sb * 5u + j / 2u] >> ((j & 1u) * 16u);
     let sc = d * vec2<f32>(f32(bitcast<i32>(w << 24u) >> 24u), f32(bitcast<i32>(w << 16u) >> 24u));
-    return ${P}Block(lo, hi, sc, -32.0 * sc);
+    return ${P}_bytes(lo, hi, sc, -32.0 * sc);
 }

@@ -1,9 +1,5 @@
 // Q8_0 streams: 8 words of int8 per 32-block, f16 scale (two blocks a word, rows start on a word). w = d*q.
-#import block_int P=${P}
-
-fn ${P}_unpack(v: u32) -> vec4<f32> {
-    return unpack_i8(v);
-}
+#import block_int P=${P} UNPACK=unpack_i8
 
 fn ${P}_load(row: u32, b: u32) -> ${P}Block {
     let i = (row * p.k_blocks + b) * 2u;

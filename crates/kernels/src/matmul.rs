@@ -208,6 +208,10 @@ impl MatMul {
                 "SUM_ROUTES",
                 self.experts.is_some() && self.epilogue == Epilogue::Residual,
             ),
+            flag(
+                "PAIRS",
+                self.layout == Layout::RowPerThread && self.act_in == ActKind::Q8,
+            ),
             flag("SPLIT_ONE", split == 1),
             flag("SPLIT_SHARED", self.layout == Layout::Lanes),
             flag(
