@@ -20,6 +20,7 @@ struct Params {
 @group(0) @binding(6) var<storage, read_write> act_out: array<u32>;
 
 #import unpack
+#import in_row
 #import quant_${A} P=a
 
 var<workgroup> tile: array<vec4<f32>, 8>;

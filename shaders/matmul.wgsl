@@ -24,6 +24,7 @@ const ACT_VEC4 = 9u;
 #endif
 
 #import unpack
+#import in_row
 #if PAIRS
 #import quants_pairs
 #else

@@ -21,6 +21,7 @@ const STRIDE = 40u;
 const W_SCALE = 16.0;
 
 #import unpack
+#import in_row
 #import quant_${A} P=a
 #if HAS_B
 #import quant_${B} P=b

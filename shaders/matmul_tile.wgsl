@@ -30,6 +30,7 @@ const COPY = 8u;
 const X_AT = ROWS * COPY * STEP;
 
 #import unpack
+#import in_row
 #import quant_${A} P=a
 #if HAS_B
 #import quant_${B} P=b

@@ -4,11 +4,12 @@
 #import table_iq4 P=${P}
 
 fn ${P}_load(row: u32, b: u32) -> ${P}Block {
-    let q = q_${P}[row * p.k_blocks + b];
-    let h = (row * (p.k_blocks / 8u) + b / 8u) * 2u;
-    let j = b % 8u;
-    let high = s_${P}[h];
-    let sc = ((s_${P}[h + 1u] >> (4u * j)) & 15u) | (((high >> (16u + 2u * j)) & 3u) << 4u);
+    let q = q_${P}[in_row(row, p.k_blocks, b)];
+    let words = p.k_blocks >> 2u;
+    let h = 2u * (b >> 3u);
+    let j = b & 7u;
+    let high = s_${P}[in_row(row, words, h)];
+    let sc = ((s_${P}[in_row(row, words, h + 1u)] >> (4u * j)) & 15u) | (((high >> (16u + 2u * j)) & 3u) << 4u);
     let d = unpack2x16float(high).x * (f32(sc) - 32.0);
     let lo = ${P}_look_up(q & vec4<u32>(0x0f0f0f0fu));
     let hi = ${P}_look_up((q >> vec4<u32>(4u)) & vec4<u32>(0x0f0f0f0fu));

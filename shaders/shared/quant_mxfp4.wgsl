@@ -3,8 +3,8 @@
 #import table_e2m1 P=${P}
 
 fn ${P}_load(row: u32, b: u32) -> ${P}Block {
-    let q = q_${P}[row * p.k_blocks + b];
-    let e = (s_${P}[row * ((p.k_blocks + 3u) / 4u) + b / 4u] >> (8u * (b % 4u))) & 255u;
+    let q = q_${P}[in_row(row, p.k_blocks, b)];
+    let e = (s_${P}[in_row(row, (p.k_blocks + 3u) >> 2u, b >> 2u)] >> (8u * (b & 3u))) & 255u;
     // The two smallest are denormal, which devices may flush: 0 here.
     let d = bitcast<f32>((max(e, 1u) - 1u) << 23u);
     let lo = ${P}_look_up(q & vec4<u32>(0x0f0f0f0fu));

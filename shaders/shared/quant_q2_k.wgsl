@@ -3,15 +3,16 @@
 #import block_unsigned P=${P} TERMS=8
 
 fn ${P}_load(row: u32, b: u32) -> ${P}Block {
-    let sb = row * (p.k_blocks / 8u) + b / 8u;
-    let j = b % 8u;
-    let q4 = q_${P}[sb * 4u + j / 2u];
+    let supers = p.k_blocks >> 3u;
+    let sb = b >> 3u;
+    let j = b & 7u;
+    let q4 = q_${P}[in_row(row, 4u * supers, 4u * sb + j / 2u)];
     let q = select(q4.xy, q4.zw, (j & 1u) == 1u);
     let at = vec4<u32>(0u, 2u, 4u, 6u);
     let lo = (vec4<u32>(q.x) >> at) & vec4<u32>(0x03030303u);
     let hi = (vec4<u32>(q.y) >> at) & vec4<u32>(0x03030303u);
-    let dm = unpack2x16float(s_${P}[sb * 5u + 4u]);
-    let w = s_${P}[sb * 5u + j / 2u] >> ((j & 1u) * 16u);
+    let dm = unpack2x16float(s_${P}[in_row(row, 5u * supers, 5u * sb + 4u)]);
+    let w = s_${P}[in_row(row, 5u * supers, 5u * sb + j / 2u)] >> ((j & 1u) * 16u);
     let sc = vec2<f32>(f32(w & 15u), f32((w >> 8u) & 15u));
     let mn = vec2<f32>(f32((w >> 4u) & 15u), f32((w >> 12u) & 15u));
     return ${P}_bytes(lo, hi, dm.x * sc, -dm.y * mn);

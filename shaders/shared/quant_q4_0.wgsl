@@ -2,8 +2,8 @@
 #import block_unsigned P=${P} TERMS=8 NIBBLES=1
 
 fn ${P}_load(row: u32, b: u32) -> ${P}Block {
-    let q = q_${P}[row * p.k_blocks + b];
-    let s = unpack2x16float(s_${P}[row * ((p.k_blocks + 1u) / 2u) + b / 2u]);
+    let q = q_${P}[in_row(row, p.k_blocks, b)];
+    let s = unpack2x16float(s_${P}[in_row(row, (p.k_blocks + 1u) >> 1u, b >> 1u)]);
     let d = select(s.x, s.y, (b & 1u) == 1u);
     return ${P}_nibbles(q, vec2<f32>(d), vec2<f32>(-8.0 * d));
 }

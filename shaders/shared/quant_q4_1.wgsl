@@ -2,7 +2,7 @@
 #import block_unsigned P=${P} TERMS=8 NIBBLES=1
 
 fn ${P}_load(row: u32, b: u32) -> ${P}Block {
-    let i = row * p.k_blocks + b;
+    let i = in_row(row, p.k_blocks, b);
     let q = q_${P}[i];
     let s = unpack2x16float(s_${P}[i]);
     return ${P}_nibbles(q, vec2<f32>(s.x), vec2<f32>(s.y));

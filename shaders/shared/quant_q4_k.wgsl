@@ -3,7 +3,7 @@
 #import k_scales P=${P}
 
 fn ${P}_load(row: u32, b: u32) -> ${P}Block {
-    let q = q_${P}[row * p.k_blocks + b];
+    let q = q_${P}[in_row(row, p.k_blocks, b)];
     let s = ${P}_scales(row, b);
     return ${P}_nibbles(q, vec2<f32>(s.x), vec2<f32>(s.y));
 }

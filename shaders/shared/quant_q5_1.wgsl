@@ -3,10 +3,9 @@
 #import spread_bits P=${P}
 
 fn ${P}_load(row: u32, b: u32) -> ${P}Block {
-    let i = row * p.k_blocks + b;
-    let q = q_${P}[i];
-    let s = unpack2x16float(s_${P}[2u * i]);
-    let h = s_${P}[2u * i + 1u];
+    let q = q_${P}[in_row(row, p.k_blocks, b)];
+    let s = unpack2x16float(s_${P}[in_row(row, 2u * p.k_blocks, 2u * b)]);
+    let h = s_${P}[in_row(row, 2u * p.k_blocks, 2u * b + 1u)];
     let lo = (q & vec4<u32>(0x0f0f0f0fu)) | (${P}_spread(h) << vec4<u32>(4u));
     let hi = ((q >> vec4<u32>(4u)) & vec4<u32>(0x0f0f0f0fu)) | (${P}_spread(h >> 16u) << vec4<u32>(4u));
     return ${P}_bytes(lo, hi, vec2<f32>(s.x), vec2<f32>(s.y));

@@ -4,10 +4,11 @@
 #import spread_bits P=${P}
 
 fn ${P}_load(row: u32, b: u32) -> ${P}Block {
-    let sb = (row * (p.k_blocks / 8u) + b / 8u) * 10u;
-    let j = b % 8u;
-    let q = q_${P}[sb + j];
-    let h4 = q_${P}[sb + 8u + j / 4u];
+    let quads = 10u * (p.k_blocks >> 3u);
+    let sb = 10u * (b >> 3u);
+    let j = b & 7u;
+    let q = q_${P}[in_row(row, quads, sb + j)];
+    let h4 = q_${P}[in_row(row, quads, sb + 8u + j / 4u)];
     let pair = select(h4.xy, h4.zw, (j & 2u) == 2u);
     let h = select(pair.x, pair.y, (j & 1u) == 1u);
     let lo = (q & vec4<u32>(0x0f0f0f0fu)) | (${P}_spread(h) << vec4<u32>(4u));

@@ -1,6 +1,6 @@
 //! Writes every shader permutation to `OUT/native` and `OUT/browser`, for validators outside this workspace (Tint).
 
-use chord_kernels::shaders::Target;
+use chord_kernels::shaders::{Target, Weights};
 use chord_kernels::variants;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -10,8 +10,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for (folder, target) in [("native", Target::Native), ("browser", Target::Browser)] {
         let folder = std::path::Path::new(&out).join(folder);
         std::fs::create_dir_all(&folder)?;
-        for shader in variants::all() {
-            std::fs::write(folder.join(shader.name() + ".wgsl"), shader.expand(target)?)?;
+        let weights = [Weights::Rows, Weights::Panels].into_iter().cycle();
+        for (shader, weights) in variants::all().iter().zip(weights) {
+            let text = shader.expand(target, weights)?;
+            std::fs::write(folder.join(shader.name() + ".wgsl"), text)?;
         }
     }
     println!("{} permutations", variants::all().len());

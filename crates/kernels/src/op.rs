@@ -122,6 +122,8 @@ pub enum Role {
         row_words: u32,
         /// Rows of a matrix.
         rows: u32,
+        /// Words that shaders read at once: 4 of quants, 1 of scales.
+        unit: u32,
     },
 }
 

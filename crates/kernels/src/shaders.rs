@@ -14,6 +14,15 @@ pub enum Target {
 
 include!(concat!(env!("OUT_DIR"), "/sources.rs"));
 
+/// How a device has weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weights {
+    /// Row by row.
+    Rows,
+    /// In panels of rows (shaders/shared/in_row.wgsl).
+    Panels,
+}
+
 /// One permutation of one kernel's shader: what a pipeline is made from and cached by.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Shader {
@@ -40,11 +49,11 @@ impl Shader {
         name
     }
 
-    /// The WGSL text for a target.
+    /// The WGSL text for a target and a device.
     ///
     /// # Errors
     /// A mistake in `shaders/`; every permutation in [`crate::variants::all`] is tested to have none.
-    pub fn expand(&self, target: Target) -> Result<String, preprocess::Error> {
+    pub fn expand(&self, target: Target, weights: Weights) -> Result<String, preprocess::Error> {
         let header = match target {
             Target::Native => "",
             Target::Browser => {
@@ -55,7 +64,9 @@ impl Shader {
                 }
             }
         };
-        Ok(header.to_string() + &preprocess::expand(self.kernel, &self.defines, &source)?)
+        let mut defines = self.defines.clone();
+        defines.push(flag("PANELS", weights == Weights::Panels));
+        Ok(header.to_string() + &preprocess::expand(self.kernel, &defines, &source)?)
     }
 }
 

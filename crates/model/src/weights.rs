@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use chord_gguf::{Directory, TensorInfo};
+use chord_kernels::matmul::TILE;
 use chord_kernels::op::{BufDesc, BufId, Role};
 use chord_quant::{WeightType, layout, repack_rows};
 
@@ -188,16 +189,17 @@ impl Segment {
         };
         let quants = buffers.len();
         let streams = [
-            ("quants", l.quant_words, l.quant_words_per_row),
-            ("scales", l.scale_words, l.scale_words_per_row),
+            ("quants", l.quant_words, l.quant_words_per_row, 4),
+            ("scales", l.scale_words, l.scale_words_per_row, 1),
         ];
-        for (stream, words, row_words) in streams {
+        for (stream, words, row_words, unit) in streams {
             buffers.push(BufDesc {
                 label: format!("{names}{part} {stream}"),
                 words: words as u64,
                 role: Role::Weights {
                     row_words: row_words as u32,
                     rows: matrix_rows.unwrap_or(rows) as u32,
+                    unit,
                 },
             });
         }
@@ -222,7 +224,11 @@ impl Segment {
         };
         let row_bytes = self.ty.row_bytes(self.k).map_err(bad)?;
         let l = layout(self.ty, self.rows, self.k).map_err(bad)?;
-        let step = (max_bytes / row_bytes).max(1);
+        let tile = TILE as usize;
+        let step = match max_bytes / row_bytes {
+            rows if rows > tile => rows - rows % tile,
+            rows => rows.max(1),
+        };
         let mut out = Vec::new();
         for part in &self.parts {
             for first in (0..part.rows).step_by(step) {

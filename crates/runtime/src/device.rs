@@ -50,6 +50,7 @@ async fn gpu(opts: &EngineOptions, why: &str) -> Result<(Device, String), Error>
         kernel_cache: opts.kernel_cache.clone(),
         checked: opts.checked_kernels,
         subgroups: opts.browser_subgroups,
+        weights: opts.weights,
     };
     Ok((Device::Gpu(Gpu::open(&options).await?), why.into()))
 }

@@ -3,6 +3,7 @@
 pub use chord_kernels::KvType;
 use chord_kernels::device::Device;
 use chord_kernels::matmul::Layout;
+use chord_kernels::shaders::Weights;
 use chord_kernels::variants::{PREFILL_COLS, TILE_COLS};
 use chord_model::{CHUNK, FitPlan, GraphOptions, Splits, Tiles};
 use std::path::PathBuf;
@@ -95,6 +96,9 @@ pub struct EngineOptions {
     pub checked_kernels: bool,
     /// A browser's device has subgroups, which wgpu does not know there: whoever says so has seen to it that it is asked for them.
     pub browser_subgroups: bool,
+    /// How a GPU has weights; None: in panels where it is software.
+    #[doc(hidden)]
+    pub weights: Option<Weights>,
     /// Bytes of a storage binding to keep within, where the device allows more.
     #[doc(hidden)]
     pub max_binding: u64,
@@ -144,6 +148,7 @@ impl Default for EngineOptions {
             tuned: None,
             checked_kernels: false,
             browser_subgroups: false,
+            weights: None,
             max_binding: u64::MAX,
             attention_cols: None,
             tiled_rows: None,

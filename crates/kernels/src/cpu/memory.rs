@@ -79,7 +79,9 @@ impl Order {
     fn of(description: &BufDesc) -> (Self, usize) {
         let words = usize::try_from(description.words).unwrap_or(usize::MAX);
         match description.role {
-            Role::Weights { row_words, rows } if row_words > 0 && rows > 0 => {
+            Role::Weights {
+                row_words, rows, ..
+            } if row_words > 0 && rows > 0 => {
                 let (row_words, rows) = (row_words as usize, rows as usize);
                 let matrices = words.div_ceil(row_words).div_ceil(rows);
                 let padded = rows.next_multiple_of(PANEL).saturating_mul(row_words);

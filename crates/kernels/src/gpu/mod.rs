@@ -11,6 +11,7 @@ mod kept;
 mod kept;
 mod module;
 mod open;
+mod panels;
 mod pipeline;
 mod profile;
 mod readback;
@@ -23,8 +24,9 @@ pub use readback::Staging;
 
 use crate::Error;
 use crate::op::Role;
-use crate::shaders::Shader;
+use crate::shaders::{Shader, Weights};
 use kept::Kept;
+use panels::Panels;
 use pipeline::Pipeline;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -82,6 +84,7 @@ pub struct Gpu {
     pub(crate) queue: wgpu::Queue,
     info: AdapterInfo,
     caps: Caps,
+    weights: Weights,
     counters: Arc<Counters>,
     lost: Arc<OnceLock<String>>,
     fault: Arc<OnceLock<Error>>,
@@ -104,6 +107,8 @@ impl std::fmt::Debug for Gpu {
 #[derive(Debug)]
 pub struct Buffer {
     pub(crate) raw: wgpu::Buffer,
+    /// How it holds weights, if not row by row.
+    panels: Option<Panels>,
     counters: Arc<Counters>,
 }
 
@@ -161,10 +166,17 @@ impl Gpu {
             Role::Storage | Role::Weights { .. } => wgpu::BufferUsages::STORAGE,
             Role::Uniform => wgpu::BufferUsages::UNIFORM,
         };
+        let panels = match self.weights {
+            Weights::Panels => Panels::of(role, words),
+            Weights::Rows => None,
+        };
+        let words = panels.map_or(words, |panels| panels.words());
         // Bindings are 16-byte vectors at most: whole vectors, and never empty.
         let size = words.max(4).next_multiple_of(4) * 4;
         let usage = kind | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
-        self.allocate(label, size, usage).await
+        let mut buffer = self.allocate(label, size, usage).await?;
+        buffer.panels = panels;
+        Ok(buffer)
     }
 
     pub(crate) async fn allocate(
@@ -197,14 +209,21 @@ impl Gpu {
         self.counters.allocated(size);
         Ok(Buffer {
             raw,
+            panels: None,
             counters: self.counters.clone(),
         })
     }
 
-    /// Writes words at a word offset; takes effect before the next submit.
+    /// Writes words at a word offset; takes effect before the next submit. Weights are given row by row, whole rows of them.
     pub fn write(&self, buffer: &Buffer, word_offset: u64, words: &[u32]) {
-        self.queue
-            .write_buffer(&buffer.raw, word_offset * 4, bytemuck::cast_slice(words));
+        let put = |at: u64, words: &[u32]| {
+            self.queue
+                .write_buffer(&buffer.raw, at * 4, bytemuck::cast_slice(words));
+        };
+        match &buffer.panels {
+            Some(panels) => panels.write(word_offset, words, put),
+            None => put(word_offset, words),
+        }
     }
 
     /// Sends written data to the device and waits for it, so that staging memory is freed: loading a model without this

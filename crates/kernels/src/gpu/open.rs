@@ -4,6 +4,7 @@ use super::adapter::{self, Caps};
 use super::kept::{self, Kept};
 use super::{AdapterInfo, Gpu};
 use crate::Error;
+use crate::shaders::Weights;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -18,6 +19,8 @@ pub struct GpuOptions {
     pub checked: bool,
     /// The device will have subgroups though wgpu does not know it, which is so in browsers.
     pub subgroups: bool,
+    /// How it has weights; None: in panels where it is software, whose memory is the host's and read ahead in one run, else row by row.
+    pub weights: Option<Weights>,
 }
 
 impl Gpu {
@@ -61,12 +64,18 @@ impl Gpu {
             Some(folder) => Kept::open(&device, &adapter.get_info(), folder).await,
             None => None,
         };
-        tracing::debug!(?info, ?caps, "device open");
+        let weights = options.weights.unwrap_or(if caps.software {
+            Weights::Panels
+        } else {
+            Weights::Rows
+        });
+        tracing::debug!(?info, ?caps, ?weights, "device open");
         Ok(Self {
             device,
             queue,
             info,
             caps,
+            weights,
             counters: Arc::default(),
             lost,
             fault,

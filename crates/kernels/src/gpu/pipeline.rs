@@ -39,7 +39,7 @@ impl Gpu {
         } else {
             Target::Native
         };
-        let text = shader.expand(target)?;
+        let text = shader.expand(target, self.weights)?;
         let cache = self.kept(&text);
         let scope = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
         let module = self.module(&name, text);

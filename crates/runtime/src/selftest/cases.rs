@@ -176,13 +176,14 @@ impl Cases {
         let l = layout(ty, rows, K)?;
         let (mut quants, mut scales) = (vec![0; l.quant_words], vec![0; l.scale_words]);
         repack_rows(ty, K, &blocks, &mut quants, &mut scales)?;
-        let role = |row_words: usize| Role::Weights {
+        let role = |row_words: usize, unit: u32| Role::Weights {
             row_words: row_words as u32,
             rows: ROWS,
+            unit,
         };
         let made = [
-            self.buffer_as(role(l.quant_words_per_row), quants),
-            self.buffer_as(role(l.scale_words_per_row), scales),
+            self.buffer_as(role(l.quant_words_per_row, 4), quants),
+            self.buffer_as(role(l.scale_words_per_row, 1), scales),
         ];
         self.weights.insert((ty, place, copies), made);
         Ok(made)

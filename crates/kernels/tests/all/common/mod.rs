@@ -9,6 +9,7 @@ use chord_kernels::embed::Embed;
 use chord_kernels::gpu::{Gpu, GpuOptions};
 use chord_kernels::matmul::MatMul;
 use chord_kernels::op::{BufDesc, BufId, Kernel, Role, Step};
+use chord_kernels::shaders::Weights;
 use chord_quant::WeightType;
 
 /// A small seeded generator (xorshift64*): tests must repeat.
@@ -37,7 +38,8 @@ impl Rng {
 }
 
 /// What is tested: the GPU's kernels, or with `WASM_CHORD_TEST_DEVICE=cpu` the fast ones of the CPU, with its best instructions
-/// or, by `WASM_CHORD_TEST_LEVEL`, the n-th best. `WASM_CHORD_TEST_CHECKED=1`: the GPU's kernels check what they do as they run.
+/// or, by `WASM_CHORD_TEST_LEVEL`, the n-th best. `WASM_CHORD_TEST_CHECKED=1`: the GPU's kernels check what they do as they run, and read weights
+/// row by row, as on hardware.
 pub fn device() -> Device {
     if std::env::var_os("WASM_CHORD_TEST_DEVICE").is_some_and(|d| d == "cpu") {
         let level = std::env::var("WASM_CHORD_TEST_LEVEL").map_or(0, |n| n.parse().unwrap_or(0));
@@ -45,8 +47,10 @@ pub fn device() -> Device {
         let level = levels[level.min(levels.len() - 1)];
         return Device::Cpu(Cpu::open_at(level, None).unwrap());
     }
+    let checked = std::env::var_os("WASM_CHORD_TEST_CHECKED").is_some_and(|c| c == "1");
     let options = GpuOptions {
-        checked: std::env::var_os("WASM_CHORD_TEST_CHECKED").is_some_and(|c| c == "1"),
+        checked,
+        weights: checked.then_some(Weights::Rows),
         ..GpuOptions::default()
     };
     let gpu = pollster::block_on(Gpu::open(&options));
@@ -66,14 +70,15 @@ fn role(kernel: &dyn Kernel, binding: u32) -> Role {
     };
     found.map_or(Role::Storage, |(ty, rows, blocks)| {
         let l = chord_quant::layout(ty, rows as usize, 32 * blocks as usize).unwrap();
-        let words = if binding % 2 == 1 {
-            l.quant_words_per_row
+        let (words, unit) = if binding % 2 == 1 {
+            (l.quant_words_per_row, 4)
         } else {
-            l.scale_words_per_row
+            (l.scale_words_per_row, 1)
         };
         Role::Weights {
             row_words: words as u32,
             rows,
+            unit,
         }
     })
 }
@@ -150,16 +155,29 @@ pub fn run_both(gpu: &Device, case: Case) -> Vec<(u32, Vec<u32>, Vec<u32>)> {
             memory.words_mut(id).copy_from_slice(words);
             gpu.write(plan.buffer(id), 0, words);
         }
+        let read = async |id: BufId| {
+            let words = case.buffers[id].1.len() as u64;
+            let staging = gpu.staging(words).await.unwrap();
+            let words = gpu.read(&staging, plan.buffer(id), 0, words).await;
+            words.unwrap()
+        };
+        // A device may have weights in an order of its own.
+        let mut own = Vec::new();
+        for description in &descriptions {
+            own.push(match description.role {
+                Role::Weights { .. } => Some(read(own.len()).await),
+                _ => None,
+            });
+        }
         let bound = plan.bind(gpu, &step).await.unwrap();
         gpu.run(std::iter::once(&bound), case.rows, &[]);
         memory.run(&step, case.rows);
         let mut out = Vec::new();
         for (id, (b, words)) in case.buffers.iter().enumerate() {
-            let staging = gpu.staging(words.len() as u64).await.unwrap();
-            let from_gpu = gpu
-                .read(&staging, plan.buffer(id), 0, words.len() as u64)
-                .await
-                .unwrap();
+            let from_gpu = match (read(id).await, &own[id]) {
+                (now, Some(before)) if now == *before => words.clone(),
+                (now, _) => now,
+            };
             out.push((*b, from_gpu, memory.words(id).to_vec()));
         }
         out

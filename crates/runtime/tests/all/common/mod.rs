@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test binary uses a part")]
 
 use chord_gguf::Directory;
+use chord_kernels::shaders::Weights;
 use chord_kernels::variants::PREFILL_COLS;
 use chord_model::{Config, GraphOptions, Plan, plan};
 use chord_runtime::{
@@ -84,11 +85,13 @@ pub fn gpu_only() {
     assert_eq!(device(), DeviceChoice::Gpu, "this holds on a GPU only");
 }
 
-/// The defaults on the device of the run, with `WASM_CHORD_TEST_CHECKED=1` with checked kernels. Every test's options come from here.
+/// The defaults on the device of the run, with `WASM_CHORD_TEST_CHECKED=1` with checked kernels and weights row by row. Every test's options come from here.
 pub fn base() -> EngineOptions {
+    let checked = std::env::var_os("WASM_CHORD_TEST_CHECKED").is_some_and(|c| c == "1");
     EngineOptions {
         device: device(),
-        checked_kernels: std::env::var_os("WASM_CHORD_TEST_CHECKED").is_some_and(|c| c == "1"),
+        checked_kernels: checked,
+        weights: checked.then_some(Weights::Rows),
         ..EngineOptions::default()
     }
 }
