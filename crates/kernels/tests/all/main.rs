@@ -7,6 +7,7 @@ mod attention_batch;
 mod attention_split;
 mod common;
 mod experts;
+mod extremes;
 mod families;
 mod float16_traps;
 mod heads;
