@@ -54,7 +54,7 @@ set positional-arguments
 @bench-nvidia-pack:
     bench/nvidia.sh pack
 
-# the package beside wllama, in one run in Chromium; the table is kept in bench/results: `just bench-browser --rounds 3 --tokens 24`
+# the package beside wllama, in one run in Chromium; the table is kept in bench/results: `just bench-browser --rounds 3 --tokens 24`, with --gpu on SwiftShader
 [no-exit-message]
 @bench-browser *ARGS:
     tools/setup.sh run web test

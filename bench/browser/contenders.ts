@@ -48,6 +48,8 @@ export interface Contender {
   name: string;
   /** Whether the page is served with COOP and COEP, which threads need. */
   isolated: boolean;
+  /** Whether Chromium offers WebGPU on SwiftShader, and this is told to take it. */
+  gpu?: true;
   /** Served folder, relative to the repository: what is fetched from it is what is shipped. */
   folder: string;
   load(page: Page, url: string): Promise<Loaded>;
@@ -64,13 +66,14 @@ function named(threads: 1 | 2): string {
   return threads === 1 ? "1 thread" : "2 threads";
 }
 
-const ours = (threads: 1 | 2): Contender => ({
-  name: `wasm-chord, ${named(threads)}`,
+const ours = (threads: 1 | 2, device: "auto" | "gpu" = "auto"): Contender => ({
+  name: `wasm-chord, ${device === "gpu" ? "WebGPU" : named(threads)}`,
   isolated: threads > 1,
+  ...(device === "gpu" ? { gpu: true } : {}),
   folder: "pkg/dist",
   load: (page, url) =>
     page.evaluate(
-      async ({ url, contextLength, threads }) => {
+      async ({ url, contextLength, threads, device: asked }) => {
         const library = "/library/index.js";
         const start = performance.now();
         const { Chord } = (await import(library)) as typeof import("wasm-chord");
@@ -78,6 +81,7 @@ const ours = (threads: 1 | 2): Contender => ({
         globalThis.chord = await Chord.load(url, {
           contextLength,
           threads,
+          device: asked,
           cache: "opfs",
           onProgress({ stage }) {
             stages[stage] = performance.now() - start;
@@ -88,7 +92,7 @@ const ours = (threads: 1 | 2): Contender => ({
         if (device.kind === "cpu") return { ms, runsOn: `${adapter.name}, ${adapter.driver}`, stages };
         return { ms, runsOn: `WebGPU on ${adapter.name} (${adapter.type})`, software: adapter.type === "cpu", stages };
       },
-      { url, contextLength: CONTEXT, threads },
+      { url, contextLength: CONTEXT, threads, device },
     ),
   answer: (page, prompt, max_tokens) =>
     page.evaluate(
@@ -175,3 +179,6 @@ function theirs(threads: 1 | 2): Contender {
 
 /** Ours and theirs in turn: each pair runs on as many threads. */
 export const contenders: Contender[] = [ours(1), theirs(1), ours(2), theirs(2)];
+
+/** Ours on WebGPU, whose software takes all cores, and theirs on two threads. */
+export const onGpu: Contender[] = [ours(1, "gpu"), theirs(2)];

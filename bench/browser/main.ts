@@ -4,7 +4,7 @@ import { existsSync, statSync } from "node:fs";
 import { homedir } from "node:os";
 import { basename, join } from "node:path";
 import { parseArgs } from "node:util";
-import { contenders, CONTEXT } from "./contenders.ts";
+import { contenders, CONTEXT, onGpu, type Contender } from "./contenders.ts";
 import { about, keep, setting, wholeNumber, type Setting } from "./keep.ts";
 import { measure, type Task } from "./measure.ts";
 import { table, type Results } from "./report.ts";
@@ -13,14 +13,20 @@ const PROMPT =
   "The lighthouse stood at the end of a long pier, and every evening the keeper climbed its stairs to light the lamp. In winter the waves broke over the wall and the wind shook the windows, but the light never went out. One night a small boat came out of the storm, its sail torn and its mast broken. The keeper took a rope and a lantern and went down to the rocks. He called to the sailors, threw the rope, and pulled them one by one to the shore.";
 /** Of PROMPT, for the tokenizer of the default model. */
 const PROMPT_TOKENS = 100;
-const USAGE = "usage: run.mjs [--rounds N] [--tokens N]   rounds per engine (3), tokens of the answer (24)";
+const USAGE =
+  "usage: run.mjs [--rounds N] [--tokens N] [--gpu]   rounds per engine (3), tokens of the answer (24), WebGPU on SwiftShader instead of the processor";
 
 /** Gives the exit code. */
 export async function main(root: string, args: string[]): Promise<number> {
   let rounds: number;
   let tokens: number;
+  let compared: Contender[];
   try {
-    const { values } = parseArgs({ args, options: { rounds: { type: "string", default: "3" }, tokens: { type: "string", default: "24" } } });
+    const { values } = parseArgs({
+      args,
+      options: { rounds: { type: "string", default: "3" }, tokens: { type: "string", default: "24" }, gpu: { type: "boolean", default: false } },
+    });
+    compared = values.gpu ? onGpu : contenders;
     rounds = wholeNumber("--rounds", values.rounds, 1);
     tokens = wholeNumber("--tokens", values.tokens, 2);
   } catch (error) {
@@ -40,7 +46,7 @@ export async function main(root: string, args: string[]): Promise<number> {
 
   const where = setting(root);
   const task: Task = { root, model, prompt: PROMPT, promptTokens: PROMPT_TOKENS, tokens };
-  const results: Results[] = contenders.map((contender) => ({ contender, rounds: [] }));
+  const results: Results[] = compared.map((contender) => ({ contender, rounds: [] }));
   for (let round = 0; round < rounds; round++) {
     // Each round begins with another engine, so that none always runs on a machine that the same one has warmed.
     for (let i = 0; i < results.length; i++) {

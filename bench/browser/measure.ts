@@ -5,7 +5,7 @@ import { basename, dirname, join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { chromium as browsers, type Page } from "@playwright/test";
 import { startServer, type TestServer } from "../../tests/browser/server/index.ts";
-import { chromium as launch } from "../../tests/browser/playwright.config.ts";
+import { chromium as plain, swiftshader } from "../../tests/browser/playwright.config.ts";
 import type { Answer, Contender, Loaded } from "./contenders.ts";
 import { Meter, type Memory } from "./memory.ts";
 
@@ -34,7 +34,7 @@ export async function measure(contender: Contender, task: Task): Promise<Round> 
   server.serve("/", { body: "<!doctype html><title>benchmark</title>", type: "text/html" });
   const profile = mkdtempSync(join(tmpdir(), "wasm-chord-bench-"));
   try {
-    const context = await browsers.launchPersistentContext(profile, launch);
+    const context = await browsers.launchPersistentContext(profile, contender.gpu ? swiftshader : plain);
     try {
       const path = `/models/${basename(task.model)}`;
       const first = context.pages()[0] ?? (await context.newPage());

@@ -1,5 +1,5 @@
 /**
- * Bundles a benchmark's TypeScript for this Node and runs it: `node bench/browser/run.mjs [--rounds N] [--tokens N]`, and
+ * Bundles a benchmark's TypeScript for this Node and runs it: `node bench/browser/run.mjs [--rounds N] [--tokens N] [--gpu]`, and
  * `node bench/browser/run.mjs warm-start [--rounds N] [--model FILE]`.
  */
 import { mkdirSync, rmSync } from "node:fs";

@@ -15,7 +15,7 @@ export const chromium = {
 };
 
 /** The same with WebGPU on SwiftShader, which may be lost as often as a test likes. */
-const swiftshader = {
+export const swiftshader = {
   ...chromium,
   args: [...chromium.args, "--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--disable-gpu-process-crash-limit", "--disable-domain-blocking-for-3d-apis"],
 };
