@@ -10,8 +10,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for (folder, target) in [("native", Target::Native), ("browser", Target::Browser)] {
         let folder = std::path::Path::new(&out).join(folder);
         std::fs::create_dir_all(&folder)?;
-        let weights = [Weights::Rows, Weights::Panels].into_iter().cycle();
-        for (shader, weights) in variants::all().iter().zip(weights) {
+        for (shader, weights) in variants::all().iter().zip(Weights::in_turn()) {
             let text = shader.expand(target, weights)?;
             std::fs::write(folder.join(shader.name() + ".wgsl"), text)?;
         }

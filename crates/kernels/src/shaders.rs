@@ -23,6 +23,13 @@ pub enum Weights {
     Panels,
 }
 
+impl Weights {
+    /// Both in turn, without end: what looks at every permutation once sees half of them with each, as one function is all that differs.
+    pub fn in_turn() -> impl Iterator<Item = Self> {
+        [Self::Rows, Self::Panels].into_iter().cycle()
+    }
+}
+
 /// One permutation of one kernel's shader: what a pipeline is made from and cached by.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Shader {

@@ -83,21 +83,18 @@ impl Panels {
 mod tests {
     use super::*;
 
-    /// What lies where after rows were written a few at a time.
-    fn written(panels: Panels, steps: &[usize]) -> Vec<u32> {
+    /// What lies where after the rows up to each of `ends` were written; word `i` is i + 1.
+    fn written(panels: Panels, ends: &[usize]) -> Vec<u32> {
         let mut memory = vec![0; panels.words() as usize];
-        let mut row = 0;
-        for rows in steps {
-            let first = row * panels.row_words;
-            let words: Vec<u32> = (first..first + rows * panels.row_words)
-                .map(|i| 1 + i as u32)
-                .collect();
-            panels.write(first as u64, &words, |at, words| {
+        let mut from = 0;
+        for end in ends {
+            let to = end * panels.row_words;
+            let words: Vec<u32> = (from..to).map(|i| 1 + i as u32).collect();
+            panels.write(from as u64, &words, |at, words| {
                 memory[at as usize..][..words.len()].copy_from_slice(words);
             });
-            row += rows;
+            from = to;
         }
-        assert_eq!(row, panels.rows);
         memory
     }
 
@@ -111,22 +108,16 @@ mod tests {
             };
             let (row_words, unit, rows) = (row_words as usize, unit as usize, rows as usize);
             let panels = Panels::of(role, (rows * row_words) as u64).unwrap();
-            let splits: [&[usize]; 4] = [&[rows], &[1, rows - 1], &[7, 20, rows - 27], &[32, 0]];
-            for steps in splits {
-                let mut steps = steps.to_vec();
-                let last = steps.len() - 1;
-                if rows < 32 {
-                    steps = vec![rows];
-                } else if steps[last] == 0 {
-                    steps[last] = rows - 32;
-                }
-                let memory = written(panels, &steps);
+            for cuts in [[0, 0], [0, 1], [7, 27], [0, 32], [3, 64]] {
+                let cuts = cuts.into_iter().filter(|cut| *cut < rows);
+                let ends: Vec<usize> = cuts.chain([rows]).collect();
+                let memory = written(panels, &ends);
                 for row in 0..rows {
                     for i in 0..row_words / unit {
                         // in_row(row, per_row, i)
                         let at = (row & !31) * (row_words / unit) + i * 32 + (row & 31);
                         let word = 1 + (row * row_words + i * unit) as u32;
-                        assert_eq!(memory[at * unit], word, "{steps:?} {row} {i}");
+                        assert_eq!(memory[at * unit], word, "{ends:?} {row} {i}");
                     }
                 }
             }

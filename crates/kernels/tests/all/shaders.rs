@@ -26,9 +26,7 @@ fn every_permutation_of_cooperative_matrices_is_valid_for_naga() {
 
 fn all_are_valid(shaders: &BTreeSet<Shader>, capabilities: Capabilities) {
     let mut names = BTreeSet::new();
-    // How weights lie is one function of the same name: every second permutation has the other.
-    let weights = [Weights::Rows, Weights::Panels].into_iter().cycle();
-    for (shader, weights) in shaders.iter().zip(weights) {
+    for (shader, weights) in shaders.iter().zip(Weights::in_turn()) {
         let name = shader.name();
         assert!(
             names.insert(name.clone()),
