@@ -49,7 +49,7 @@ export interface Contender {
   /** Whether the page is served with COOP and COEP, which threads need. */
   isolated: boolean;
   /** Whether Chromium offers WebGPU on SwiftShader, and this is told to take it. */
-  gpu?: true;
+  gpu?: boolean;
   /** Served folder, relative to the repository: what is fetched from it is what is shipped. */
   folder: string;
   load(page: Page, url: string): Promise<Loaded>;
@@ -69,7 +69,7 @@ function named(threads: 1 | 2): string {
 const ours = (threads: 1 | 2, device: "auto" | "gpu" = "auto"): Contender => ({
   name: `wasm-chord, ${device === "gpu" ? "WebGPU" : named(threads)}`,
   isolated: threads > 1,
-  ...(device === "gpu" ? { gpu: true } : {}),
+  gpu: device === "gpu",
   folder: "pkg/dist",
   load: (page, url) =>
     page.evaluate(

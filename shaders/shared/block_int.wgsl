@@ -29,11 +29,11 @@ fn ${P}_value(row: u32, b: u32, j: u32) -> vec4<f32> {
 fn ${P}_dot8(w: ${P}Block, x: Quants, d: vec2<f32>, sums: vec2<f32>) -> f32 {
 #if PAIRS
     let y = vec2<f32>(float_dot(w.lo, x.f_lo), float_dot(w.hi, x.f_hi)) - 128.0 * x.three;
-    return dot(d, w.d * y + w.m * sums);
 #else
     let lo = dot4I8Packed(w.lo.x, x.lo.x) + dot4I8Packed(w.lo.y, x.lo.y) + dot4I8Packed(w.lo.z, x.lo.z) + dot4I8Packed(w.lo.w, x.lo.w);
     let hi = dot4I8Packed(w.hi.x, x.hi.x) + dot4I8Packed(w.hi.y, x.hi.y) + dot4I8Packed(w.hi.z, x.hi.z) + dot4I8Packed(w.hi.w, x.hi.w);
-    return dot(d, w.d * vec2<f32>(f32(lo), f32(hi)) + w.m * sums);
+    let y = vec2<f32>(f32(lo), f32(hi));
 #endif
+    return dot(d, w.d * y + w.m * sums);
 }
 #endif

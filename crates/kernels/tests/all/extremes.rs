@@ -25,10 +25,7 @@ fn filled(ty: WeightType) -> (Vec<u32>, Vec<u32>) {
         }
         bytes.extend(row);
     }
-    let l = chord_quant::layout(ty, ROWS, K).unwrap();
-    let (mut quants, mut scales) = (vec![0; l.quant_words], vec![0; l.scale_words]);
-    chord_quant::repack_rows(ty, K, &bytes, &mut quants, &mut scales).unwrap();
-    (quants, scales)
+    streams(ty, ROWS, K, &bytes)
 }
 
 /// A token for each way to place signs among four neighbours, all of the same size.

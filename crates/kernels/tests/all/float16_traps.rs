@@ -31,10 +31,7 @@ fn ones(k: usize) -> (Vec<u32>, Vec<u32>) {
         bytes.extend(half::f16::from_f32(1.0 / 127.0).to_le_bytes());
         bytes.extend([127; 32]);
     }
-    let l = chord_quant::layout(WeightType::Q8_0, 32, k).unwrap();
-    let (mut quants, mut scales) = (vec![0; l.quant_words], vec![0; l.scale_words]);
-    chord_quant::repack_rows(WeightType::Q8_0, k, &bytes, &mut quants, &mut scales).unwrap();
-    (quants, scales)
+    streams(WeightType::Q8_0, 32, k, &bytes)
 }
 
 fn largest(values: &[f32]) -> f32 {
