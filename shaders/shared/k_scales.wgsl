@@ -3,7 +3,7 @@
 fn ${P}_scales(row: u32, b: u32) -> vec2<f32> {
     let words = p.k_blocks >> 1u;
     let h = (b >> 3u) * 4u;
-    let dm = unpack2x16float(s_${P}[in_row(row, words, h)]);
+    let dm = halves(s_${P}[in_row(row, words, h)]);
     let j = b % 8u;
     let shift = (j % 4u) * 8u;
     // Bytes j%4 of the three words: low six bits of pairs 0..3, and the spread bits of pairs 4..7.

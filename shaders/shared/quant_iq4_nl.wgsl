@@ -4,7 +4,7 @@
 
 fn ${P}_load(row: u32, b: u32) -> ${P}Block {
     let q = q_${P}[in_row(row, p.k_blocks, b)];
-    let s = unpack2x16float(s_${P}[in_row(row, (p.k_blocks + 1u) >> 1u, b >> 1u)]);
+    let s = halves(s_${P}[in_row(row, (p.k_blocks + 1u) >> 1u, b >> 1u)]);
     let d = select(s.x, s.y, (b & 1u) == 1u);
     let lo = ${P}_look_up(q & vec4<u32>(0x0f0f0f0fu));
     let hi = ${P}_look_up((q >> vec4<u32>(4u)) & vec4<u32>(0x0f0f0f0fu));

@@ -10,7 +10,7 @@ fn ${P}_load(row: u32, b: u32) -> ${P}Block {
     let j = b & 7u;
     let high = s_${P}[in_row(row, words, h)];
     let sc = ((s_${P}[in_row(row, words, h + 1u)] >> (4u * j)) & 15u) | (((high >> (16u + 2u * j)) & 3u) << 4u);
-    let d = unpack2x16float(high).x * (f32(sc) - 32.0);
+    let d = halves(high).x * (f32(sc) - 32.0);
     let lo = ${P}_look_up(q & vec4<u32>(0x0f0f0f0fu));
     let hi = ${P}_look_up((q >> vec4<u32>(4u)) & vec4<u32>(0x0f0f0f0fu));
     return ${P}Block(lo, hi, vec2<f32>(d), vec2<f32>(0.0));

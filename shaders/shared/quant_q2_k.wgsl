@@ -11,7 +11,7 @@ fn ${P}_load(row: u32, b: u32) -> ${P}Block {
     let at = vec4<u32>(0u, 2u, 4u, 6u);
     let lo = (vec4<u32>(q.x) >> at) & vec4<u32>(0x03030303u);
     let hi = (vec4<u32>(q.y) >> at) & vec4<u32>(0x03030303u);
-    let dm = unpack2x16float(s_${P}[in_row(row, 5u * supers, 5u * sb + 4u)]);
+    let dm = halves(s_${P}[in_row(row, 5u * supers, 5u * sb + 4u)]);
     let w = s_${P}[in_row(row, 5u * supers, 5u * sb + j / 2u)] >> ((j & 1u) * 16u);
     let sc = vec2<f32>(f32(w & 15u), f32((w >> 8u) & 15u));
     let mn = vec2<f32>(f32((w >> 4u) & 15u), f32((w >> 12u) & 15u));

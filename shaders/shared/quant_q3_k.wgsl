@@ -15,7 +15,7 @@ fn ${P}_load(row: u32, b: u32) -> ${P}Block {
     let at = vec4<u32>(0u, 2u, 4u, 6u);
     let lo = ((vec4<u32>(q.x) >> at) & vec4<u32>(0x03030303u)) | (${P}_spread(h) << vec4<u32>(2u));
     let hi = ((vec4<u32>(q.y) >> at) & vec4<u32>(0x03030303u)) | (${P}_spread(h >> 16u) << vec4<u32>(2u));
-    let d = unpack2x16float(s_${P}[in_row(row, 5u * supers, 5u * sb + 4u)]).x;
+    let d = halves(s_${P}[in_row(row, 5u * supers, 5u * sb + 4u)]).x;
     let w = s_${P}[in_row(row, 5u * supers, 5u * sb + j / 2u)] >> ((j & 1u) * 16u);
     let sc = d * vec2<f32>(f32(bitcast<i32>(w << 24u) >> 24u), f32(bitcast<i32>(w << 16u) >> 24u));
     return ${P}_bytes(lo, hi, sc, -4.0 * sc);

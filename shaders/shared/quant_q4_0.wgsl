@@ -3,7 +3,7 @@
 
 fn ${P}_load(row: u32, b: u32) -> ${P}Block {
     let q = q_${P}[in_row(row, p.k_blocks, b)];
-    let s = unpack2x16float(s_${P}[in_row(row, (p.k_blocks + 1u) >> 1u, b >> 1u)]);
+    let s = halves(s_${P}[in_row(row, (p.k_blocks + 1u) >> 1u, b >> 1u)]);
     let d = select(s.x, s.y, (b & 1u) == 1u);
     return ${P}_nibbles(q, vec2<f32>(d), vec2<f32>(-8.0 * d));
 }

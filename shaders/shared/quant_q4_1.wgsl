@@ -4,6 +4,6 @@
 fn ${P}_load(row: u32, b: u32) -> ${P}Block {
     let i = in_row(row, p.k_blocks, b);
     let q = q_${P}[i];
-    let s = unpack2x16float(s_${P}[i]);
+    let s = halves(s_${P}[i]);
     return ${P}_nibbles(q, vec2<f32>(s.x), vec2<f32>(s.y));
 }

@@ -4,7 +4,7 @@
 
 fn ${P}_load(row: u32, b: u32) -> ${P}Block {
     let q = q_${P}[in_row(row, p.k_blocks, b)];
-    let s = unpack2x16float(s_${P}[in_row(row, 2u * p.k_blocks, 2u * b)]);
+    let s = halves(s_${P}[in_row(row, 2u * p.k_blocks, 2u * b)]);
     let h = s_${P}[in_row(row, 2u * p.k_blocks, 2u * b + 1u)];
     let lo = (q & vec4<u32>(0x0f0f0f0fu)) | (${P}_spread(h) << vec4<u32>(4u));
     let hi = ((q >> vec4<u32>(4u)) & vec4<u32>(0x0f0f0f0fu)) | (${P}_spread(h >> 16u) << vec4<u32>(4u));

@@ -14,7 +14,7 @@ fn ${P}_load(row: u32, b: u32) -> ${P}Block {
     let hi1 = (vec4<u32>(h.y) >> up) & vec4<u32>(0x03030303u);
     let lo = (q & vec4<u32>(0x0f0f0f0fu)) | (hi0 << vec4<u32>(4u));
     let hi = ((q >> vec4<u32>(4u)) & vec4<u32>(0x0f0f0f0fu)) | (hi1 << vec4<u32>(4u));
-    let d = unpack2x16float(s_${P}[in_row(row, 5u * supers, 5u * sb + 4u)]).x;
+    let d = halves(s_${P}[in_row(row, 5u * supers, 5u * sb + 4u)]).x;
     let w = s_${P}[in_row(row, 5u * supers, 5u * sb + j / 2u)] >> ((j & 1u) * 16u);
     let sc = d * vec2<f32>(f32(bitcast<i32>(w << 24u) >> 24u), f32(bitcast<i32>(w << 16u) >> 24u));
     return ${P}_bytes(lo, hi, sc, -32.0 * sc);

@@ -210,8 +210,9 @@ impl MatMul {
             ),
             flag(
                 "PAIRS",
-                self.layout == Layout::RowPerThread && self.act_in == ActKind::Q8,
+                self.layout.is_row_per_thread() && self.act_in == ActKind::Q8,
             ),
+            flag("OWN_HALVES", self.layout == Layout::RowPerThread4),
             flag("SPLIT_ONE", split == 1),
             flag("SPLIT_SHARED", self.layout == Layout::Lanes),
             flag(

@@ -19,8 +19,9 @@ use products::{forms, products};
 use std::collections::BTreeSet;
 
 /// Thread layouts of the matrix products, but for tiles.
-pub const LAYOUTS: [Layout; 4] = [
+pub const LAYOUTS: [Layout; 5] = [
     Layout::RowPerThread,
+    Layout::RowPerThread4,
     Layout::Lanes,
     Layout::LanesSubgroup { split: 8 },
     Layout::LanesSubgroup { split: 4 },

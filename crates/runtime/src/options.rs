@@ -196,6 +196,7 @@ impl EngineOptions {
         let caps = device.caps();
         let software_gpu = caps.software && matches!(device, Device::Gpu(_));
         let layout = self.layout.unwrap_or(match caps.subgroups {
+            Some((_, max)) if caps.software && max <= 4 => Layout::RowPerThread4,
             _ if caps.software => Layout::RowPerThread,
             Some((min, _)) if min >= 8 => Layout::LanesSubgroup { split: 8 },
             Some((min, _)) if min >= 4 => Layout::LanesSubgroup { split: 4 },

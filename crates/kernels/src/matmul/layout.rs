@@ -7,6 +7,9 @@ use super::TILE;
 pub enum Layout {
     /// 8 threads of 4 whole rows each: no reduction, barriers are rare. For software adapters.
     RowPerThread,
+    /// 4 threads of 8 rows each: for software adapters of four lanes, where eight threads run one four after the other and read the
+    /// same activations twice. Halves are turned into f32 by plain arithmetic: processors that narrow have no instruction for it.
+    RowPerThread4,
     /// 8 lanes a row, reduced through workgroup memory. Needs nothing.
     Lanes,
     /// 8 (or 4) lanes a row, reduced by subgroup shuffles.
@@ -34,6 +37,7 @@ impl std::fmt::Display for Layout {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::RowPerThread => "row-per-thread",
+            Self::RowPerThread4 => "row-per-thread-4",
             Self::Lanes => "lanes",
             Self::LanesSubgroup { split: 4 } => "lanes-subgroup-4",
             Self::LanesSubgroup { .. } => "lanes-subgroup",
@@ -50,10 +54,17 @@ impl Layout {
         matches!(self, Self::Tile | Self::Cooperative(_))
     }
 
+    /// A thread has whole rows.
+    #[must_use]
+    pub fn is_row_per_thread(self) -> bool {
+        matches!(self, Self::RowPerThread | Self::RowPerThread4)
+    }
+
     /// (rows per thread, lanes per row, threads).
     pub(super) fn shape(self) -> (u32, u32, u32) {
         match self {
             Self::RowPerThread => (4, 1, 8),
+            Self::RowPerThread4 => (8, 1, 4),
             Self::Lanes => (1, 8, 256),
             Self::LanesSubgroup { split } => (1, split, TILE * split),
             Self::Tile | Self::Cooperative(_) => (4, 1, 128),

@@ -23,7 +23,7 @@ fn budgets(layout: Layout) -> (f64, f64) {
 }
 
 fn layouts(gpu: &Device) -> Vec<Layout> {
-    let mut out = vec![Layout::RowPerThread, Layout::Lanes];
+    let mut out = vec![Layout::RowPerThread, Layout::RowPerThread4, Layout::Lanes];
     if let Some((min, _)) = gpu.caps().subgroups {
         out.push(Layout::LanesSubgroup { split: min.min(8) });
     }

@@ -112,7 +112,7 @@ impl Variant {
         let runs = |layout: &Layout| match layout {
             Layout::LanesSubgroup { split } => caps.subgroups.is_some_and(|(min, _)| min >= *split),
             // Eight threads a workgroup leave most of a real GPU idle.
-            Layout::RowPerThread => caps.software,
+            Layout::RowPerThread | Layout::RowPerThread4 => caps.software,
             Layout::Lanes => true,
             Layout::Tile | Layout::Cooperative(_) => false,
         };
