@@ -96,7 +96,7 @@ const EARLIER: &str = "measured by an earlier run";
 fn wanted(device: &Device, opts: &EngineOptions) -> bool {
     match (opts.tune, device) {
         (Some(wanted), Device::Gpu(_)) => wanted,
-        // For software it was measured where this was written: there are no two kinds of it.
+        // For software it was measured where this was written: there are two kinds of it, told apart by their capabilities.
         (None, Device::Gpu(_)) => !device.caps().software,
         (_, Device::Cpu(_)) => false,
     }

@@ -88,7 +88,7 @@ fn every_half() -> Vec<u8> {
 }
 
 #[test]
-fn a_scale_may_be_any_half() {
+fn a_scale_may_be_any_half_on_both() {
     let gpu = device();
     let bytes = every_half();
     let rows = bytes.len() / WeightType::Q4_1.block_bytes();
