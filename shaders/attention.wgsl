@@ -190,12 +190,13 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
         {
             let item = min(lid + ${n}u * WG, GROUP * HEAD_QUADS - 1u);
             let h = item / HEAD_QUADS;
+            let j = item % HEAD_QUADS;
             let head = kv_head_at(page, kv_head);
             o_${n} *= fade[h];
             l_${n} *= fade[h];
             for (var s = slot0; s < n_slots; s++) {
                 let w = weight[h * PAGE + s];
-                o_${n} += w * value4(head, s, item % HEAD_QUADS);
+                o_${n} += w * value4(head, s, j);
                 l_${n} += w;
             }
         }
