@@ -1,4 +1,4 @@
-import { useEffect } from "preact/hooks";
+import { useLayoutEffect } from "preact/hooks";
 import { announcement } from "../state/announce.js";
 import { running, stop } from "../state/answer.js";
 import { current, kept } from "../state/chats.js";
@@ -59,7 +59,8 @@ async function onDrop(event: DragEvent): Promise<void> {
 }
 
 export function App() {
-  useEffect(() => {
+  // Before the first paint: what is dropped on a page that can be seen is not lost.
+  useLayoutEffect(() => {
     const drop = (event: DragEvent) => void onDrop(event);
     addEventListener("keydown", onKey);
     addEventListener("dragover", onDragOver);
