@@ -215,7 +215,7 @@ impl Device {
     pub fn write(&self, buffer: &Buffer, word_offset: u64, words: &[u32]) {
         match self {
             Self::Gpu(gpu) => gpu.write(buffer.gpu(), word_offset, words),
-            Self::Cpu(_) => buffer.cpu().write(word_offset, words),
+            Self::Cpu(cpu) => cpu.write(buffer.cpu(), word_offset, words),
         }
     }
 

@@ -40,10 +40,6 @@ impl Drop for Buffer {
 }
 
 impl Buffer {
-    pub(crate) fn write(&self, at: u64, words: &[u32]) {
-        self.inner.write(at, words);
-    }
-
     pub(crate) fn copy_from(&self, at: u64, from: &Self, from_word: u64, words: u64) {
         let mut copied = vec![0; usize::try_from(words).unwrap_or(usize::MAX)];
         from.inner.read(from_word, &mut copied);
@@ -159,6 +155,10 @@ impl Cpu {
             }
         });
         Ok(buffers.collect())
+    }
+
+    pub(crate) fn write(&self, buffer: &Buffer, at: u64, words: &[u32]) {
+        buffer.inner.write_shared(at, words, &self.cores);
     }
 
     pub(crate) fn bind<'a>(

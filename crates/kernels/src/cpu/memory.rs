@@ -1,5 +1,6 @@
 //! A buffer in host memory.
 
+use super::{Cores, panels};
 use crate::Error;
 use crate::op::{BufDesc, Role};
 use std::ops::{Deref, DerefMut, Range};
@@ -90,6 +91,16 @@ impl Order {
             }
             _ => (Self::Same, words),
         }
+    }
+
+    /// (row_words, rows) and the first row, where words are whole rows of weights.
+    fn whole_rows(self, at: u64, words: usize) -> Option<((usize, usize), usize)> {
+        let Self::Panels { row_words, rows } = self else {
+            return None;
+        };
+        let at = usize::try_from(at).ok()?;
+        let whole = at.is_multiple_of(row_words) && words.is_multiple_of(row_words);
+        whole.then_some(((row_words, rows), at / row_words))
     }
 
     fn is_panels(self) -> bool {
@@ -188,6 +199,16 @@ impl CpuBuffer {
     #[must_use]
     pub fn bytes(&self) -> u64 {
         4 * self.range.len() as u64
+    }
+
+    /// Writes words at a word offset, both as the GPU has them; whole rows of weights by all threads.
+    pub fn write_shared(&self, at: u64, from: &[u32], cores: &Cores) {
+        match self.order.whole_rows(at, from.len()) {
+            Some((form, first)) => {
+                panels::write(&mut self.words_mut(), form, first, from, cores);
+            }
+            None => self.write(at, from),
+        }
     }
 
     /// Writes words at a word offset, both as the GPU has them.

@@ -5,6 +5,7 @@ mod device;
 pub(crate) mod formats;
 mod memory;
 mod pace;
+mod panels;
 #[cfg_attr(
     all(target_arch = "wasm32", target_feature = "atomics"),
     path = "lent.rs"
