@@ -112,7 +112,8 @@ pub struct ModelArgs {
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Engine")]
 pub struct EngineArgs {
-    /// Context length in tokens [default: the largest that model and device allow]
+    /// Context length in tokens, with memory for all of them [default: the largest that model and device allow; a GPU's memory for it is
+    /// taken as it fills]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub ctx: Option<u32>,
     /// Storage type of the KV cache; q8_0 takes half the memory of f16 [default: f16, or f32 with --precision exact]

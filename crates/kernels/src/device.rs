@@ -119,6 +119,26 @@ impl Buffers {
         Ok(self.all.len() - 1)
     }
 
+    /// Puts a buffer of `words` words in the place of another, with what that one held; steps that bind it must be bound again.
+    ///
+    /// # Errors
+    /// `E_GPU_OOM`, `E_GPU_REFUSED`; nothing has changed then.
+    pub async fn enlarge(
+        &mut self,
+        device: &Device,
+        id: BufId,
+        description: &BufDesc,
+        held: u64,
+    ) -> Result<(), Error> {
+        let one = std::slice::from_ref(description);
+        let mut larger = device.buffers(one).await?;
+        let larger = larger.pop().expect("one was asked for");
+        let copy = Copy::new(&self.all[id], 0, &larger, 0, held);
+        device.run(std::iter::empty(), 0, &[copy]);
+        self.all[id] = larger;
+        Ok(())
+    }
+
     /// Makes a step ready; on a GPU its pipeline is compiled.
     ///
     /// # Errors

@@ -43,6 +43,12 @@ pub enum Full {
         /// Pages in the store.
         pages: u32,
     },
+    /// Every page is in use, and the device has no memory for more of them.
+    #[error("the device has no memory for K and V of more than {tokens} tokens")]
+    Memory {
+        /// Tokens that the store has room for.
+        tokens: u32,
+    },
     /// Every sequence slot is in use.
     #[error("all {sequences} sequences are in use")]
     Sequences {
@@ -103,6 +109,13 @@ impl KvPages {
     #[must_use]
     pub fn table_base(&self, id: SeqId) -> u32 {
         id.0 * self.seq_pages
+    }
+
+    /// The store holds so many pages from now on; never fewer than before.
+    pub fn grow(&mut self, pages: u32) {
+        let before = self.refs.len() as u32;
+        self.refs.resize(pages.max(before) as usize, 0);
+        self.free.splice(0..0, (before..pages).rev());
     }
 
     /// Tokens held.

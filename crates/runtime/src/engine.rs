@@ -14,6 +14,7 @@ use std::collections::HashMap;
 mod batches;
 mod counters;
 mod drafter;
+mod grow;
 mod head_rows;
 mod sequences;
 mod steps;
@@ -46,6 +47,8 @@ pub(crate) struct Parts {
     pub steps: Steps,
     pub staging: Staging,
     pub kv: KvPages,
+    /// Pages that the store may grow to.
+    pub most_pages: u32,
     pub config: Config,
     pub tokenizer: Tokenizer,
     pub template: Option<ChatTemplate>,

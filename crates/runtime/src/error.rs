@@ -136,6 +136,9 @@ impl Error {
             Self::Read { .. } => "check that the file is complete and readable".into(),
             Self::Context { .. } => "shorten the prompt, or load with a longer context if the model allows more".into(),
             Self::KvFull(Full::Sequences { .. }) => "close a conversation first".into(),
+            Self::KvFull(Full::Memory { .. }) => {
+                "clear a conversation, close other programs that use the GPU, or store K and V in q8_0".into()
+            }
             Self::KvFull(_) => "clear a conversation, or load with a longer context".into(),
             Self::EmptyPrompt => "give a prompt".into(),
             Self::TokenId { .. } => "use ids that the same model's tokenizer gave".into(),

@@ -39,7 +39,9 @@ pub use error::{Error, ExitClass};
 pub use load::LoadProgress;
 #[doc(hidden)]
 pub use options::Fault;
-pub use options::{DeviceChoice, EngineOptions, KvType, Overflow, Precision, Speculate};
+pub use options::{
+    DeviceChoice, EngineOptions, FIRST_TOKENS, KvType, Overflow, Precision, Speculate,
+};
 pub use profile::{Phase, PhaseProfile, Profile, ProfiledStep, Row, Slice};
 pub use sampler::{Overrides, Sampling};
 pub use selftest::SelfTest;

@@ -1,6 +1,7 @@
 //! How an engine is set up.
 
 pub use chord_kernels::KvType;
+use chord_kernels::PAGE;
 use chord_kernels::device::Device;
 use chord_kernels::matmul::Layout;
 use chord_kernels::shaders::Weights;
@@ -66,7 +67,8 @@ pub struct EngineOptions {
     pub adapter: Option<String>,
     /// Threads of the CPU; None: as many as it runs at once.
     pub threads: Option<usize>,
-    /// Context in tokens; None: the most that model and device allow.
+    /// Context in tokens, with memory for all of them; None: the most that model and device allow, and on a GPU memory for K and V is
+    /// taken as they come.
     pub context: Option<u32>,
     /// KV storage.
     pub kv: KvType,
@@ -102,6 +104,9 @@ pub struct EngineOptions {
     /// Bytes of a storage binding to keep within, where the device allows more.
     #[doc(hidden)]
     pub max_binding: u64,
+    /// Tokens that memory for K and V is taken for at load, in place of what suits context and device.
+    #[doc(hidden)]
+    pub first_tokens: Option<u32>,
     /// Most rows of a batch that share a workgroup of attention, in place of what suits the device; 1, 2, 4 or 8.
     #[doc(hidden)]
     pub attention_cols: Option<u32>,
@@ -111,21 +116,23 @@ pub struct EngineOptions {
     /// How attention is split in place of what suits the device; one workgroup: never.
     #[doc(hidden)]
     pub splits: Option<Splits>,
-    /// What the self-test shall read wrong on a GPU, to try out what follows.
+    /// What shall go wrong, to try out what follows.
     #[doc(hidden)]
-    pub self_test_faults: Vec<Fault>,
+    pub faults: Vec<Fault>,
 }
 
-/// Kernels that the self-test reads wrong.
+/// What can be made to go wrong.
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// The products of a variant.
+    /// The self-test reads the products of a variant wrong, on a GPU.
     Products(Layout, Precision),
-    /// Attention that is split.
+    /// The same of attention that is split.
     Splits,
-    /// Products by tiles.
+    /// The same of products by tiles.
     Tiles,
+    /// There is no memory for a larger store of K and V.
+    Memory,
 }
 
 impl Default for EngineOptions {
@@ -150,10 +157,11 @@ impl Default for EngineOptions {
             browser_subgroups: false,
             weights: None,
             max_binding: u64::MAX,
+            first_tokens: None,
             attention_cols: None,
             tiled_rows: None,
             splits: None,
-            self_test_faults: Vec::new(),
+            faults: Vec::new(),
         }
     }
 }
@@ -202,18 +210,12 @@ impl EngineOptions {
             Some((min, _)) if min >= 4 => Layout::LanesSubgroup { split: 4 },
             _ => Layout::Lanes,
         });
-        let seq_pages = fit.context.div_ceil(chord_kernels::PAGE);
-        // A shared pool may not pass a binding either; sequences that do not fit get an error of their own.
-        let page_bytes = fit.kv_page_bytes.max(1);
-        let max_binding = caps.max_binding.min(caps.max_buffer).min(self.max_binding);
-        let pool =
-            (max_binding / page_bytes).min(u64::from(seq_pages) * u64::from(self.max_sequences));
         GraphOptions {
             kv: self.kv,
             exact: self.precision == Precision::Exact,
-            seq_pages,
+            seq_pages: fit.context.div_ceil(PAGE),
             sink_pages: self.sink_pages(),
-            pages: u32::try_from(pool).unwrap_or(u32::MAX).max(seq_pages),
+            pages: self.first_pages(device, fit),
             sequences: self.max_sequences,
             chunk,
             cols: PREFILL_COLS,
@@ -235,10 +237,37 @@ impl EngineOptions {
                 Overflow::Ring { .. } => RING_POSITIONS.max(fit.context),
             },
             taps: self.taps,
-            max_binding,
+            max_binding: self.max_binding(device),
         }
     }
+
+    fn max_binding(&self, device: &Device) -> u64 {
+        let caps = device.caps();
+        caps.max_binding.min(caps.max_buffer).min(self.max_binding)
+    }
+
+    /// Most pages of K and V: those of all sequences, as far as one binding holds them. Sequences that find none get an error of their own.
+    pub(crate) fn most_pages(&self, device: &Device, fit: &FitPlan) -> u32 {
+        let seq_pages = fit.context.div_ceil(PAGE);
+        let bound = self.max_binding(device) / fit.kv_page_bytes.max(1);
+        let all = u64::from(seq_pages) * u64::from(self.max_sequences);
+        u32::try_from(bound.min(all))
+            .unwrap_or(u32::MAX)
+            .max(seq_pages)
+    }
+
+    /// Pages that memory is taken for at load: all where somebody asked for so much context, or where memory that nobody touches costs
+    /// nothing.
+    fn first_pages(&self, device: &Device, fit: &FitPlan) -> u32 {
+        let grows = self.context.is_none() && matches!(device, Device::Gpu(_));
+        let tokens = self.first_tokens.or(grows.then_some(FIRST_TOKENS));
+        let most = self.most_pages(device, fit);
+        tokens.map_or(most, |tokens| tokens.div_ceil(PAGE).clamp(1, most))
+    }
 }
+
+/// Tokens that a GPU's memory for K and V is taken for at load, where nobody asked for a context. Full, the store doubles.
+pub const FIRST_TOKENS: u32 = 4096;
 
 /// Positions a ring may reach: the RoPE table is made for them.
 pub(crate) const RING_POSITIONS: u32 = 1 << 20;

@@ -32,6 +32,8 @@ pub(crate) struct Placed {
     pub device_reason: String,
     pub fit: FitPlan,
     pub plan: Plan,
+    /// Pages of K and V that the plan's store may grow to.
+    pub most_pages: u32,
     pub buffers: Buffers,
     pub choice: Choice,
     pub tuned: Tuned,
@@ -118,6 +120,7 @@ pub(crate) async fn place(
                     None => tune::tune(&on, chosen, plan, choice).await?,
                 };
                 return Ok(Placed {
+                    most_pages: opts.most_pages(&device, &fit),
                     device,
                     device_reason,
                     fit,

@@ -119,7 +119,7 @@ impl Engine {
                 break;
             }
             let first = self.p.kv.length(id);
-            let rows = self.append_unrun(id, &prompt[done..], batches)?;
+            let rows = self.append_unrun(id, &prompt[done..], batches).await?;
             done += rows as usize;
             let (planned, steps) = self.batch_steps(batches);
             for group in self.groups(steps, rows) {
@@ -133,7 +133,7 @@ impl Engine {
         let mut decode = self.phase(Phase::Decode, answer.len(), decode_steps(&self.p.plan));
         for (pass, token) in (0..).zip(answer) {
             let first = self.p.kv.length(id);
-            self.append_one_unrun(id, *token)?;
+            self.append_one_unrun(id, *token).await?;
             let (steps, plan) = (&self.p.steps, &self.p.plan);
             // Behind those of decoding come head and sampler.
             let others = plan.decode.len()..plan.decode.len() + plan.head.len() + 1;

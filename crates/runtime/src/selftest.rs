@@ -127,7 +127,7 @@ pub(crate) async fn choose(
     watch: &Watch<'_>,
 ) -> Result<Choice, Error> {
     let faults: &[Fault] = match device {
-        Device::Gpu(_) => &opts.self_test_faults,
+        Device::Gpu(_) => &opts.faults,
         Device::Cpu(_) => &[],
     };
     let started = Instant::now();

@@ -86,7 +86,9 @@ impl Engine {
         let mut done = 0;
         while done < tokens.len() {
             let first = self.p.kv.length(id);
-            let rows = self.append_unrun(id, &tokens[done..], Batches::of(CHUNK))?;
+            let rows = self
+                .append_unrun(id, &tokens[done..], Batches::of(CHUNK))
+                .await?;
             done += rows as usize;
             let mut tracer = Tracer {
                 engine: self,

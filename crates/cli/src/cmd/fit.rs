@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::figures::{bytes, table};
 use crate::args::InspectArgs;
 use crate::error::Error;
-use chord_runtime::FitPlan;
+use chord_runtime::{FIRST_TOKENS, FitPlan};
 
 /// Plans for the context and cache type of `args`; against an adapter only where one is asked for.
 pub fn plan(directory: &Directory, config: &Config, args: &InspectArgs) -> Result<FitPlan, Error> {
@@ -43,8 +43,8 @@ fn fits(plan: &FitPlan) -> Option<bool> {
     plan.limits.map(|_| plan.verdict.fits)
 }
 
-/// For people.
-pub fn words(plan: &FitPlan) -> String {
+/// For people; `asked` is the context of `--ctx`.
+pub fn words(plan: &FitPlan, asked: Option<u32>) -> String {
     let rows = vec![
         vec!["weights".to_owned(), bytes(plan.weights_bytes)],
         vec![
@@ -55,6 +55,13 @@ pub fn words(plan: &FitPlan) -> String {
         vec!["total".to_owned(), bytes(plan.total_bytes)],
     ];
     let mut text = table(&["device memory", ""], &rows, &[1]);
+    if asked.is_none() && plan.context > FIRST_TOKENS {
+        let first = plan.kv_bytes / u64::from(plan.context) * u64::from(FIRST_TOKENS);
+        text.push_str(&format!(
+            "\nwithout --ctx a GPU's memory for the KV cache is taken as it fills: at first for {FIRST_TOKENS} tokens, {}",
+            bytes(first)
+        ));
+    }
     if let Some(limits) = plan.limits {
         text.push_str(&format!(
             "\nlimits: {} a binding, {} a buffer; context of at most {} tokens",

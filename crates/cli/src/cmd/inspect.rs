@@ -123,7 +123,7 @@ fn people(
         table(&["supported", ""], &verdicts.rows(), &[])
     ))?;
     match &verdicts.plan {
-        Some(Ok(plan)) => out.line(&fit::words(plan)),
+        Some(Ok(plan)) => out.line(&fit::words(plan, args.ctx)),
         _ => Ok(()),
     }
 }

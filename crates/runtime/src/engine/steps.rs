@@ -80,7 +80,7 @@ impl Engine {
         tokens: &[u32],
         batches: Batches,
     ) -> Result<u32, Error> {
-        let (first, taken) = self.prepare(id, tokens, batches)?;
+        let (first, taken) = self.prepare(id, tokens, batches).await?;
         let n = taken.len() as u32;
         let mut pace = self.pace;
         let (plan, mut steps) = self.batch_steps(batches);
@@ -102,19 +102,19 @@ impl Engine {
 
     /// Prepares a batch and counts it as computed without running it: tracer and profiler run the steps one by one. Returns how
     /// many tokens were taken.
-    pub(crate) fn append_unrun(
+    pub(crate) async fn append_unrun(
         &mut self,
         id: SeqId,
         tokens: &[u32],
         batches: Batches,
     ) -> Result<u32, Error> {
-        let (_, taken) = self.prepare(id, tokens, batches)?;
+        let (_, taken) = self.prepare(id, tokens, batches).await?;
         self.commit(id, taken);
         Ok(taken.len() as u32)
     }
 
     /// Makes room for a batch and writes its rows: its first position, and those of the tokens that it takes.
-    fn prepare<'a>(
+    async fn prepare<'a>(
         &mut self,
         id: SeqId,
         tokens: &'a [u32],
@@ -123,18 +123,16 @@ impl Engine {
         let want = (tokens.len() as u32).min(self.most_rows(batches));
         let n = self.p.kv.batch(id, want);
         // No room at all: let the pages say why.
-        let edits = self.p.kv.reserve(id, n.max(1))?;
-        self.apply(&edits);
+        self.reserve(id, n.max(1)).await?;
         let (first, taken) = (self.p.kv.length(id), &tokens[..n as usize]);
         self.write_rows(id, first, taken, self.row_multiple(batches));
         Ok((first, taken))
     }
 
     /// Prepares decoding `token` and counts it as computed without running it.
-    pub(crate) fn append_one_unrun(&mut self, id: SeqId, token: u32) -> Result<(), Error> {
+    pub(crate) async fn append_one_unrun(&mut self, id: SeqId, token: u32) -> Result<(), Error> {
         let length = self.p.kv.length(id);
-        let edits = self.p.kv.reserve(id, 1)?;
-        self.apply(&edits);
+        self.reserve(id, 1).await?;
         self.write_control(&control(0));
         self.write_rows(id, length, &[token], 1);
         self.commit(id, &[token]);
@@ -183,8 +181,7 @@ impl Engine {
             Start::Head => 0,
             Start::Token(_) => k,
         };
-        let edits = self.p.kv.reserve(id, decodes)?;
-        self.apply(&edits);
+        self.reserve(id, decodes).await?;
         self.write_control(&control(seed));
         let choose = || self.p.steps.head.iter().chain([&self.p.steps.sample]);
         let (copy, words) = self.read_control(k as usize);
@@ -248,32 +245,18 @@ impl Engine {
 
     /// The logits after the last appended token, or after `token`.
     pub(crate) async fn logits(&mut self, id: SeqId, start: Start) -> Result<Vec<f32>, Error> {
-        let ids = &self.p.plan.ids;
         let words = u64::from(self.p.config.n_vocab);
+        if let Start::Token(_) = start {
+            self.reserve(id, 1).await?;
+        }
         let head = self.p.steps.head.iter();
+        let logits = self.buffer(self.p.plan.ids.logits);
+        let copy = [Copy::stage(&self.p.staging, 0, logits, 0, words)];
         match start {
-            Start::Head => {
-                let copy = [Copy::stage(
-                    &self.p.staging,
-                    0,
-                    self.buffer(ids.logits),
-                    0,
-                    words,
-                )];
-                self.p.device.run(head, 1, &copy);
-            }
+            Start::Head => self.p.device.run(head, 1, &copy),
             Start::Token(token) => {
                 let length = self.p.kv.length(id);
-                let edits = self.p.kv.reserve(id, 1)?;
-                self.apply(&edits);
                 self.write_rows(id, length, &[token], 1);
-                let copy = [Copy::stage(
-                    &self.p.staging,
-                    0,
-                    self.buffer(self.p.plan.ids.logits),
-                    0,
-                    words,
-                )];
                 self.p
                     .device
                     .run(self.decode_at(length).chain(head), 1, &copy);

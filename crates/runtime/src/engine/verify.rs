@@ -203,10 +203,10 @@ impl Engine {
             .collect();
         let n = rows.len() as u32;
         // One token may still have its place where a whole draft has none.
-        let Ok(edits) = self.p.kv.reserve(id, n) else {
-            return Ok(None);
-        };
-        self.apply(&edits);
+        match self.reserve(id, n).await {
+            Err(Error::KvFull(_)) => return Ok(None),
+            reserved => reserved?,
+        }
         let first = self.p.kv.length(id);
         self.write_rows(id, first, &rows, self.p.plan.row_multiples[0]);
         let mut control = control(seed);

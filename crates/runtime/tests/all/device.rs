@@ -51,7 +51,7 @@ fn a_gpu_whose_every_variant_is_wrong_gives_way_to_the_cpu_on_gpu() {
         device: DeviceChoice::Auto,
         adapter: Some("0".into()),
         layout: Some(Layout::RowPerThread),
-        self_test_faults: wrong.to_vec(),
+        faults: wrong.to_vec(),
         ..exact()
     };
     let engine = load(TINY, &options);

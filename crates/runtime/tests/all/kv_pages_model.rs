@@ -20,6 +20,8 @@ impl Random {
 #[derive(Clone, Copy, Debug)]
 struct Shape {
     pages: u32,
+    /// What they grow to.
+    most_pages: u32,
     capacity: u32,
     sequences: u32,
     sinks: u32,
@@ -206,6 +208,12 @@ impl Simulation {
         self.open[to].dangling = false;
     }
 
+    fn grow(&mut self) {
+        self.shape.pages += 1;
+        self.kv.grow(self.shape.pages);
+        self.store.resize((self.shape.pages * PAGE) as usize, 0);
+    }
+
     fn step(&mut self, random: &mut Random) {
         let n = self.open.len() as u32;
         if n == 0 || random.below(12) == 0 {
@@ -232,6 +240,9 @@ impl Simulation {
         }
         let at = random.below(n) as usize;
         let length = self.open[at].tokens.len() as u32;
+        if self.shape.pages < self.shape.most_pages && random.below(30) == 0 {
+            return self.grow();
+        }
         match random.below(20) {
             0 => {
                 let closed = self.open.swap_remove(at);
@@ -306,6 +317,7 @@ fn fill_never_exceeds_capacity_and_every_sequence_sees_its_own_tokens() {
     for (pages, capacity, sequences, sinks, ring) in shapes {
         let shape = Shape {
             pages,
+            most_pages: pages,
             capacity,
             sequences,
             sinks,
@@ -329,6 +341,37 @@ fn fill_never_exceeds_capacity_and_every_sequence_sees_its_own_tokens() {
         wraps > 500 && copies > 500 && refusals > 500,
         "the operations reach every corner"
     );
+}
+
+#[test]
+fn a_pool_that_grows_loses_nothing() {
+    for (pages, capacity, sinks, ring) in [(1, 128, 0, false), (2, 100, 0, false), (3, 96, 1, true)]
+    {
+        let shape = Shape {
+            pages,
+            most_pages: 9,
+            capacity,
+            sequences: 3,
+            sinks,
+            ring,
+        };
+        let (mut grown, mut refusals) = (0, 0);
+        for seed in 1..=40 {
+            let mut random = Random(0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(seed));
+            let mut simulation = Simulation::new(shape);
+            for op in 0..400 {
+                let _place = Place(shape, seed, op);
+                simulation.step(&mut random);
+                simulation.check();
+            }
+            grown += simulation.shape.pages - pages;
+            refusals += simulation.refusals;
+        }
+        assert!(
+            grown > 200 && refusals > 50,
+            "{shape:?}: grown by {grown}, {refusals} refused before"
+        );
+    }
 }
 
 /// Names the failing case, whatever assertion it is that fails.

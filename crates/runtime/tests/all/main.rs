@@ -17,6 +17,7 @@ mod full_perplexity;
 mod golden;
 mod kept_pipelines;
 mod kv_dense;
+mod kv_grow;
 mod kv_logits;
 mod kv_pages_model;
 mod kv_ring;

@@ -11,7 +11,7 @@ fn options(precision: Precision, faults: &[Fault]) -> EngineOptions {
     EngineOptions {
         precision,
         layout: Some(Layout::RowPerThread),
-        self_test_faults: faults.to_vec(),
+        faults: faults.to_vec(),
         ..exact()
     }
 }

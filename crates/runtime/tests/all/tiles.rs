@@ -138,7 +138,7 @@ fn a_batch_by_tiles_reads_an_expert_once_on_gpu() {
 fn tiles_that_are_wrong_give_way_on_gpu() {
     gpu_only();
     let options = EngineOptions {
-        self_test_faults: vec![Fault::Tiles],
+        faults: vec![Fault::Tiles],
         ..tiled(128, exact())
     };
     let mut engine = load(TINY, &options);

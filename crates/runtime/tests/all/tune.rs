@@ -119,7 +119,7 @@ fn a_variant_that_fails_the_self_test_is_not_used_on_gpu() {
     let pipelines = |engine: &Engine| engine.counters().pipelines;
     assert_eq!(pipelines(&kept), pipelines(&load(TINY, &asked)));
     let spoilt = EngineOptions {
-        self_test_faults: vec![Fault::Products(Layout::Lanes, Precision::Exact)],
+        faults: vec![Fault::Products(Layout::Lanes, Precision::Exact)],
         ..lanes
     };
     let mut engine = load(TINY, &spoilt);
