@@ -37,45 +37,42 @@ impl Engine {
         let new = pages.min(most_new).max(1);
         let larger = pages.saturating_add(new).min(self.p.most_pages);
         for (k, v) in stores {
-            for id in [k, v] {
-                match self.enlarge(id, larger).await {
-                    Err(Error::Gpu(chord_kernels::Error::OutOfMemory { .. })) => {
-                        let tokens = pages.saturating_mul(PAGE);
-                        return Err(Full::Memory { tokens }.into());
-                    }
-                    enlarged => enlarged?,
-                }
-            }
+            self.enlarge(k, larger).await?;
+            self.enlarge(v, larger).await?;
             // What the smaller ones took is free before the next layer asks for more.
             self.p.device.flush().await?;
         }
+        tracing::debug!(pages = larger, "K and V have grown");
         self.p.plan.pages = larger;
         self.p.kv.grow(larger);
         Ok(())
     }
 
-    /// Gives a layer's K or V memory for so many pages, unless it has it from an attempt that other layers' failed.
+    /// Gives a layer's K or V memory for so many pages, unless it has it from an attempt that failed in a later layer.
     async fn enlarge(&mut self, id: BufId, pages: u32) -> Result<(), Error> {
         let (device, plan) = (&self.p.device, &mut self.p.plan);
-        let description = &mut plan.buffers[id];
-        let held = description.words;
-        let words = u64::from(pages) * plan.ids.page_words;
-        if words <= held {
+        let mut larger = plan.buffers[id].clone();
+        let held = larger.words;
+        larger.words = u64::from(pages) * plan.ids.page_words;
+        if larger.words <= held {
             return Ok(());
         }
-        if self.p.options.faults.contains(&Fault::Memory) && id == plan.ids.kv[1].0 {
-            return Err(chord_kernels::Error::OutOfMemory {
-                what: description.label.clone(),
-                bytes: 4 * words,
+        let none_left = self.p.options.faults.contains(&Fault::Memory) && id == plan.ids.kv[1].0;
+        let enlarged = match none_left {
+            true => Err(chord_kernels::Error::OutOfMemory {
+                what: larger.label.clone(),
+                bytes: 4 * larger.words,
+            }),
+            false => self.p.buffers.enlarge(device, id, &larger, held).await,
+        };
+        match enlarged {
+            Err(chord_kernels::Error::OutOfMemory { .. }) => {
+                let tokens = plan.pages.saturating_mul(PAGE);
+                return Err(Full::Memory { tokens }.into());
             }
-            .into());
+            enlarged => enlarged?,
         }
-        description.words = words;
-        let enlarged = self.p.buffers.enlarge(device, id, description, held).await;
-        if enlarged.is_err() {
-            description.words = held;
-        }
-        enlarged?;
+        plan.buffers[id] = larger;
         let steps = &mut self.p.steps;
         let tiled = plan.tiled.as_deref().unwrap_or_default();
         let lists = [
