@@ -14,10 +14,6 @@ impl Pool {
         1
     }
 
-    pub(super) fn enter<R>(&self, work: impl FnOnce() -> R) -> R {
-        work()
-    }
-
     pub(super) fn each<T>(&self, _active: usize, items: Vec<T>, work: impl Fn(T)) {
         items.into_iter().for_each(work);
     }

@@ -55,11 +55,6 @@ impl Cores {
         self.active.store(active, Ordering::Relaxed);
     }
 
-    /// Runs what calls [`Cores::each`] on one of the threads: they then stay awake from one call to the next.
-    pub fn enter<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
-        self.pool.enter(work)
-    }
-
     /// Calls `work` for each item, by whichever thread is free; returns when all are done.
     pub fn each<T: Send>(&self, items: Vec<T>, work: impl Fn(T) + Send + Sync) {
         let active = self.active.load(Ordering::Relaxed).min(items.len());

@@ -184,7 +184,7 @@ impl Cpu {
         &self,
         steps: impl Iterator<Item = &'a BoundStep>,
         rows: u32,
-        mut ran: impl FnMut(StepTime) + Send,
+        mut ran: impl FnMut(StepTime),
     ) {
         Counters::add(&self.counters.submits, 1);
         if self.lost.get().is_some() {
@@ -193,23 +193,21 @@ impl Cpu {
         let steps: Vec<&BoundStep> = steps.collect();
         // One row and a batch have speeds of their own.
         let pace = &self.paces[usize::from(rows > 1)];
-        self.cores.enter(|| {
-            let mut pace = pace.lock().unwrap_or_else(PoisonError::into_inner);
-            for step in steps {
-                let began = Instant::now();
-                self.cores.keep(&pace);
-                let bindings = CpuBindings::new(&step.bind);
-                step.kernel.fast(rows, &bindings, &self.cores);
-                let ended = Instant::now();
-                pace.took(ended - began, step.weight_bytes);
-                ran(StepTime {
-                    start_ns: (began - self.opened).as_nanos() as u64,
-                    end_ns: (ended - self.opened).as_nanos() as u64,
-                });
-                Counters::add(&self.counters.dispatches, 1);
-                Counters::add(&self.counters.weight_bytes, step.weight_bytes(rows));
-            }
-        });
+        let mut pace = pace.lock().unwrap_or_else(PoisonError::into_inner);
+        for step in steps {
+            let began = Instant::now();
+            self.cores.keep(&pace);
+            let bindings = CpuBindings::new(&step.bind);
+            step.kernel.fast(rows, &bindings, &self.cores);
+            let ended = Instant::now();
+            pace.took(ended - began, step.weight_bytes);
+            ran(StepTime {
+                start_ns: (began - self.opened).as_nanos() as u64,
+                end_ns: (ended - self.opened).as_nanos() as u64,
+            });
+            Counters::add(&self.counters.dispatches, 1);
+            Counters::add(&self.counters.weight_bytes, step.weight_bytes(rows));
+        }
     }
 
     /// Everything submitted is done; in a browser, other work of the worker (an abort, say) has its turn now and then.

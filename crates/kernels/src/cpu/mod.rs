@@ -7,10 +7,6 @@ mod memory;
 mod pace;
 mod panels;
 #[cfg_attr(
-    all(target_arch = "wasm32", target_feature = "atomics"),
-    path = "lent.rs"
-)]
-#[cfg_attr(
     all(target_arch = "wasm32", not(target_feature = "atomics")),
     path = "alone.rs"
 )]

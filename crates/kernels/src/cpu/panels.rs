@@ -46,10 +46,8 @@ pub(super) fn write(
         }
     }
     let share = (SHARE / (PANEL * row_words)).max(1);
-    cores.enter(|| {
-        cores.each(turns.chunks_mut(share).collect(), |turns| {
-            turns.iter_mut().for_each(|turn| turn.run(row_words));
-        });
+    cores.each(turns.chunks_mut(share).collect(), |turns| {
+        turns.iter_mut().for_each(|turn| turn.run(row_words));
     });
 }
 
