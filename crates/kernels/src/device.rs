@@ -119,7 +119,8 @@ impl Buffers {
         Ok(self.all.len() - 1)
     }
 
-    /// Puts a buffer of `words` words in the place of another, with what that one held; steps that bind it must be bound again.
+    /// Puts a buffer as described in the place of another, with the first `held` words of that one; steps that bind it must be bound
+    /// again.
     ///
     /// # Errors
     /// `E_GPU_OOM`, `E_GPU_REFUSED`; nothing has changed then.

@@ -140,6 +140,8 @@ impl Shared {
         let job = unsafe { std::mem::transmute::<&(dyn Fn() + Sync), Job>(work) };
         let mut slot = self.lock();
         slot.job = Some(job);
+        // One is left where both sides of an earlier job panicked.
+        slot.panic = None;
         self.call(slot);
         let running = Running(self);
         work();
@@ -268,6 +270,13 @@ mod tests {
             }));
             assert!(panicked.is_err());
         }
+        let both = catch_unwind(AssertUnwindSafe(|| {
+            pool.each(2, vec![(); 2], |()| {
+                met.wait();
+                panic!("as asked");
+            });
+        }));
+        assert!(both.is_err());
         let sum = AtomicUsize::new(0);
         pool.each(2, (1..=100).collect(), |i| {
             sum.fetch_add(i, SeqCst);

@@ -299,6 +299,20 @@ impl Simulation {
     }
 }
 
+/// What random operations lead to, by seed; all is checked after each of them.
+fn simulations(shape: Shape) -> impl Iterator<Item = Simulation> {
+    (1..=40).map(move |seed| {
+        let mut random = Random(0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(seed));
+        let mut simulation = Simulation::new(shape);
+        for op in 0..400 {
+            let _place = Place(shape, seed, op);
+            simulation.step(&mut random);
+            simulation.check();
+        }
+        simulation
+    })
+}
+
 #[test]
 fn fill_never_exceeds_capacity_and_every_sequence_sees_its_own_tokens() {
     let shapes = [
@@ -323,14 +337,7 @@ fn fill_never_exceeds_capacity_and_every_sequence_sees_its_own_tokens() {
             sinks,
             ring,
         };
-        for seed in 1..=40 {
-            let mut random = Random(0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(seed));
-            let mut simulation = Simulation::new(shape);
-            for op in 0..400 {
-                let _place = Place(shape, seed, op);
-                simulation.step(&mut random);
-                simulation.check();
-            }
+        for simulation in simulations(shape) {
             wraps += simulation.wraps;
             copies += simulation.copies;
             refusals += simulation.refusals;
@@ -356,14 +363,7 @@ fn a_pool_that_grows_loses_nothing() {
             ring,
         };
         let (mut grown, mut refusals) = (0, 0);
-        for seed in 1..=40 {
-            let mut random = Random(0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(seed));
-            let mut simulation = Simulation::new(shape);
-            for op in 0..400 {
-                let _place = Place(shape, seed, op);
-                simulation.step(&mut random);
-                simulation.check();
-            }
+        for simulation in simulations(shape) {
             grown += simulation.shape.pages - pages;
             refusals += simulation.refusals;
         }
