@@ -29,7 +29,7 @@ export interface RequestOptions {
 }
 
 export interface PlanOptions extends RequestOptions {
-  /** Context in tokens, with memory for all of them; without it, the most that model and device allow, and a GPU's memory for it is taken as it fills. */
+  /** Context in tokens, with memory for all of them; without it, the most that model and device allow, and memory for it is taken as it fills. */
   contextLength?: number;
   kv?: KvType;
   /** `gpu` takes a GPU in software too, and is an error where there is none. Default `auto`. */

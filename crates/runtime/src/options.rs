@@ -256,17 +256,22 @@ impl EngineOptions {
             .max(seq_pages)
     }
 
-    /// Pages that memory is taken for at load: all where somebody asked for so much context, or where memory that nobody touches costs
-    /// nothing.
+    /// Tokens that memory for K and V is taken for at load, where that is not all of them: unless somebody asked for so much context, or
+    /// memory that nobody touches costs nothing.
+    pub(crate) fn first_tokens(&self, device: &Device) -> Option<u32> {
+        let untouched_is_free =
+            matches!(device, Device::Cpu(_)) && cfg!(not(target_arch = "wasm32"));
+        let grows = self.context.is_none() && !untouched_is_free;
+        self.first_tokens.or(grows.then_some(FIRST_TOKENS))
+    }
+
     fn first_pages(&self, device: &Device, fit: &FitPlan) -> u32 {
-        let grows = self.context.is_none() && matches!(device, Device::Gpu(_));
-        let tokens = self.first_tokens.or(grows.then_some(FIRST_TOKENS));
         let most = self.most_pages(device, fit);
-        tokens.map_or(most, |tokens| tokens.div_ceil(PAGE).clamp(1, most))
+        (self.first_tokens(device)).map_or(most, |tokens| tokens.div_ceil(PAGE).clamp(1, most))
     }
 }
 
-/// Tokens that a GPU's memory for K and V is taken for at load, where nobody asked for a context. Full, the store doubles.
+/// Tokens that memory for K and V is taken for at load on a GPU and in WebAssembly, where nobody asked for a context. Full, the store doubles.
 pub const FIRST_TOKENS: u32 = 4096;
 
 /// Positions a ring may reach: the RoPE table is made for them.

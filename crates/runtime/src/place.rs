@@ -134,7 +134,8 @@ pub(crate) async fn place(
             Err(chord_kernels::Error::OutOfMemory { .. })
                 if opts.context.is_none() && fit.context > 1024 =>
             {
-                wanted = Some(fit.context / 2);
+                let held = opts.first_tokens(&device).unwrap_or(u32::MAX);
+                wanted = Some(fit.context.min(held) / 2);
                 tested = Some(choice);
             }
             Err(e) => return Err(e.into()),

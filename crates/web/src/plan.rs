@@ -77,7 +77,7 @@ pub async fn plan(source: Source, options: String) -> Result<String, JsValue> {
         let most = total.unwrap_or(u64::MAX);
         let mut fit = plan(options.context_length)?;
         let mut context_max = fit.context_max;
-        // As loading does: where nobody asked for so much context, less of it rather than nothing.
+        // Where nobody asked for so much context: as much as there is memory for.
         while options.context_length.is_none()
             && fit.total_bytes > most
             && fit.context > LEAST_CONTEXT

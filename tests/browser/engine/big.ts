@@ -59,13 +59,13 @@ function write(out: Writer, value: Value): void {
   }
 }
 
-/** `layers` layers of this width in Q8_0; the file's header and its size in bytes with the zeros behind it. */
-export function bigModel(layers: number, width: number, ff: number): { header: Uint8Array; size: number } {
+/** `layers` layers of this width in Q8_0, for `context` tokens; the file's header and its size in bytes with the zeros behind it. */
+export function bigModel(layers: number, width: number, ff: number, context = 128): { header: Uint8Array; size: number } {
   const kv = width / 8;
   const metadata: [string, Value][] = [
     ["general.architecture", "llama"],
     ["llama.block_count", layers],
-    ["llama.context_length", 128],
+    ["llama.context_length", context],
     ["llama.embedding_length", width],
     ["llama.feed_forward_length", ff],
     ["llama.attention.head_count", width / 128],
