@@ -2,11 +2,12 @@
 
 mod format;
 
+use crate::op::Role;
 use crate::shaders::{define, flag};
 use bytemuck::{Pod, Zeroable};
 use std::ops::Range;
 
-pub use format::{KvType, SCALED};
+pub use format::{KvType, SCALED, SlotOrder};
 
 /// Slots (tokens) of a page.
 pub const PAGE: u32 = 32;
@@ -231,10 +232,26 @@ impl KvShape {
         ((page * self.n_kv_heads + kv_head) * PAGE * self.head_words()) as usize
     }
 
-    /// Value `d` of a slot, of the words of a page's KV head.
+    /// What a buffer of keys is.
+    #[must_use]
+    pub fn key_role(&self) -> Role {
+        Role::Keys {
+            words: [
+                self.kv.value_words(self.head_dim),
+                self.kv.scale_words(self.head_dim),
+            ],
+        }
+    }
+
+    /// Value `d` of a slot, of the words of a page's KV head as the GPU has it.
     #[must_use]
     pub fn load(&self, head: &[u32], slot: u32, d: usize) -> f32 {
-        self.kv.load(head, self.head_dim, slot, d)
+        self.load_in((head, SlotOrder::Whole), slot, d)
+    }
+
+    /// The same of words in an order.
+    pub(crate) fn load_in(&self, head: (&[u32], SlotOrder), slot: u32, d: usize) -> f32 {
+        self.kv.load(head, self.head_dim, slot, d as u32)
     }
 
     /// Every value of whole KV heads of pages, slot by slot.
@@ -249,10 +266,27 @@ impl KvShape {
         })
     }
 
-    /// Writes the values of a slot's head into a K or V buffer.
+    /// Writes the values of a slot's head into a K or V buffer as the GPU has it.
     pub fn store(&self, words: &mut [u32], page: u32, kv_head: u32, slot: u32, head: &[f32]) {
+        self.store_in((words, SlotOrder::Whole), [page, kv_head, slot], head);
+    }
+
+    /// The same, of (page, KV head, slot), into words in an order.
+    pub(crate) fn store_in(&self, to: (&mut [u32], SlotOrder), place: [u32; 3], head: &[f32]) {
+        let mut encoded = vec![0; self.head_words() as usize];
+        self.kv.encode(head, &mut encoded);
+        self.put_in(to, place, &encoded);
+    }
+
+    /// The same of what [`KvType::encode`] made of it.
+    pub(crate) fn put_in(
+        &self,
+        (words, order): (&mut [u32], SlotOrder),
+        [page, kv_head, slot]: [u32; 3],
+        encoded: &[u32],
+    ) {
         let at = self.head_at(page, kv_head);
-        self.kv.store(&mut words[at..], slot, head);
+        (self.kv).put((&mut words[at..], order), self.head_dim, slot, encoded);
     }
 }
 

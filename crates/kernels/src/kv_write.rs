@@ -1,7 +1,7 @@
 //! Keys and values of a batch into their pages (shaders/kv_write.wgsl).
 
 use crate::cpu::{Cores, CpuBindings};
-use crate::kv::{KvShape, Row};
+use crate::kv::{KvShape, Row, SlotOrder};
 use crate::op::{Access, Grid, Kernel};
 use crate::rope::{Head, Token};
 use crate::shaders::{Shader, define};
@@ -29,8 +29,7 @@ pub(crate) fn write_row(
     r: usize,
     row: &Row,
     from: &Inputs<'_>,
-    k: &mut [u32],
-    v: &mut [u32],
+    [k, v]: [(&mut [u32], SlotOrder); 2],
 ) {
     let (page, slot) = shape.place(row, from.table);
     let token = Token::new(shape, from.qkv, from.rope, r);
@@ -39,27 +38,43 @@ pub(crate) fn write_row(
     let key: Vec<f32> = key.into_iter().map(|v| v as f32).collect();
     let value = (0..shape.head_dim).map(|d| token.value(shape.v_off + first + d) as f32);
     let value: Vec<f32> = value.collect();
-    shape.store(k, page, head, slot, &key);
-    shape.store(v, page, head, slot, &value);
+    shape.store_in(k, [page, head, slot], &key);
+    shape.store_in(v, [page, head, slot], &value);
 }
 
-/// Writes the rows' K and V, in f32.
-pub(crate) fn write_rows(shape: &KvShape, rows: u32, mem: &CpuBindings<'_>) {
+/// Writes the rows' K and V, in f32: computed by whichever thread is free, then put into the pages.
+pub(crate) fn write_rows(shape: &KvShape, rows: u32, mem: &CpuBindings<'_>, cores: &Cores) {
     let (qkv, rope, batch, table) = (mem.read(1), mem.read(4), mem.read(5), mem.read(6));
-    let (mut k, mut v) = (mem.write(2), mem.write(3));
-    let mut values = vec![0.0; shape.head_dim as usize];
-    let rows = batch.as_chunks().0.iter().take(rows as usize);
-    for (r, row) in rows.enumerate().filter(|(_, row)| row[3] != 0) {
+    let batch: &[Row] = &batch.as_chunks().0[..rows as usize];
+    let each = shape.head_words() as usize;
+    // By row, then by head: K, then V.
+    let row_words = 2 * shape.n_kv_heads as usize * each;
+    let mut encoded = vec![0; batch.len() * row_words];
+    let valid = |(_, row): &(usize, &Row)| row[3] != 0;
+    let rows = || batch.iter().enumerate().filter(valid);
+    let items: Vec<_> = rows().zip(encoded.chunks_exact_mut(row_words)).collect();
+    cores.each(items, |((r, row), out)| {
         let token = Token::new(shape, &qkv, &rope, r);
-        let (page, slot) = shape.place(row, &table);
-        for head in 0..shape.n_kv_heads {
+        let mut values = vec![0.0; shape.head_dim as usize];
+        for (head, out) in (0..).zip(out.chunks_exact_mut(2 * each)) {
+            let (key, value) = out.split_at_mut(each);
             let first = head * shape.head_dim;
             token.rotate_into(shape.k_off + first, Head::Key, row[1], &mut values);
-            shape.store(&mut k, page, head, slot, &values);
+            shape.kv.encode(&values, key);
             for (i, value) in (0..).zip(&mut values) {
                 *value = token.value(shape.v_off + first + i) as f32;
             }
-            shape.store(&mut v, page, head, slot, &values);
+            shape.kv.encode(&values, value);
+        }
+    });
+    let (mut k, mut v) = (mem.write(2), mem.write(3));
+    let orders = [2, 3].map(|binding| mem.slot_order(binding));
+    for ((_, row), of_row) in rows().zip(encoded.chunks_exact(row_words)) {
+        let (page, slot) = shape.place(row, &table);
+        for (head, both) in (0..).zip(of_row.chunks_exact(2 * each)) {
+            let (key, value) = both.split_at(each);
+            shape.put_in((&mut k, orders[0]), [page, head, slot], key);
+            shape.put_in((&mut v, orders[1]), [page, head, slot], value);
         }
     }
 }
@@ -101,13 +116,14 @@ impl Kernel for KvWrite {
         }
     }
 
-    fn fast(&self, rows: u32, mem: &CpuBindings<'_>, _cores: &Cores) {
-        write_rows(&self.shape, rows, mem);
+    fn fast(&self, rows: u32, mem: &CpuBindings<'_>, cores: &Cores) {
+        write_rows(&self.shape, rows, mem, cores);
     }
 
     fn cpu(&self, rows: u32, mem: &CpuBindings<'_>) {
         let (qkv, rope, batch, table) = (mem.read(1), mem.read(4), mem.read(5), mem.read(6));
         let (mut k, mut v) = (mem.write(2), mem.write(3));
+        let orders = [2, 3].map(|binding| mem.slot_order(binding));
         let from = Inputs {
             qkv: &qkv,
             rope: &rope,
@@ -116,7 +132,8 @@ impl Kernel for KvWrite {
         let rows = batch.as_chunks().0.iter().take(rows as usize);
         for (r, row) in rows.enumerate().filter(|(_, row)| row[3] != 0) {
             for head in 0..self.shape.n_kv_heads {
-                write_row(&self.shape, head, r, row, &from, &mut k, &mut v);
+                let to = [(&mut *k, orders[0]), (&mut *v, orders[1])];
+                write_row(&self.shape, head, r, row, &from, to);
             }
         }
     }

@@ -62,8 +62,8 @@ pub trait Kernel: Any + Debug + Send + Sync {
     fn grid(&self) -> Grid;
     /// The CPU twin: the same result for the first `rows` rows of the batch, scalar and in f64 where that is simpler.
     fn cpu(&self, rows: u32, mem: &CpuBindings<'_>);
-    /// The same result at speed, over buffers as the CPU device holds them: weights ([`Role::Weights`]) lie in panels, so a kernel
-    /// that reads any must have a form of its own.
+    /// The same result at speed, over buffers as the CPU device holds them: weights ([`Role::Weights`]) and keys ([`Role::Keys`]) lie in
+    /// panels, so a kernel that reads any must have a form of its own.
     fn fast(&self, rows: u32, mem: &CpuBindings<'_>, cores: &Cores) {
         let _ = cores;
         self.cpu(rows, mem);
@@ -124,6 +124,11 @@ pub enum Role {
         rows: u32,
         /// Words that shaders read at once: 4 of quants, 1 of scales.
         unit: u32,
+    },
+    /// Storage of keys: pages' KV heads, each of as many words of values and then of scales as [`crate::PAGE`] slots have.
+    Keys {
+        /// Words of a slot's values, and of its scales.
+        words: [u32; 2],
     },
 }
 

@@ -3,7 +3,7 @@
 use super::{Attention, Out};
 use crate::act::{self, BLOCK};
 use crate::cpu::{CpuBindings, f};
-use crate::kv::KvShape;
+use crate::kv::{KvShape, SlotOrder};
 use crate::kv_write::{Inputs, write_row};
 use crate::rope::{Head, Token};
 use std::ops::Range;
@@ -27,7 +27,7 @@ struct View<'a> {
     shape: &'a KvShape,
     /// The rotation's tables, and what belongs to the layer's heads.
     rope: &'a [u32],
-    store: [&'a [u32]; 2],
+    store: [(&'a [u32], SlotOrder); 2],
     pages: &'a [(u32, Range<u32>)],
 }
 
@@ -44,7 +44,8 @@ impl View<'_> {
             })
         };
         let load = |which: usize, (at, slot): (usize, u32), d| {
-            f64::from(shape.load(&self.store[which][at..], slot, d))
+            let (words, order) = self.store[which];
+            f64::from(shape.load_in((&words[at..], order), slot, d))
         };
         let score = |slot| {
             let k = |d| load(0, slot, d);
@@ -84,19 +85,21 @@ impl Attention {
             rope: &rope,
             table: &table,
         };
+        let orders = [2, 3].map(|binding| mem.slot_order(binding));
         let rows = batch.as_chunks().0.iter().take(rows as usize);
         for (r, row) in rows.enumerate() {
             if self.fused && row[3] != 0 {
                 let (mut k, mut v) = (mem.write(2), mem.write(3));
                 for head in 0..self.shape.n_kv_heads {
-                    write_row(&self.shape, head, r, row, &from, &mut k, &mut v);
+                    let to = [(&mut *k, orders[0]), (&mut *v, orders[1])];
+                    write_row(&self.shape, head, r, row, &from, to);
                 }
             }
             let (k, v) = (mem.read(2), mem.read(3));
             let view = View {
                 shape: &self.shape,
                 rope: &rope,
-                store: [&k, &v],
+                store: [(&k, orders[0]), (&v, orders[1])],
                 pages: &self.shape.seen(row, &table),
             };
             let token = Token::new(&self.shape, &qkv, &rope, r);

@@ -2,6 +2,7 @@
 
 use super::{Cores, panels};
 use crate::Error;
+use crate::kv::{PAGE, SlotOrder};
 use crate::op::{BufDesc, Role};
 use std::ops::{Deref, DerefMut, Range};
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -60,6 +61,8 @@ enum Order {
     Same,
     /// Matrices of `rows` rows of `row_words` words, each padded with rows of zeros to whole panels.
     Panels { row_words: usize, rows: usize },
+    /// Keys: of every page's head, words of the slots' values and words of their scales, both in [`SlotOrder::Panels`].
+    Keys { words: [u32; 2] },
 }
 
 /// So many words, zeroed by the system as they are touched: K and V of a long context cost nothing before.
@@ -89,6 +92,14 @@ impl Order {
                 let order = Self::Panels { row_words, rows };
                 (order, matrices.saturating_mul(padded))
             }
+            Role::Keys {
+                words: [values, scales],
+            } if values + scales > 0 => (
+                Self::Keys {
+                    words: [values, scales],
+                },
+                words,
+            ),
             _ => (Self::Same, words),
         }
     }
@@ -121,13 +132,29 @@ impl Order {
                     row_words - word,
                 )
             }
+            Self::Keys {
+                words: [values, scales],
+            } => {
+                let slots = |words: u32| (PAGE * words) as usize;
+                let (head, at) = (at / slots(values + scales), at % slots(values + scales));
+                let (first, at, each) = match at.checked_sub(slots(values)) {
+                    None => (0, at, values),
+                    Some(at) => (slots(values), at, scales),
+                };
+                let (slot, word) = ((at as u32) / each, (at as u32) % each);
+                let place = first + SlotOrder::Panels.at(slot, each, word);
+                (
+                    head * slots(values + scales) + place,
+                    (each - word) as usize,
+                )
+            }
         }
     }
 
     fn stride(self) -> usize {
         match self {
             Self::Same => 1,
-            Self::Panels { .. } => PANEL,
+            Self::Panels { .. } | Self::Keys { .. } => PANEL,
         }
     }
 }
@@ -195,6 +222,13 @@ impl CpuBuffer {
         }
     }
 
+    pub(crate) fn slot_order(&self) -> SlotOrder {
+        match self.order {
+            Order::Keys { .. } => SlotOrder::Panels,
+            Order::Same | Order::Panels { .. } => SlotOrder::Whole,
+        }
+    }
+
     /// Bytes held.
     #[must_use]
     pub fn bytes(&self) -> u64 {
@@ -246,6 +280,51 @@ impl CpuBuffer {
             let run = run.min(n - done);
             each(done, first, self.order.stride(), run);
             done += run;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_lie_in_panels_and_are_written_and_read_as_the_gpu_has_them() {
+        for words in [[32, 0], [16, 1], [20, 2]] {
+            let head = (PAGE * (words[0] + words[1])) as usize;
+            let description = BufDesc {
+                label: "K".into(),
+                words: 3 * head as u64,
+                role: Role::Keys { words },
+            };
+            let buffer = CpuBuffer::zeroed(&[description]).unwrap().pop().unwrap();
+            let of_gpu: Vec<u32> = (1..).take(3 * head).collect();
+            let mut at = 0;
+            for run in [7, 64, 1, 300].into_iter().cycle() {
+                let to = (at + run).min(of_gpu.len());
+                buffer.write(at as u64, &of_gpu[at..to]);
+                at = to;
+                if at == of_gpu.len() {
+                    break;
+                }
+            }
+            let mut back = vec![0; 2 * head];
+            buffer.read(5, &mut back);
+            assert_eq!(back, of_gpu[5..][..2 * head]);
+            // Word 3 of the values of slot 17 of the second head, and the last of its scales.
+            let place = |first: u32, each: u32, i: u32| {
+                let here = first as usize + SlotOrder::Panels.at(17, each, i);
+                let there = first as usize + SlotOrder::Whole.at(17, each, i);
+                assert_eq!(buffer.words()[head + here], of_gpu[head + there]);
+            };
+            place(0, words[0], 3);
+            if words[1] > 0 {
+                place(PAGE * words[0], words[1], words[1] - 1);
+            }
+            assert_eq!(
+                buffer.words()[head + PANEL * words[0] as usize + 1],
+                of_gpu[head + 17 * words[0] as usize]
+            );
         }
     }
 }

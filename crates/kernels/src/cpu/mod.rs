@@ -20,6 +20,7 @@ pub use memory::{CpuBuffer, PANEL, Words, WordsMut};
 #[cfg(all(target_arch = "wasm32", target_feature = "atomics"))]
 pub use pool::lend_thread;
 
+use crate::kv::SlotOrder;
 use crate::op::{BufDesc, BufId, Step};
 use std::sync::Arc;
 
@@ -83,6 +84,11 @@ impl<'a> CpuBindings<'a> {
         &found
             .unwrap_or_else(|| panic!("binding {binding} is not bound"))
             .1
+    }
+
+    /// How the slots of a binding of keys or values lie.
+    pub(crate) fn slot_order(&self, binding: u32) -> SlotOrder {
+        self.buffer(binding).slot_order()
     }
 
     /// Words of a binding.

@@ -1,6 +1,7 @@
 //! A panel of weights times columns of activations: the loop that the CPU's time goes into.
 
 use super::formats::{Block, Floats, ForType, Integers, Panel, for_type, integer};
+use super::tiles::columns_at_once;
 use crate::act::{self, ActKind, BLOCK};
 use chord_quant::WeightType;
 use chord_simd::{Isa, Level, Op, PANEL};
@@ -216,22 +217,17 @@ impl<A: Arithmetic> Op for With<'_, A> {
         let work = self.0;
         for group in 0..I::GROUPS {
             let mut at = 0;
-            // As many columns at once as the registers hold. A run of four takes little longer than one column, a run of eight than
-            // six: what is left over goes with columns of zeros.
             while at < work.out.len() {
-                let left = work.out.len() - at;
                 let run = Run {
                     panel: &work.panel,
                     group,
                     x: &work.x[at..],
                 };
                 let out = &mut work.out[at..];
-                at += if I::COLUMNS >= 8 && left >= 6 {
-                    store(isa, A::run::<I, 8>(isa, run), group, out)
-                } else if left >= 2 {
-                    store(isa, A::run::<I, 4>(isa, run), group, out)
-                } else {
-                    store(isa, A::run::<I, 1>(isa, run), group, out)
+                at += match columns_at_once::<I>(out.len()) {
+                    8 if I::COLUMNS >= 8 => store(isa, A::run::<I, 8>(isa, run), group, out),
+                    4 => store(isa, A::run::<I, 4>(isa, run), group, out),
+                    _ => store(isa, A::run::<I, 1>(isa, run), group, out),
                 };
             }
         }

@@ -25,6 +25,17 @@ pub(crate) fn split(
     out
 }
 
+/// How many of the columns that are left go together: as many as the registers hold. A run of four takes little longer than one column,
+/// a run of eight than six: what is left over goes with columns of zeros.
+#[inline(always)]
+pub(crate) const fn columns_at_once<I: Isa>(left: usize) -> usize {
+    match left {
+        6.. if I::COLUMNS >= 8 => 8,
+        2.. => 4,
+        _ => 1,
+    }
+}
+
 /// Writes an activation block as [`crate::act::encode`] does.
 #[inline(always)]
 pub(crate) fn encode<I: Isa>(

@@ -163,7 +163,7 @@ impl Gpu {
     /// `E_GPU_OOM`, `E_GPU_REFUSED`.
     pub async fn buffer(&self, label: &str, words: u64, role: Role) -> Result<Buffer, Error> {
         let kind = match role {
-            Role::Storage | Role::Weights { .. } => wgpu::BufferUsages::STORAGE,
+            Role::Storage | Role::Weights { .. } | Role::Keys { .. } => wgpu::BufferUsages::STORAGE,
             Role::Uniform => wgpu::BufferUsages::UNIFORM,
         };
         let panels = match self.weights {

@@ -1,7 +1,7 @@
 //! How keys and values are stored: a KV head of a page is the values of its slots, then whatever scales they have.
 
 use super::PAGE;
-use crate::cpu::f;
+use crate::cpu::PANEL;
 use std::ops::Range;
 
 /// Storage format of keys and values.
@@ -16,6 +16,27 @@ pub enum KvType {
     Q8_0,
 }
 
+/// How the slots of a page's KV head lie, their values and then their scales.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SlotOrder {
+    /// One behind the other.
+    #[default]
+    Whole,
+    /// As the CPU device has keys: [`PANEL`] slots side by side, word by word, so that a vector holds the same word of several.
+    Panels,
+}
+
+impl SlotOrder {
+    /// Where word `i` lies of those that `slot` has `each` of.
+    pub(crate) fn at(self, slot: u32, each: u32, i: u32) -> usize {
+        let (slot, each, i) = (slot as usize, each as usize, i as usize);
+        match self {
+            Self::Whole => slot * each + i,
+            Self::Panels => (slot / PANEL * each + i) * PANEL + slot % PANEL,
+        }
+    }
+}
+
 /// Values of a head that share a scale; its last ones may be fewer.
 pub const SCALED: u32 = 32;
 
@@ -26,8 +47,9 @@ fn half_bits(v: f32) -> u32 {
     u32::from(half::f16::from_f32(v.clamp(-F16_MAX, F16_MAX)).to_bits())
 }
 
-fn half_at(words: &[u32], i: usize) -> f32 {
-    half::f16::from_bits((words[i / 2] >> (16 * (i % 2))) as u16).to_f32()
+/// The lower half (0) or the higher one (1) of a word.
+fn half_of(word: u32, which: u32) -> f32 {
+    half::f16::from_bits((word >> (16 * which)) as u16).to_f32()
 }
 
 impl KvType {
@@ -83,41 +105,57 @@ impl KvType {
         [span(0, values), span(PAGE * values, scales)]
     }
 
+    /// Word `i` of a slot's values; behind them, of its scales.
+    fn word(self, order: SlotOrder, head_dim: u32, slot: u32, i: u32) -> usize {
+        let (values, scales) = (self.value_words(head_dim), self.scale_words(head_dim));
+        match i.checked_sub(values) {
+            None => order.at(slot, values, i),
+            Some(i) => (PAGE * values) as usize + order.at(slot, scales, i),
+        }
+    }
+
     /// Value `d` of a slot, of the words of a page's KV head.
-    pub(super) fn load(self, words: &[u32], head_dim: u32, slot: u32, d: usize) -> f32 {
-        let at = (slot * head_dim) as usize + d;
+    pub(super) fn load(
+        self,
+        (words, order): (&[u32], SlotOrder),
+        head_dim: u32,
+        slot: u32,
+        d: u32,
+    ) -> f32 {
+        let word = |i: u32| words[self.word(order, head_dim, slot, i)];
         match self {
-            Self::F32 => f(words, at),
-            Self::F16 => half_at(words, at),
+            Self::F32 => f32::from_bits(word(d)),
+            Self::F16 => half_of(word(d / 2), d % 2),
             Self::Q8_0 => {
-                let [_, scales] = self.spans(head_dim, slot..slot + 1);
-                let q = (words[at / 4] >> (8 * (at % 4))) as u8;
-                half_at(&words[scales], d / SCALED as usize) * f32::from(q.cast_signed())
+                let q = (word(d / 4) >> (8 * (d % 4))) as u8;
+                let block = d / SCALED;
+                let scale = half_of(word(self.value_words(head_dim) + block / 2), block % 2);
+                scale * f32::from(q.cast_signed())
             }
         }
     }
 
-    /// Writes a slot's head into the words of a page's KV head.
-    pub(super) fn store(self, words: &mut [u32], slot: u32, head: &[f32]) {
-        let [at, scales] = self.spans(head.len() as u32, slot..slot + 1);
+    /// A slot's head as words: of its values, then of their scales.
+    pub(crate) fn encode(self, head: &[f32], out: &mut [u32]) {
+        let (values, scales) = out.split_at_mut(self.value_words(head.len() as u32) as usize);
         match self {
             Self::F32 => {
-                for (word, v) in words[at].iter_mut().zip(head) {
+                for (word, v) in values.iter_mut().zip(head) {
                     *word = v.to_bits();
                 }
             }
             Self::F16 => {
-                for (word, [a, b]) in words[at].iter_mut().zip(head.as_chunks().0) {
+                for (word, [a, b]) in values.iter_mut().zip(head.as_chunks().0) {
                     *word = half_bits(*a) | half_bits(*b) << 16;
                 }
             }
             Self::Q8_0 => {
-                words[scales.clone()].fill(0);
+                scales.fill(0);
                 for (i, block) in head.chunks(SCALED as usize).enumerate() {
                     let peak = block.iter().fold(0.0, |m: f32, v| m.max(v.abs()));
-                    words[scales.start + i / 2] |= half_bits(peak / 127.0) << (16 * (i % 2));
+                    scales[i / 2] |= half_bits(peak / 127.0) << (16 * (i % 2));
                     let inverse = if peak > 0.0 { 127.0 / peak } else { 0.0 };
-                    let of_block = &mut words[at.start + i * SCALED as usize / 4..];
+                    let of_block = &mut values[i * SCALED as usize / 4..];
                     for (word, quad) in of_block.iter_mut().zip(block.as_chunks::<4>().0) {
                         let bytes = quad.map(|v| (v * inverse).round_ties_even() as i8);
                         *word = u32::from_le_bytes(bytes.map(i8::cast_unsigned));
@@ -126,11 +164,31 @@ impl KvType {
             }
         }
     }
+
+    /// Puts what [`KvType::encode`] made of a slot's head into the words of a page's KV head.
+    pub(super) fn put(
+        self,
+        (words, order): (&mut [u32], SlotOrder),
+        head_dim: u32,
+        slot: u32,
+        encoded: &[u32],
+    ) {
+        for (i, word) in (0..).zip(encoded) {
+            words[self.word(order, head_dim, slot, i)] = *word;
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn store(kv: KvType, words: &mut [u32], slot: u32, head: &[f32]) {
+        let dim = head.len() as u32;
+        let mut encoded = vec![0; kv.head_words(dim) as usize];
+        kv.encode(head, &mut encoded);
+        kv.put((words, SlotOrder::Whole), dim, slot, &encoded);
+    }
 
     #[test]
     fn what_is_stored_comes_back_within_half_a_step_of_its_32() {
@@ -143,7 +201,7 @@ mod tests {
             for kv in KvType::ALL {
                 let filler = 0x5555_5555;
                 let mut words = vec![filler; (PAGE * kv.head_words(head_dim)) as usize];
-                kv.store(&mut words, 7, &head);
+                store(kv, &mut words, 7, &head);
                 for (d, v) in head.iter().enumerate() {
                     let peak = head[d / 32 * 32..n.min(d / 32 * 32 + 32)]
                         .iter()
@@ -153,7 +211,7 @@ mod tests {
                     } else {
                         0.0
                     };
-                    let got = kv.load(&words, head_dim, 7, d);
+                    let got = kv.load((&words, SlotOrder::Whole), head_dim, 7, d as u32);
                     assert!(
                         (got - v).abs() <= bound,
                         "{kv:?} {head_dim} {d}: {got} for {v}"
@@ -175,11 +233,11 @@ mod tests {
             let mut words = vec![0; (PAGE * kv.head_words(32)) as usize];
             let mut head = [1e30; 32];
             head[1] = -1e30;
-            kv.store(&mut words, 0, &head);
-            let got = [0, 1].map(|d| kv.load(&words, 32, 0, d));
+            store(kv, &mut words, 0, &head);
+            let got = [0, 1].map(|d| kv.load((&words, SlotOrder::Whole), 32, 0, d));
             assert_eq!(got, [largest, -largest]);
-            kv.store(&mut words, 0, &[0.0; 32]);
-            assert_eq!(kv.load(&words, 32, 0, 3), 0.0);
+            store(kv, &mut words, 0, &[0.0; 32]);
+            assert_eq!(kv.load((&words, SlotOrder::Whole), 32, 0, 3), 0.0);
         }
     }
 

@@ -61,7 +61,20 @@ pub const WINDOWS: [Form; 4] = [
     },
 ];
 
+/// Two sequences of four pages.
 pub fn setup(
+    rng: &mut Rng,
+    heads: (u32, u32, u32),
+    form: Form,
+    kv: KvType,
+    rope_dim: u32,
+) -> Setup {
+    setup_of(4, rng, heads, form, kv, rope_dim)
+}
+
+/// The same with so many pages.
+pub fn setup_of(
+    seq_pages: u32,
     rng: &mut Rng,
     heads: (u32, u32, u32),
     form: Form,
@@ -76,8 +89,7 @@ pub fn setup(
     let qkv_stride = (n_heads + 2 * n_kv_heads) * head_dim;
     let bias_at = rope.len() as u32;
     rope.extend((0..qkv_stride + 2 * head_dim + n_heads).map(|_| rng.float()));
-    let (seq_pages, sequences) = (4, 2);
-    let pages = seq_pages * sequences + 1;
+    let pages = 2 * seq_pages + 1;
     // Two sequences whose pages lie shuffled in the pool; page 0 belongs to nobody.
     let mut table: Vec<u32> = (1..pages).collect();
     for i in (1..table.len()).rev() {

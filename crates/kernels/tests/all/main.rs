@@ -4,6 +4,7 @@
 
 mod attention;
 mod attention_batch;
+mod attention_long;
 mod attention_split;
 mod common;
 mod experts;

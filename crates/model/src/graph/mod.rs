@@ -33,10 +33,14 @@ struct Builder<'a> {
 
 impl Builder<'_> {
     fn buffer(&mut self, label: impl Into<String>, words: u64) -> BufId {
+        self.buffer_as(Role::Storage, label, words)
+    }
+
+    fn buffer_as(&mut self, role: Role, label: impl Into<String>, words: u64) -> BufId {
         self.buffers.push(BufDesc {
             label: label.into(),
             words,
-            role: Role::Storage,
+            role,
         });
         self.buffers.len() - 1
     }
@@ -239,12 +243,7 @@ impl Builder<'_> {
             logits: self.buffer("logits", logits_words),
             logits_words,
             sampler: {
-                self.buffers.push(BufDesc {
-                    label: "sampler".into(),
-                    words: 8,
-                    role: Role::Uniform,
-                });
-                let params = self.buffers.len() - 1;
+                let params = self.buffer_as(Role::Uniform, "sampler", 8);
                 [
                     params,
                     self.buffer("ctl", sample::ctl::WORDS as u64),
@@ -257,7 +256,7 @@ impl Builder<'_> {
                 .map(|n| {
                     let words = u64::from(o.pages) * page_words;
                     (
-                        self.buffer(format!("K {n}"), words),
+                        self.buffer_as(shape.key_role(), format!("K {n}"), words),
                         self.buffer(format!("V {n}"), words),
                     )
                 })

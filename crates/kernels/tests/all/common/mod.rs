@@ -3,10 +3,12 @@
 #![allow(dead_code, reason = "each test binary uses a part")]
 
 use chord_kernels::act::{self, ActKind};
+use chord_kernels::attention::Attention;
 use chord_kernels::cpu::{Cpu, CpuMemory};
 use chord_kernels::device::{Buffers, Device};
 use chord_kernels::embed::Embed;
 use chord_kernels::gpu::{Gpu, GpuOptions};
+use chord_kernels::kv_write::KvWrite;
 use chord_kernels::matmul::MatMul;
 use chord_kernels::op::{BufDesc, BufId, Kernel, Role, Step};
 use chord_kernels::shaders::Weights;
@@ -60,11 +62,16 @@ pub fn device() -> Device {
     Device::Gpu(gpu.expect("tests need an adapter: lavapipe is enough"))
 }
 
-/// Weights lie in panels on the CPU.
+/// Weights and keys lie in panels on the CPU.
 fn role(kernel: &dyn Kernel, binding: u32) -> Role {
     let any: &dyn std::any::Any = kernel;
     let product = any.downcast_ref::<MatMul>();
     let embed = any.downcast_ref::<Embed>();
+    let attention = any.downcast_ref::<Attention>().map(|kernel| kernel.shape);
+    let shape = attention.or_else(|| any.downcast_ref::<KvWrite>().map(|kernel| kernel.shape));
+    if let (Some(shape), 2) = (shape, binding) {
+        return shape.key_role();
+    }
     let found = match (product, embed, binding) {
         (Some(p), _, 1 | 2) => Some((p.a, p.rows_a, p.k_blocks)),
         (Some(p), _, 3 | 4) => p.b.map(|b| (b, p.rows_b, p.k_blocks)),

@@ -6,7 +6,7 @@ use crate::selftest::{Check, Form, Part};
 use chord_kernels::act::BLOCK;
 use chord_kernels::attention::{Attention, AttentionReduce, Out};
 use chord_kernels::kv_write::KvWrite;
-use chord_kernels::op::{BufId, Step};
+use chord_kernels::op::{BufId, Role, Step};
 use chord_kernels::{KvShape, PAGE};
 
 impl Cases {
@@ -16,7 +16,7 @@ impl Cases {
         let n_rows = self.tokens.next_multiple_of(cols);
         let qkv = self.floats((n_rows * shape.qkv_stride) as usize);
         let pages = self.tokens * SEQ_PAGES;
-        let mut store = || {
+        let mut store = |role: Role| {
             let heads = (0..pages).flat_map(|page| (0..shape.n_kv_heads).map(move |h| (page, h)));
             let mut words = vec![0; shape.head_at(pages, 0)];
             for ((page, head), slot) in heads.flat_map(|at| (0..PAGE).map(move |slot| (at, slot))) {
@@ -24,9 +24,9 @@ impl Cases {
                 let values: Vec<f32> = values.into_iter().map(f32::from_bits).collect();
                 shape.store(&mut words, page, head, slot, &values);
             }
-            self.buffer(words)
+            self.buffer_as(role, words)
         };
-        let (k, v) = (store(), store());
+        let (k, v) = (store(shape.key_role()), store(Role::Storage));
         // The strides' table is one entry: no position reaches 256.
         let tables = (POSITIONS + 1) * shape.rope_dim;
         let of_layer = shape.qkv_stride + 2 * shape.head_dim + shape.n_heads;
