@@ -11,8 +11,8 @@ const { instance } = await WebAssembly.instantiate(readFileSync(process.argv[2])
 const { check, said_at, said_bytes, memory } = instance.exports;
 try {
   const sets = check();
-  if (sets !== 2) {
-    throw new Error(`${sets} instruction sets were checked, not the vectors and the plain one`);
+  if (sets !== 1) {
+    throw new Error(`${sets} instruction sets were checked, not the vectors alone`);
   }
   console.log(`${process.argv[2]}: vectors are right`);
 } catch (error) {

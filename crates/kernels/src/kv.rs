@@ -236,10 +236,8 @@ impl KvShape {
     #[must_use]
     pub fn key_role(&self) -> Role {
         Role::Keys {
-            words: [
-                self.kv.value_words(self.head_dim),
-                self.kv.scale_words(self.head_dim),
-            ],
+            values: self.kv.value_words(self.head_dim),
+            scales: self.kv.scale_words(self.head_dim),
         }
     }
 

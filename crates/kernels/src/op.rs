@@ -127,8 +127,10 @@ pub enum Role {
     },
     /// Storage of keys: pages' KV heads, each of as many words of values and then of scales as [`crate::PAGE`] slots have.
     Keys {
-        /// Words of a slot's values, and of its scales.
-        words: [u32; 2],
+        /// Words of a slot's values.
+        values: u32,
+        /// Words of their scales.
+        scales: u32,
     },
 }
 

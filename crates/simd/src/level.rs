@@ -3,6 +3,7 @@
 use crate::Isa;
 #[cfg(target_arch = "aarch64")]
 use crate::neon::Neon;
+#[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
 use crate::portable::Portable;
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 use crate::wasm::Wasm;
@@ -35,7 +36,9 @@ pub enum Level {
     /// 128-bit vectors of WebAssembly.
     #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
     Wasm(Wasm),
-    /// Plain code, for the compiler to make vectors of.
+    /// Plain code, for the compiler to make vectors of. A module with vectors runs in no browser without them, and is fetched: it has no
+    /// second form of everything.
+    #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
     Portable(Portable),
 }
 
@@ -54,6 +57,7 @@ impl Level {
             Neon::<false>::detect().map(Self::Neon),
             #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
             Some(Self::Wasm(Wasm)),
+            #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
             Some(Self::Portable(Portable)),
         ]
         .into_iter()
@@ -94,6 +98,7 @@ impl Level {
             Self::Neon(isa) => isa.run(op),
             #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
             Self::Wasm(isa) => op.call(isa),
+            #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
             Self::Portable(isa) => op.call(isa),
         }
     }

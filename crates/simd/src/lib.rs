@@ -13,6 +13,7 @@ mod methods;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod pages;
+#[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
 mod portable;
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 mod wasm;

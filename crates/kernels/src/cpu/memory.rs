@@ -62,7 +62,7 @@ enum Order {
     /// Matrices of `rows` rows of `row_words` words, each padded with rows of zeros to whole panels.
     Panels { row_words: usize, rows: usize },
     /// Keys: of every page's head, words of the slots' values and words of their scales, both in [`SlotOrder::Panels`].
-    Keys { words: [u32; 2] },
+    Keys { values: u32, scales: u32 },
 }
 
 /// So many words, zeroed by the system as they are touched: K and V of a long context cost nothing before.
@@ -92,14 +92,7 @@ impl Order {
                 let order = Self::Panels { row_words, rows };
                 (order, matrices.saturating_mul(padded))
             }
-            Role::Keys {
-                words: [values, scales],
-            } if values + scales > 0 => (
-                Self::Keys {
-                    words: [values, scales],
-                },
-                words,
-            ),
+            Role::Keys { values, scales } if values > 0 => (Self::Keys { values, scales }, words),
             _ => (Self::Same, words),
         }
     }
@@ -132,21 +125,16 @@ impl Order {
                     row_words - word,
                 )
             }
-            Self::Keys {
-                words: [values, scales],
-            } => {
-                let slots = |words: u32| (PAGE * words) as usize;
-                let (head, at) = (at / slots(values + scales), at % slots(values + scales));
-                let (first, at, each) = match at.checked_sub(slots(values)) {
-                    None => (0, at, values),
-                    Some(at) => (slots(values), at, scales),
+            Self::Keys { values, scales } => {
+                let of_slots = |words: u32| (PAGE * words) as usize;
+                let head = at / of_slots(values + scales) * of_slots(values + scales);
+                let (first, each) = match at - head < of_slots(values) {
+                    true => (head, values),
+                    false => (head + of_slots(values), scales),
                 };
-                let (slot, word) = ((at as u32) / each, (at as u32) % each);
-                let place = first + SlotOrder::Panels.at(slot, each, word);
-                (
-                    head * slots(values + scales) + place,
-                    (each - word) as usize,
-                )
+                let at = (at - first) as u32;
+                let place = SlotOrder::Panels.at(at / each, each, at % each);
+                (first + place, (each - at % each) as usize)
             }
         }
     }
@@ -290,12 +278,12 @@ mod tests {
 
     #[test]
     fn keys_lie_in_panels_and_are_written_and_read_as_the_gpu_has_them() {
-        for words in [[32, 0], [16, 1], [20, 2]] {
-            let head = (PAGE * (words[0] + words[1])) as usize;
+        for (values, scales) in [(32, 0), (16, 1), (20, 2)] {
+            let head = (PAGE * (values + scales)) as usize;
             let description = BufDesc {
                 label: "K".into(),
                 words: 3 * head as u64,
-                role: Role::Keys { words },
+                role: Role::Keys { values, scales },
             };
             let buffer = CpuBuffer::zeroed(&[description]).unwrap().pop().unwrap();
             let of_gpu: Vec<u32> = (1..).take(3 * head).collect();
@@ -317,13 +305,13 @@ mod tests {
                 let there = first as usize + SlotOrder::Whole.at(17, each, i);
                 assert_eq!(buffer.words()[head + here], of_gpu[head + there]);
             };
-            place(0, words[0], 3);
-            if words[1] > 0 {
-                place(PAGE * words[0], words[1], words[1] - 1);
+            place(0, values, 3);
+            if scales > 0 {
+                place(PAGE * values, scales, scales - 1);
             }
             assert_eq!(
-                buffer.words()[head + PANEL * words[0] as usize + 1],
-                of_gpu[head + 17 * words[0] as usize]
+                buffer.words()[head + PANEL * values as usize + 1],
+                of_gpu[head + 17 * values as usize]
             );
         }
     }

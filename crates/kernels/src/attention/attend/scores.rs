@@ -1,6 +1,7 @@
 //! Queries times keys.
 
 use super::{Attend, Columns, Stored, Weights};
+use crate::cpu::tiles::columns_at_once;
 use chord_simd::{Isa, Op, PANEL};
 use std::marker::PhantomData;
 
@@ -17,6 +18,8 @@ impl<S: Stored, const C: usize> Op for Scores<'_, S, C> {
     type Out = ();
     #[inline(always)]
     fn call<I: Isa>(self, isa: I) {
+        // Known when it is compiled: what never runs is not there.
+        assert!(C <= columns_at_once::<I>(usize::MAX), "a run of columns");
         let dim = self.attend.dim();
         // By value of a head: those of all columns.
         let mut q = vec![[0.0; C]; dim];

@@ -1,6 +1,7 @@
 //! Values by their weights.
 
 use super::{Attend, Bytes, Columns, HEADER, SLOTS, Stored, Weights};
+use crate::cpu::tiles::columns_at_once;
 use crate::kv::SCALED;
 use chord_simd::{Isa, Op, PANEL};
 use std::marker::PhantomData;
@@ -21,6 +22,8 @@ impl<S: Stored, const C: usize> Op for Values<'_, S, C> {
     type Out = ();
     #[inline(always)]
     fn call<I: Isa>(mut self, isa: I) {
+        // Known when it is compiled: what never runs is not there.
+        assert!(C <= columns_at_once::<I>(usize::MAX), "a run of columns");
         // As many vectors of values at once as leave registers for their sums.
         match C {
             8 => self.vectors::<I, 2>(isa),
