@@ -1,6 +1,7 @@
 /**
  * The command beside llama-bench, natively: each in turn, round by round, on the same file with the same threads.
- * `node bench/native/run.mjs WASM-CHORD MODEL [--rounds N] [--prompt N] [--generate N] [--threads N] [--busy] [--gpu]`.
+ * `node bench/native/run.mjs WASM-CHORD MODEL [--rounds N] [--prompt N] [--generate N] [--depth N] [--threads N] [--busy] [--gpu]`.
+ * `--depth` is how many tokens the context holds before;
  * `--busy` keeps one core busy meanwhile; `--gpu` has both on a GPU too, a software one where there is no other.
  */
 import { execFileSync, spawn } from "node:child_process";
@@ -16,6 +17,7 @@ const { values: flags, positionals } = parseArgs({
     rounds: { type: "string", default: "5" },
     prompt: { type: "string", default: "128" },
     generate: { type: "string", default: "64" },
+    depth: { type: "string", default: "0" },
     threads: { type: "string", default: String(availableParallelism()) },
     busy: { type: "boolean", default: false },
     gpu: { type: "boolean", default: false },
@@ -23,7 +25,7 @@ const { values: flags, positionals } = parseArgs({
 });
 const [command, model] = positionals;
 if (!command || !model) {
-  console.error("usage: run.mjs WASM-CHORD MODEL [--rounds N] [--prompt N] [--generate N] [--threads N] [--busy] [--gpu]");
+  console.error("usage: run.mjs WASM-CHORD MODEL [--rounds N] [--prompt N] [--generate N] [--depth N] [--threads N] [--busy] [--gpu]");
   process.exit(2);
 }
 
@@ -44,7 +46,7 @@ function tried(program, args) {
 function ours(device) {
   const own = device === "cpu" ? ["--threads", flags.threads] : [];
   return () => {
-    const lines = run(command, ["bench", model, "-p", flags.prompt, "-g", flags.generate, "-r", "1", "--json", "--device", device, ...own]);
+    const lines = run(command, ["bench", model, "-p", flags.prompt, "-g", flags.generate, "-d", flags.depth, "-r", "1", "--json", "--device", device, ...own]);
     const result = JSON.parse(lines.trim().split("\n").at(-1));
     return { prefill: result.prefill_tok_s.median, decode: result.decode_tok_s.median, on: result.adapter.name };
   };
@@ -53,7 +55,7 @@ function ours(device) {
 /** A round of llama-bench, with `place` saying where the layers are. */
 function llama(place, on) {
   return () => {
-    const rows = JSON.parse(run("llama-bench", ["-m", model, "-t", flags.threads, "-p", flags.prompt, "-n", flags.generate, "-r", "1", ...place, "-o", "json"]));
+    const rows = JSON.parse(run("llama-bench", ["-m", model, "-t", flags.threads, "-p", flags.prompt, "-n", flags.generate, "-d", flags.depth, "-r", "1", ...place, "-o", "json"]));
     const of = (test) => rows.find(test)?.avg_ts;
     return { prefill: of((row) => row.n_prompt > 0), decode: of((row) => row.n_gen > 0), on: on(rows[0]) };
   };
@@ -98,11 +100,12 @@ const version = tried("llama-bench", ["--version"])?.trim().split("\n")[0];
 const text = `# wasm-chord natively${devices === undefined ? "" : ", beside llama-bench"}
 
 ${setting}${flags.busy ? "; one core kept busy" : ""}
-- Model ${basename(model)}, ${statSync(model).size} bytes; prompt of ${flags.prompt} tokens, answer of ${flags.generate}; ${flags.threads} threads${version ? `\n- ${version}` : ""}
+- Model ${basename(model)}, ${statSync(model).size} bytes; prompt of ${flags.prompt} tokens, answer of ${flags.generate}, behind ${flags.depth} others; ${flags.threads} threads${version ? `\n- ${version}` : ""}
 - Medians of ${flags.rounds} rounds in tokens per second, lowest and highest in brackets; engines in turn, each round a process of its own
 
 | | prefill | wasm-chord on the CPU is | decode | wasm-chord on the CPU is | on |
 | --- | ---: | ---: | ---: | ---: | --- |
 ${rows.join("\n")}
 `;
-keep("native", basename(model, ".gguf") + (flags.busy ? "-busy" : ""), text);
+const behind = flags.depth === "0" ? "" : `-behind-${flags.depth}`;
+keep("native", basename(model, ".gguf") + behind + (flags.busy ? "-busy" : ""), text);
