@@ -225,7 +225,7 @@ impl EngineOptions {
                 int8: Layout::Tile,
             }),
             attention_threads: if caps.software { 32 } else { 64 },
-            // Measured in software only, where it wins. The CPU's threads take rows one by one.
+            // Measured in software only, where it wins. The CPU's own form shares among rows by itself.
             attention_cols: (self.attention_cols)
                 .unwrap_or(if software_gpu { 8 } else { 1 })
                 .clamp(1, 8),

@@ -92,9 +92,9 @@ impl<'a> Attend<'a> {
         for (first, run) in runs {
             let columns = Columns { first, all };
             match run {
-                8 => self.values::<S, 8>(level, columns, [weights.as_flattened(), &scales], found),
-                4 => self.values::<S, 4>(level, columns, [weights.as_flattened(), &scales], found),
-                _ => self.values::<S, 1>(level, columns, [weights.as_flattened(), &scales], found),
+                8 => self.values::<S, 8>(level, columns, (&weights, &scales), found),
+                4 => self.values::<S, 4>(level, columns, (&weights, &scales), found),
+                _ => self.values::<S, 1>(level, columns, (&weights, &scales), found),
             }
         }
     }
@@ -117,13 +117,13 @@ impl<'a> Attend<'a> {
         self,
         level: Level,
         columns: Columns,
-        [weights, scales]: [&[f32]; 2],
+        (weights, scales): (&[Weights], &[f32]),
         found: &mut [f32],
     ) {
         level.run(Values::<S, C> {
             attend: self,
             columns,
-            weights: weights.as_chunks().0,
+            weights,
             scales,
             found,
             stored: PhantomData,
