@@ -17,10 +17,9 @@ pub enum KvType {
 }
 
 /// How the slots of a page's KV head lie, their values and then their scales.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SlotOrder {
     /// One behind the other.
-    #[default]
     Whole,
     /// As the CPU device has keys: [`PANEL`] slots side by side, word by word, so that a vector holds the same word of several.
     Panels,
