@@ -1,13 +1,16 @@
 //! Where steps run: a GPU, or the host's processor. Both hold buffers of words, bind the same steps and count the same work.
 
+mod buffers;
 mod copy;
 
+pub use crate::gpu::Recorded;
+pub use buffers::Buffers;
 pub use copy::Copy;
 
 use crate::Error;
 use crate::cpu::{self, Cpu};
 use crate::gpu::{self, AdapterInfo, Caps, Counters, Gpu};
-use crate::op::{BufDesc, BufId, Role, Step};
+use crate::op::{BufDesc, Role};
 use crate::profile::{Clock, StepTime};
 
 /// An open device.
@@ -51,6 +54,20 @@ fn foreign() -> ! {
     panic!("this belongs to another device")
 }
 
+fn record<'a>(
+    gpu: &Gpu,
+    steps: impl Iterator<Item = &'a BoundStep>,
+    rows: u32,
+    after: &[Copy<'_>],
+) -> Recorded {
+    let steps = steps.map(|step| match step {
+        BoundStep::Gpu(step) => step,
+        BoundStep::Cpu(_) => foreign(),
+    });
+    let after: Vec<_> = after.iter().map(Copy::on_gpu).collect();
+    gpu.record(steps, rows, &after)
+}
+
 impl Buffer {
     fn gpu(&self) -> &gpu::Buffer {
         match self {
@@ -83,78 +100,6 @@ impl BoundStep {
         match self {
             Self::Gpu(step) => step.weight_bytes(rows),
             Self::Cpu(step) => step.weight_bytes(rows),
-        }
-    }
-}
-
-/// The buffers of a plan on a device.
-#[derive(Debug)]
-pub struct Buffers {
-    all: Vec<Buffer>,
-}
-
-impl Buffers {
-    /// Allocates every buffer, zeroed.
-    ///
-    /// # Errors
-    /// `E_GPU_OOM`, `E_GPU_REFUSED`.
-    pub async fn allocate(device: &Device, descriptions: &[BufDesc]) -> Result<Self, Error> {
-        let all = device.buffers(descriptions).await?;
-        Ok(Self { all })
-    }
-
-    /// A buffer.
-    #[must_use]
-    pub fn buffer(&self, id: BufId) -> &Buffer {
-        &self.all[id]
-    }
-
-    /// Adds a buffer after the fact, for work outside the static plan (evaluation of every row).
-    ///
-    /// # Errors
-    /// `E_GPU_OOM`, `E_GPU_REFUSED`.
-    pub async fn extend(&mut self, device: &Device, description: &BufDesc) -> Result<BufId, Error> {
-        let one = std::slice::from_ref(description);
-        self.all.extend(device.buffers(one).await?);
-        Ok(self.all.len() - 1)
-    }
-
-    /// Puts a buffer as described in the place of another, with the first `held` words of that one; steps that bind it must be bound
-    /// again.
-    ///
-    /// # Errors
-    /// `E_GPU_OOM`, `E_GPU_REFUSED`; nothing has changed then.
-    pub async fn enlarge(
-        &mut self,
-        device: &Device,
-        id: BufId,
-        description: &BufDesc,
-        held: u64,
-    ) -> Result<(), Error> {
-        let one = std::slice::from_ref(description);
-        let mut larger = device.buffers(one).await?;
-        let larger = larger.pop().expect("one was asked for");
-        let copy = Copy::new(&self.all[id], 0, &larger, 0, held);
-        device.run(std::iter::empty(), 0, &[copy]);
-        self.all[id] = larger;
-        Ok(())
-    }
-
-    /// Makes a step ready; on a GPU its pipeline is compiled.
-    ///
-    /// # Errors
-    /// `E_SHADER`, `E_GPU_REFUSED`, `E_GPU_OOM`.
-    pub async fn bind(&self, device: &Device, step: &Step) -> Result<BoundStep, Error> {
-        let bound = step.bind.iter().map(|(slot, id)| (*slot, &self.all[*id]));
-        match device {
-            Device::Gpu(gpu) => {
-                let bound: Vec<_> = bound.map(|(slot, b)| (slot, b.gpu())).collect();
-                Ok(BoundStep::Gpu(gpu.bind(step, &bound).await?))
-            }
-            Device::Cpu(cpu) => {
-                let bound = bound.map(|(slot, b)| (slot, b.cpu()));
-                Ok(BoundStep::Cpu(cpu.bind(step, bound)))
-            }
         }
     }
 }
@@ -268,14 +213,7 @@ impl Device {
         after: &[Copy<'_>],
     ) {
         match self {
-            Self::Gpu(gpu) => {
-                let steps = steps.map(|step| match step {
-                    BoundStep::Gpu(step) => step,
-                    BoundStep::Cpu(_) => foreign(),
-                });
-                let after: Vec<_> = after.iter().map(Copy::on_gpu).collect();
-                gpu.run(steps, rows, &after);
-            }
+            Self::Gpu(gpu) => gpu.submit(record(gpu, steps, rows, after)),
             Self::Cpu(cpu) => {
                 let steps = steps.map(|step| match step {
                     BoundStep::Cpu(step) => step,
@@ -284,6 +222,27 @@ impl Device {
                 cpu.run(steps, rows);
                 after.iter().for_each(Copy::on_cpu);
             }
+        }
+    }
+
+    /// Encodes such a run for [`Device::submit`], while the device is at work on another. None on the CPU, which has nothing to encode.
+    pub fn record<'a>(
+        &self,
+        steps: impl Iterator<Item = &'a BoundStep>,
+        rows: u32,
+        after: &[Copy<'_>],
+    ) -> Option<Recorded> {
+        match self {
+            Self::Gpu(gpu) => Some(record(gpu, steps, rows, after)),
+            Self::Cpu(_) => None,
+        }
+    }
+
+    /// Runs what was recorded. What it binds must be there still.
+    pub fn submit(&self, recorded: Recorded) {
+        match self {
+            Self::Gpu(gpu) => gpu.submit(recorded),
+            Self::Cpu(_) => foreign(),
         }
     }
 

@@ -16,6 +16,17 @@ const SUBMIT_TARGET: Duration = Duration::from_millis(60);
 const MAX_CHAIN: u32 = 16;
 const _: () = assert!(MAX_CHAIN as usize <= ctl::LOG_LENGTH);
 
+/// How many tokens are wanted at once.
+#[derive(Clone, Copy)]
+struct Wanted {
+    /// Of a chain.
+    tokens: u32,
+    /// Of the chain behind it, if it takes no longer than it should.
+    next: u32,
+    /// At most, where a guess is tried.
+    left: u32,
+}
+
 impl Session {
     /// Tokens until something ends the answer.
     pub(crate) async fn decode(
@@ -38,6 +49,7 @@ impl Session {
         );
         let expected = speculate::expect(engine.log(self.id()), &req.prediction);
         let fixed = engine.p.options.tokens_per_submit;
+        let longest = engine.longest_chain(MAX_CHAIN);
         let mut k = fixed.unwrap_or(1);
         let mut start = Start::Head;
         while (answer.tokens.len() as u32) < budget {
@@ -46,9 +58,18 @@ impl Session {
             }
             let began = Instant::now();
             let left = budget - answer.tokens.len() as u32;
-            let n = k.min(left).clamp(1, MAX_CHAIN);
+            let n = match start {
+                Start::Head => 1,
+                Start::Token(_) => k.min(left).clamp(1, MAX_CHAIN),
+            };
+            let longer = fixed.unwrap_or((2 * n).min(longest));
+            let wanted = Wanted {
+                tokens: n,
+                next: longer.min(left - n).min(MAX_CHAIN),
+                left,
+            };
             let chain = match self
-                .next_tokens(engine, req, start, (n, left), &expected)
+                .next_tokens(engine, req, start, wanted, &expected)
                 .await
             {
                 // Other conversations hold the rest of the store.
@@ -80,7 +101,7 @@ impl Session {
             }
             if fixed.is_none() {
                 k = if began.elapsed() < SUBMIT_TARGET {
-                    (n * 2).min(engine.longest_chain(MAX_CHAIN))
+                    longer
                 } else {
                     (n / 2).max(1)
                 };
@@ -89,14 +110,13 @@ impl Session {
         Ok(FinishReason::Length)
     }
 
-    /// Up to `left` tokens where a guess is tried, else up to `n`: chained on the device, or one chosen by the CPU where penalties
-    /// need the history or somebody wants to see the probabilities.
+    /// A guess and what follows from it, or a chain on the device, or one token chosen by the CPU where penalties need the history or somebody wants to see the probabilities.
     async fn next_tokens(
         &mut self,
         engine: &mut Engine,
         req: &GenerateRequest,
         start: Start,
-        (n, left): (u32, u32),
+        wanted: Wanted,
         expected: &[u32],
     ) -> Result<Chain, Error> {
         if req.sampling.needs_cpu() || req.logprobs.is_some() {
@@ -104,20 +124,20 @@ impl Session {
         }
         let (id, seed) = (self.id(), req.sampling.seed);
         let Start::Token(token) = start else {
-            return engine.chain(id, start, 1, seed).await;
+            return engine.chain(id, start, (1, wanted.next), seed).await;
         };
         if let Some(chain) = engine
-            .speculate(id, token, expected, left, &req.sampling)
+            .speculate(id, token, expected, wanted.left, &req.sampling)
             .await?
         {
             return Ok(chain);
         }
         // In a ring that recycles, a chain ends with its page.
-        let n = engine.p.kv.batch(id, n).max(1);
+        let n = engine.p.kv.batch(id, wanted.tokens).max(1);
         let began = Instant::now();
-        let chain = match engine.chain(id, start, n, seed).await {
+        let chain = match engine.chain(id, start, (n, wanted.next), seed).await {
             // The store has no page left for the whole chain: one token may still fit its page.
-            Err(Error::KvFull(_)) if n > 1 => engine.chain(id, start, 1, seed).await,
+            Err(Error::KvFull(_)) if n > 1 => engine.chain(id, start, (1, 0), seed).await,
             chain => chain,
         }?;
         engine.note_steps(chain.tokens.len(), began);

@@ -1,4 +1,4 @@
-//! The engine: a model bound to a device. What it does with them is in `steps` and `sequences`.
+//! The engine: a model bound to a device. What it does with them is in `steps`, `chain` and `sequences`.
 
 use crate::eval::EveryRow;
 use crate::options::{EngineOptions, Overflow, Precision, RING_POSITIONS};
@@ -12,6 +12,7 @@ use chord_text::{ChatTemplate, Tokenizer};
 use std::collections::HashMap;
 
 mod batches;
+mod chain;
 mod counters;
 mod drafter;
 mod grow;
@@ -24,8 +25,9 @@ pub use counters::Counters;
 
 pub(crate) use batches::Batches;
 use batches::Pace;
+use chain::Ahead;
+pub(crate) use chain::{Chain, Start};
 pub(crate) use head_rows::HeadRows;
-pub(crate) use steps::{Chain, Start};
 use verify::Speculation;
 
 /// The plan's steps, ready to dispatch.
@@ -70,6 +72,9 @@ pub struct Engine {
     accepted_tokens: u64,
     /// What a submit may hold.
     pace: Pace,
+    /// The next chain of a decode, recorded.
+    ahead: Option<Ahead>,
+    recorded_ahead: u64,
     /// Where drafts are looked for.
     speculation: Option<Speculation>,
     /// The head over a whole batch, once it has been needed.
@@ -94,6 +99,8 @@ impl Engine {
             prefilled_tokens: 0,
             drafted_tokens: 0,
             accepted_tokens: 0,
+            ahead: None,
+            recorded_ahead: 0,
             speculation: None,
             every_row: None,
         }

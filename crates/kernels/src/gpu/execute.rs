@@ -31,15 +31,21 @@ impl BoundStep {
         }
     }
 
-    /// Encodes the step, and counts it.
-    pub(super) fn encode(&self, pass: &mut wgpu::ComputePass<'_>, rows: u32, counters: &Counters) {
+    /// Encodes the step.
+    pub(super) fn encode(&self, pass: &mut wgpu::ComputePass<'_>, rows: u32) {
         let [x, y, z] = self.grid.dispatch(rows);
         pass.set_pipeline(&self.pipeline.raw);
         pass.set_bind_group(0, &self.group, &[]);
         pass.dispatch_workgroups(x, y, z);
-        Counters::add(&counters.dispatches, 1);
-        Counters::add(&counters.weight_bytes, self.weight_bytes(rows));
     }
+}
+
+/// Commands of a run, ready to be submitted: what they do depends on what the buffers hold then. Their work counts when they are.
+#[derive(Debug)]
+pub struct Recorded {
+    pub(super) commands: wgpu::CommandBuffer,
+    pub(super) dispatches: u64,
+    pub(super) weight_bytes: u64,
 }
 
 impl Gpu {
@@ -97,22 +103,24 @@ impl Gpu {
         })
     }
 
-    /// Encodes and submits the steps in order, in one compute pass, then the copies `after` it.
-    pub(crate) fn run<'a>(
+    /// Encodes the steps in order, in one compute pass, then the copies `after` it.
+    pub(crate) fn record<'a>(
         &self,
         steps: impl Iterator<Item = &'a BoundStep>,
         rows: u32,
         after: &[Copy<'_>],
-    ) {
+    ) -> Recorded {
         let began = Instant::now();
+        let (mut dispatches, mut weight_bytes) = (0, 0);
         let mut encoder = self
             .device
             .create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        let counters = self.counters();
         {
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
             for step in steps {
-                step.encode(&mut pass, rows, counters);
+                step.encode(&mut pass, rows);
+                dispatches += 1;
+                weight_bytes += step.weight_bytes(rows);
             }
         }
         for c in after {
@@ -126,8 +134,13 @@ impl Gpu {
         }
         // wgpu tells the driver of a pass only here.
         let commands = encoder.finish();
-        Counters::add(&counters.encode_ns, began.elapsed().as_nanos() as u64);
-        self.submit(commands);
+        let took = began.elapsed().as_nanos() as u64;
+        Counters::add(&self.counters().encode_ns, took);
+        Recorded {
+            commands,
+            dispatches,
+            weight_bytes,
+        }
     }
 }
 

@@ -17,8 +17,8 @@ mod profile;
 mod readback;
 
 pub use adapter::{AdapterInfo, Caps, list_adapters};
-pub use execute::BoundStep;
 pub(crate) use execute::Copy;
+pub use execute::{BoundStep, Recorded};
 pub use open::GpuOptions;
 pub use readback::Staging;
 
@@ -36,7 +36,7 @@ use web_time::Instant;
 /// Work done since the device was opened; machine independent.
 #[derive(Debug, Default)]
 pub struct Counters {
-    /// Dispatches encoded.
+    /// Dispatches submitted.
     pub dispatches: AtomicU64,
     /// Command buffers submitted.
     pub submits: AtomicU64,
@@ -236,10 +236,12 @@ impl Gpu {
         self.wait().await
     }
 
-    pub(crate) fn submit(&self, commands: wgpu::CommandBuffer) {
-        let began = Instant::now();
-        self.queue.submit([commands]);
-        Counters::add(&self.counters.submit_ns, began.elapsed().as_nanos() as u64);
-        Counters::add(&self.counters.submits, 1);
+    pub(crate) fn submit(&self, recorded: Recorded) {
+        let (began, counters) = (Instant::now(), &self.counters);
+        self.queue.submit([recorded.commands]);
+        Counters::add(&counters.submit_ns, began.elapsed().as_nanos() as u64);
+        Counters::add(&counters.submits, 1);
+        Counters::add(&counters.dispatches, recorded.dispatches);
+        Counters::add(&counters.weight_bytes, recorded.weight_bytes);
     }
 }

@@ -4,7 +4,7 @@
 //! GPUs have none), and the end of a pass waits for its work, so that a step's time is its own and not its neighbours'. The price is
 //! that steps no longer follow each other as closely as in one pass: a profile's total is above that of a run which is not profiled.
 
-use super::execute::BoundStep;
+use super::execute::{BoundStep, Recorded};
 use super::{Buffer, Gpu};
 use crate::Error;
 use crate::profile::StepTime;
@@ -57,11 +57,15 @@ impl Gpu {
                     end_of_pass_write_index: Some(first + 1),
                 }),
             });
-            step.encode(&mut pass, rows, self.counters());
+            step.encode(&mut pass, rows);
         }
         encoder.resolve_query_set(&set, 0..count, &resolved.raw, 0);
         encoder.copy_buffer_to_buffer(&resolved.raw, 0, staging.raw(), 0, 4 * words);
-        self.submit(encoder.finish());
+        self.submit(Recorded {
+            commands: encoder.finish(),
+            dispatches: steps.len() as u64,
+            weight_bytes: steps.iter().map(|step| step.weight_bytes(rows)).sum(),
+        });
         let read = self.map(&staging, words).await?;
         let period = f64::from(self.queue.get_timestamp_period());
         let nanoseconds = |low: u32, high: u32| {

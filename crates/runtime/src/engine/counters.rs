@@ -40,6 +40,8 @@ pub struct Counters {
     pub buffers: u64,
     /// Tokens computed by prefill.
     pub prefilled_tokens: u64,
+    /// Submits of chains that were recorded while the device was at work on the one before; 0 on the CPU.
+    pub recorded_ahead: u64,
     /// Tokens guessed by speculation.
     pub drafted_tokens: u64,
     /// Of these, the ones that were what was chosen.
@@ -65,6 +67,7 @@ impl Counters {
             prefilled_tokens: self
                 .prefilled_tokens
                 .saturating_sub(before.prefilled_tokens),
+            recorded_ahead: self.recorded_ahead.saturating_sub(before.recorded_ahead),
             drafted_tokens: self.drafted_tokens.saturating_sub(before.drafted_tokens),
             accepted_tokens: self.accepted_tokens.saturating_sub(before.accepted_tokens),
             ..*self
@@ -96,6 +99,7 @@ impl Engine {
             bind_groups: read(&c.bind_groups),
             buffers: read(&c.buffers),
             prefilled_tokens: self.prefilled_tokens,
+            recorded_ahead: self.recorded_ahead,
             drafted_tokens: self.drafted_tokens,
             accepted_tokens: self.accepted_tokens,
         }

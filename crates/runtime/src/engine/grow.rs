@@ -35,6 +35,8 @@ impl Engine {
         let page_bytes = 8 * self.p.plan.ids.page_words * stores.len() as u64;
         let most_new = u32::try_from(MOST_NEW_BYTES / page_bytes).unwrap_or(u32::MAX);
         let new = pages.min(most_new).max(1);
+        // It binds what is about to be replaced.
+        self.ahead = None;
         let larger = pages.saturating_add(new).min(self.p.most_pages);
         for (k, v) in stores {
             self.enlarge(k, larger).await?;

@@ -1,7 +1,7 @@
 //! A draft's tokens computed in one pass, and the token chosen behind each.
 
+use super::chain::control;
 use super::drafter::Drafter;
-use super::steps::control;
 use super::{Chain, Engine, HeadRows};
 use crate::Error;
 use crate::options::Speculate;
