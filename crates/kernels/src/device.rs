@@ -10,8 +10,9 @@ pub use copy::Copy;
 use crate::Error;
 use crate::cpu::{self, Cpu};
 use crate::gpu::{self, AdapterInfo, Caps, Counters, Gpu};
-use crate::op::{BufDesc, Role};
+use crate::op::{BufDesc, Role, Step};
 use crate::profile::{Clock, StepTime};
+use std::sync::atomic::AtomicBool;
 
 /// An open device.
 #[derive(Debug)]
@@ -183,6 +184,17 @@ impl Device {
             Self::Gpu(gpu) => gpu.write(buffer.gpu(), word_offset, words),
             Self::Cpu(cpu) => cpu.write(buffer.cpu(), word_offset, words),
         }
+    }
+
+    /// Compiles what these steps need on a GPU, several kernels at once, until `stop` is set: to bind them is then quick. In a browser,
+    /// which has one thread for that, binding compiles them.
+    pub fn compile<'a>(&self, steps: impl Iterator<Item = &'a Step>, stop: &AtomicBool) {
+        #[cfg(not(target_arch = "wasm32"))]
+        if let Self::Gpu(gpu) = self {
+            gpu.compile_all(steps, stop);
+        }
+        #[cfg(target_arch = "wasm32")]
+        let _ = (steps, stop);
     }
 
     /// Keeps the pipelines made so far for the next run, where the device was opened with a place for them. A failure is no error: the next

@@ -95,6 +95,15 @@ pub struct Step {
 }
 
 impl Step {
+    /// What its shader binds: the buffers, and the uniform of the kernel's own parameters if it has any.
+    pub(crate) fn slots(&self) -> Vec<(u32, Access)> {
+        let mut slots = self.kernel.slots();
+        if !self.kernel.params().is_empty() {
+            slots.push((0, Access::Uniform));
+        }
+        slots
+    }
+
     /// A kernel bound to buffers.
     pub fn new(
         name: impl Into<String>,

@@ -43,7 +43,7 @@ pub enum LoadProgress {
 
 /// The caller, while several things go on at once.
 pub(crate) struct Watch<'a> {
-    cancel: &'a AtomicBool,
+    pub(crate) cancel: &'a AtomicBool,
     progress: RefCell<&'a mut dyn FnMut(LoadProgress)>,
 }
 
@@ -172,6 +172,8 @@ async fn bind_all(
 ) -> Result<Steps, Error> {
     let tiled = plan.tiled.as_deref().unwrap_or_default();
     let lists = [&plan.prefill, tiled, &plan.decode, &plan.head];
+    let all = lists.iter().flat_map(|steps| steps.iter());
+    device.compile(all.chain([&plan.sample]), watch.cancel);
     let total = lists.iter().map(|steps| steps.len()).sum::<usize>() as u32 + 1;
     let mut done = 0;
     let mut bind = async |step: &Step| -> Result<BoundStep, Error> {

@@ -229,6 +229,7 @@ async fn run(
         device.write(buffers.buffer(id), 0, &words);
         memory.words_mut(id).copy_from_slice(&words);
     }
+    device.compile(cases.checks.iter().map(|check| &check.step), watch.cancel);
     let mut bound = Vec::new();
     for check in &cases.checks {
         watch.say(LoadProgress::Device)?;

@@ -3,7 +3,7 @@
 use super::pipeline::Pipeline;
 use super::{Buffer, Counters, Gpu};
 use crate::Error;
-use crate::op::{Access, Grid, Role, Step};
+use crate::op::{Grid, Role, Step};
 use std::sync::Arc;
 use web_time::Instant;
 
@@ -58,19 +58,17 @@ impl Gpu {
         step: &Step,
         bound: &[(u32, &Buffer)],
     ) -> Result<BoundStep, Error> {
-        let mut slots = step.kernel.slots();
         let params = step.kernel.params();
         let uniform = if params.is_empty() {
             None
         } else {
-            slots.push((0, Access::Uniform));
             let buffer = self
                 .buffer(&step.name, (params.len() / 4) as u64, Role::Uniform)
                 .await?;
             self.queue.write_buffer(&buffer.raw, 0, &params);
             Some(buffer)
         };
-        let pipeline = self.pipeline(&step.kernel.shader(), &slots).await?;
+        let pipeline = self.pipeline(&step.kernel.shader(), &step.slots()).await?;
         let own = uniform.iter().map(|b| (0, b));
         let entries: Vec<_> = own
             .chain(bound.iter().copied())

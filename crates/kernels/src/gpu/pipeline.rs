@@ -3,8 +3,18 @@
 use super::{Counters, Gpu};
 use crate::Error;
 use crate::op::Access;
+#[cfg(not(target_arch = "wasm32"))]
+use crate::op::Step;
 use crate::shaders::{Shader, Target};
-use std::sync::{Arc, PoisonError};
+use std::collections::HashMap;
+use std::sync::{Arc, MutexGuard, PoisonError};
+#[cfg(not(target_arch = "wasm32"))]
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Mutex,
+    sync::atomic::{AtomicBool, Ordering},
+    thread::{self, available_parallelism},
+};
 
 #[derive(Debug)]
 pub(crate) struct Pipeline {
@@ -19,17 +29,39 @@ impl Gpu {
         shader: &Shader,
         slots: &[(u32, Access)],
     ) -> Result<Arc<Pipeline>, Error> {
-        let cache = || {
-            self.pipelines
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-        };
-        if let Some(found) = cache().get(shader) {
+        if let Some(found) = self.pipelines().get(shader) {
             return Ok(found.clone());
         }
         let made = Arc::new(self.compile(shader, slots).await?);
-        cache().insert(shader.clone(), made.clone());
+        self.pipelines().insert(shader.clone(), made.clone());
         Ok(made)
+    }
+
+    fn pipelines(&self) -> MutexGuard<'_, HashMap<Shader, Arc<Pipeline>>> {
+        let pipelines = self.pipelines.lock();
+        pipelines.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Compiles what these steps need and is not there, on as many threads as there are processors, until `stop` is set. What the
+    /// device refuses is said when it is bound.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(crate) fn compile_all<'a>(&self, steps: impl Iterator<Item = &'a Step>, stop: &AtomicBool) {
+        let there = self.pipelines().keys().cloned().collect::<BTreeSet<_>>();
+        let wanted = steps.map(|step| (step.kernel.shader(), step));
+        let wanted: BTreeMap<_, _> = wanted.filter(|(s, _)| !there.contains(s)).collect();
+        let left = Mutex::new(wanted.into_iter());
+        let next = || left.lock().unwrap_or_else(PoisonError::into_inner).next();
+        let compile = || {
+            while let Some((shader, step)) = next().filter(|_| !stop.load(Ordering::Relaxed)) {
+                // Natively nothing here waits.
+                drop(pollster::block_on(self.pipeline(&shader, &step.slots())));
+            }
+        };
+        let others = available_parallelism().map_or(0, |n| n.get() - 1);
+        thread::scope(|scope| {
+            (0..others).for_each(|_| drop(scope.spawn(compile)));
+            compile();
+        });
     }
 
     async fn compile(&self, shader: &Shader, slots: &[(u32, Access)]) -> Result<Pipeline, Error> {
