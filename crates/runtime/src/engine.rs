@@ -229,7 +229,7 @@ impl Engine {
             match self.p.plan.splits {
                 Some(splits) => format!(
                     "above {} tokens split over about {} workgroups",
-                    splits.above, splits.workgroups
+                    splits.from, splits.workgroups
                 ),
                 None => "whole".into(),
             },

@@ -8,6 +8,7 @@ use chord_kernels::shaders::Weights;
 use chord_kernels::variants::{PREFILL_COLS, TILE_COLS};
 use chord_model::{CHUNK, FitPlan, GraphOptions, Splits, Tiles};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Numeric mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -113,6 +114,9 @@ pub struct EngineOptions {
     /// Rows of the largest batch by tiles, in place of what suits the device; 0: nothing goes by tiles. The CPU has none.
     #[doc(hidden)]
     pub tiled_rows: Option<u32>,
+    /// Time for measuring variants, in place of what nobody minds waiting.
+    #[doc(hidden)]
+    pub tune_budget: Option<Duration>,
     /// How attention is split in place of what suits the device; one workgroup: never.
     #[doc(hidden)]
     pub splits: Option<Splits>,
@@ -160,6 +164,7 @@ impl Default for EngineOptions {
             first_tokens: None,
             attention_cols: None,
             tiled_rows: None,
+            tune_budget: None,
             splits: None,
             faults: Vec::new(),
         }

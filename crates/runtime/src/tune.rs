@@ -2,36 +2,22 @@
 //! and kept for the next time. What is chosen passes the self-test, or what was there before stays.
 
 mod kept;
+mod race;
 mod variant;
 
 use crate::Error;
-use crate::load::{LoadProgress, Watch};
+use crate::load::Watch;
 use crate::options::EngineOptions;
 use crate::place::Model;
 use crate::selftest::{self, Choice};
-use chord_kernels::PAGE;
-use chord_kernels::attention::Attention;
 use chord_kernels::device::{Buffers, Device};
-use chord_kernels::matmul::MatMul;
-use chord_kernels::op::{Kernel, Step};
-use chord_kernels::route::Route;
-use chord_kernels::sum_routes::SumRoutes;
 use chord_model::{GraphOptions, Plan};
-use std::any::Any;
-use variant::Tiled;
+use kept::Kept;
+use race::{Measured, race};
 pub(crate) use variant::Variant;
-use web_time::{Duration, Instant};
 
-/// No candidate is tried after this.
-const BUDGET: Duration = Duration::from_millis(1200);
-/// What one measurement shall take: in a browser clocks tick by tenths of a millisecond.
-const MEASURED: Duration = Duration::from_millis(10);
-/// Weights that are read in turn: more than a GPU's caches hold, so that they come from where a model's come from.
-const WEIGHTS: u64 = 128 << 20;
-/// Rows of a batch that is measured.
-const ROWS: u32 = 64;
-/// The last of them lies about here, in a context that long.
-const DEPTH: u32 = 1024;
+/// Loads that measure what the one before had no time for: by then the kernels it compiled are kept.
+const LOADS: u32 = 3;
 /// What a variant must take of the time of the one that is used unmeasured to be preferred to it.
 const WORTH: f64 = 0.95;
 
@@ -71,8 +57,11 @@ pub(crate) fn known(
         return Ok(None);
     }
     let key = kept::key(device.info(), &model.plan(graph)?);
-    let variant = kept::find(opts, &key, device.caps());
-    Ok(variant.map(|variant| Known { key, variant }))
+    let kept = kept::find(opts, &key, device.caps()).filter(Kept::is_final);
+    Ok(kept.map(|kept| Known {
+        key,
+        variant: kept.variant,
+    }))
 }
 
 impl Known {
@@ -86,7 +75,7 @@ impl Known {
     }
 
     pub(crate) fn tuned(self, opts: &EngineOptions) -> Tuned {
-        Tuned::measured(opts, &self.key, self.variant, EARLIER.into())
+        Tuned::measured(opts, &self.key, self.variant.into(), EARLIER.into())
     }
 }
 
@@ -104,12 +93,12 @@ fn wanted(device: &Device, opts: &EngineOptions) -> bool {
 
 impl Tuned {
     /// Keeps it for the next time.
-    fn measured(opts: &EngineOptions, key: &str, variant: Variant, why: String) -> Self {
-        tracing::debug!(%variant, why, "tuned");
-        let text = format!("{key} {variant}");
+    fn measured(opts: &EngineOptions, key: &str, kept: Kept, why: String) -> Self {
+        tracing::debug!(%kept, why, "tuned");
+        let text = format!("{key} {kept}");
         kept::keep(opts, key, &text);
         Self {
-            variant,
+            variant: kept.variant,
             why,
             text: Some(text),
         }
@@ -133,9 +122,18 @@ pub(crate) async fn tune(
         return Ok((plan, choice, tuned));
     }
     let key = kept::key(on.device.info(), &plan);
-    let (found, why) = match kept::find(on.opts, &key, on.device.caps()) {
-        Some(found) => (found, EARLIER.to_owned()),
-        None => fastest(on, &graph, &plan).await?,
+    let before = kept::find(on.opts, &key, on.device.caps());
+    let (found, unfinished, why) = match before {
+        Some(kept) if kept.is_final() => (kept.variant, kept.unfinished, EARLIER.to_owned()),
+        before => {
+            let Measured {
+                variant,
+                report,
+                finished,
+            } = race(on, &graph, &plan).await?;
+            let loads = 1 + before.and_then(|kept| kept.unfinished).unwrap_or(0);
+            (variant, (!finished).then_some(loads), report)
+        }
     };
     let (plan, choice, variant, why) = if found == suggested {
         (plan, choice, found, why)
@@ -153,99 +151,12 @@ pub(crate) async fn tune(
             Err(e) => return Err(e),
         }
     };
-    let tuned = Tuned::measured(on.opts, &key, variant, why);
-    Ok((plan, choice, tuned))
-}
-
-/// Products of a plan's layers, with the sums behind those of experts, up to so many bytes of weights. They do the same work in each variant.
-fn products(steps: &[Step], most: u64) -> Vec<&Step> {
-    let product =
-        |step: &&Step| kernel::<MatMul>(step).is_some() || kernel::<SumRoutes>(step).is_some();
-    let mut weights = 0;
-    let steps = steps.iter().filter(product).take_while(|step| {
-        let before = weights;
-        weights += step.kernel.weight_bytes();
-        before < most
-    });
-    steps.collect()
-}
-
-/// Products of the first layer, for a batch: how fast they are is not up to where weights come from.
-fn first_layer(steps: &[Step]) -> Vec<&Step> {
-    let mut products = products(steps, u64::MAX);
-    products.retain(|step| step.name.starts_with("layer0."));
-    products
-}
-
-fn kernel<K: Kernel>(step: &Step) -> Option<&K> {
-    let any: &dyn Any = step.kernel.as_ref();
-    any.downcast_ref()
-}
-
-/// Measures variants one after another while there is time.
-async fn fastest(
-    on: &On<'_, '_>,
-    graph: &GraphOptions,
-    plan: &Plan,
-) -> Result<(Variant, String), Error> {
-    let mut race = Race {
-        on,
-        started: Instant::now(),
-        report: Vec::new(),
+    let kept = Kept {
+        variant,
+        unfinished,
     };
-    let mut best = Variant::of(graph);
-    let mut timed = Vec::new();
-    for layout in Variant::layouts(on.opts, on.device.caps(), best.layout) {
-        let variant = Variant { layout, ..best };
-        let plan = on.model.plan(&variant.applied(graph))?;
-        let steps = products(&plan.decode, WEIGHTS).into_iter();
-        let steps: Vec<_> = steps.chain(&plan.head).collect();
-        let took = race.time(&layout.to_string(), &steps, 1).await?;
-        timed.extend(took.map(|took| (variant, took)));
-    }
-    best = fastest_of(best, &timed);
-    let rows = ROWS.min(plan.chunk);
-    if let Some(suggested) = best.tiles {
-        let what = |by: &str| format!("{rows} rows by {by}");
-        // What is chosen for single tokens, small batches have as well.
-        let plan = on.model.plan(&best.applied(graph))?;
-        on.write_routes(&plan, rows);
-        let columns = first_layer(&plan.prefill);
-        let columns = race.time(&what("columns"), &columns, rows).await?;
-        let mut timed = Vec::new();
-        for int8 in Variant::tilings(on.device.caps()) {
-            let tiles = Some(Tiled { int8, ..suggested });
-            let variant = Variant { tiles, ..best };
-            let plan = on.model.plan(&variant.applied(graph))?;
-            let steps = first_layer(plan.tiled.as_deref().unwrap_or_default());
-            let took = race.time(&what(&int8.to_string()), &steps, rows).await?;
-            timed.extend(took.map(|took| (variant, took)));
-        }
-        best = fastest_of(best, &timed);
-        let least = timed.iter().find(|(variant, _)| *variant == best);
-        if let (Some(columns), Some((variant, tiles))) = (columns, least) {
-            let from = Variant::tiles_from(rows, columns, *tiles);
-            best.tiles = variant.tiles.zip(from).map(|(t, from)| Tiled { from, ..t });
-        }
-    }
-    on.write_rows(plan, rows, graph.seq_pages * PAGE);
-    let mut timed = Vec::new();
-    for attention_cols in Variant::attention_cols(on.opts, best.attention_cols) {
-        let variant = Variant {
-            attention_cols,
-            ..best
-        };
-        let plan = on.model.plan(&variant.applied(graph))?;
-        let attention = |step: &&Step| kernel::<Attention>(step).is_some();
-        let steps: Vec<_> = plan.prefill.iter().filter(attention).take(1).collect();
-        let what = format!("attention of {attention_cols} rows a workgroup");
-        let took = race.time(&what, &steps, rows).await?;
-        timed.extend(took.map(|took| (variant, took)));
-    }
-    best = fastest_of(best, &timed);
-    let took = race.started.elapsed().as_millis();
-    let report = race.report.join(", ");
-    Ok((best, format!("measured in {took} ms: {report}")))
+    let tuned = Tuned::measured(on.opts, &key, kept, why);
+    Ok((plan, choice, tuned))
 }
 
 /// The fastest, where it takes clearly less than the first, which is what capabilities suggest.
@@ -255,86 +166,6 @@ fn fastest_of(unmeasured: Variant, timed: &[(Variant, f64)]) -> Variant {
         (Some(first), Some(least)) if least.1 < WORTH * first.1 => least.0,
         (Some(first), _) => first.0,
         _ => unmeasured,
-    }
-}
-
-struct Race<'a, 'w> {
-    on: &'a On<'a, 'w>,
-    started: Instant,
-    report: Vec<String>,
-}
-
-impl Race<'_, '_> {
-    /// Milliseconds of a pass over the steps; None where there is no time left, or the device refuses one.
-    async fn time(&mut self, what: &str, steps: &[&Step], rows: u32) -> Result<Option<f64>, Error> {
-        if self.started.elapsed() > BUDGET {
-            return Ok(None);
-        }
-        let On {
-            device,
-            buffers,
-            watch,
-            ..
-        } = self.on;
-        let mut bound = Vec::new();
-        for step in steps {
-            watch.say(LoadProgress::Device)?;
-            match buffers.bind(device, step).await {
-                Ok(step) => bound.push(step),
-                Err(chord_kernels::Error::Refused { .. }) => return Ok(None),
-                Err(e) => return Err(e.into()),
-            }
-        }
-        let run = async |passes: u32| -> Result<Duration, Error> {
-            let began = Instant::now();
-            let steps = std::iter::repeat_n(&bound, passes as usize).flatten();
-            device.run(steps, rows, &[]);
-            device.wait().await?;
-            Ok(began.elapsed())
-        };
-        // The first also clears the buffers.
-        let mut least = run(1).await?;
-        if least < BUDGET / 4 {
-            least = run(1).await?.max(Duration::from_micros(1));
-        }
-        if least < 5 * MEASURED {
-            let passes = (MEASURED.as_nanos() / least.as_nanos()).clamp(1, 64) as u32;
-            for _ in 0..3 {
-                least = least.min(run(passes).await? / passes);
-            }
-        }
-        let least = 1e3 * least.as_secs_f64();
-        self.report.push(format!("{what} {least:.2} ms"));
-        Ok(Some(least))
-    }
-}
-
-impl On<'_, '_> {
-    /// Routes of a batch to all experts of the first layer in turn, where it has any.
-    fn write_routes(&self, plan: &Plan, rows: u32) {
-        let mut steps = plan.tiled.iter().flatten();
-        let Some((route, step)) = steps.find_map(|step| Some((kernel::<Route>(step)?, step)))
-        else {
-            return;
-        };
-        let of = |i: u32| [i % route.n_experts, 1f32.to_bits()];
-        let words: Vec<u32> = (0..rows * route.used).flat_map(of).collect();
-        for (_, buffer) in step.bind.iter().filter(|(slot, _)| *slot == 2) {
-            let buffer = self.buffers.buffer(*buffer);
-            self.device.write(buffer, 0, &words);
-            if let Some(at) = route.rows_at {
-                self.device.write(buffer, at.into(), &[rows]);
-            }
-        }
-    }
-
-    /// Rows at the end of a context, for attention to look back from. The page table is empty: every page is the first.
-    fn write_rows(&self, plan: &Plan, rows: u32, positions: u32) {
-        let end = positions.min(DEPTH);
-        let position = |i: u32| (end + i).saturating_sub(rows);
-        let words: Vec<u32> = (0..rows).flat_map(|i| [0, position(i), 0, 1]).collect();
-        self.device
-            .write(self.buffers.buffer(plan.ids.rows), 0, &words);
     }
 }
 
@@ -349,6 +180,7 @@ mod tests {
             layout: Layout::Lanes,
             tiles: None,
             attention_cols,
+            split_from: None,
         };
         let [first, second, third] = [1, 4, 8].map(variant);
         assert_eq!(fastest_of(third, &[]), third);

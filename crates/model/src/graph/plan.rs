@@ -52,17 +52,20 @@ pub struct GraphOptions {
 pub struct Splits {
     /// Workgroups of a layer, about.
     pub workgroups: u32,
-    /// Layers that see more tokens than this are split, for tokens that see more.
+    /// Layers that see more tokens than this can be split.
     pub above: u32,
+    /// They are for tokens that see more than this, which is not below `above`: no part of the plan, so that it can be measured.
+    pub from: u32,
 }
 
 impl Splits {
     /// For a GPU. 256 workgroups are two for each of the 128 or so processors of the largest; on smaller ones they take turns.
-    /// Above 512 tokens: a workgroup alone goes through 16 pages there one after another, each with several barriers, and the
+    /// Above 128 tokens: a workgroup alone goes through 4 pages there one after another, each with several barriers, and the
     /// step that puts the splits together costs about as much as one or two of them.
     pub const GPU: Self = Self {
         workgroups: 256,
-        above: 512,
+        above: 128,
+        from: 128,
     };
 }
 
@@ -215,7 +218,7 @@ impl Plan {
     /// same way however many others share its submit.
     pub fn decode_at(&self, position: u32) -> impl Iterator<Item = usize> {
         let left_out = match self.splits {
-            Some(splits) if position >= splits.above => Reach::Short,
+            Some(splits) if position >= splits.from => Reach::Short,
             _ => Reach::Long,
         };
         let places = self.reach.iter().enumerate();

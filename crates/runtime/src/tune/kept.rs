@@ -5,10 +5,57 @@ use crate::options::EngineOptions;
 use chord_kernels::files;
 use chord_kernels::gpu::{AdapterInfo, Caps};
 use chord_model::Plan;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// A line: more than any file of ours holds.
 const MOST: u64 = 4096;
+
+/// What a load left behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Kept {
+    pub variant: Variant,
+    /// Loads that had no time for everything; None once one had.
+    pub unfinished: Option<u32>,
+}
+
+impl Kept {
+    /// Nothing is measured again.
+    pub(super) fn is_final(&self) -> bool {
+        self.unfinished.is_none_or(|loads| loads >= super::LOADS)
+    }
+
+    fn parse(text: &str, caps: &Caps) -> Option<Self> {
+        let (variant, unfinished) = match text.split_once(UNFINISHED) {
+            Some((variant, loads)) => (variant, Some(loads.parse().ok()?)),
+            None => (text, None),
+        };
+        Some(Self {
+            variant: Variant::parse(variant, caps)?,
+            unfinished,
+        })
+    }
+}
+
+impl From<Variant> for Kept {
+    fn from(variant: Variant) -> Self {
+        Self {
+            variant,
+            unfinished: None,
+        }
+    }
+}
+
+/// Between a variant and the number of loads.
+const UNFINISHED: &str = " unfinished ";
+
+impl fmt::Display for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.variant)?;
+        self.unfinished
+            .map_or(Ok(()), |loads| write!(f, "{UNFINISHED}{loads}"))
+    }
+}
 
 /// What a measurement is of: this program, the GPU with its driver, and the products of the model.
 pub(super) fn key(adapter: &AdapterInfo, plan: &Plan) -> String {
@@ -41,7 +88,7 @@ fn path(folder: &Path, key: &str) -> PathBuf {
 }
 
 /// What an earlier run measured: by the caller's text, or else in the folder.
-pub(super) fn find(opts: &EngineOptions, key: &str, caps: &Caps) -> Option<Variant> {
+pub(super) fn find(opts: &EngineOptions, key: &str, caps: &Caps) -> Option<Kept> {
     let of = |text: &str| text.lines().find_map(|line| parse(line, key, caps));
     let given = opts.tuned.as_deref().and_then(of);
     given.or_else(|| {
@@ -50,9 +97,9 @@ pub(super) fn find(opts: &EngineOptions, key: &str, caps: &Caps) -> Option<Varia
     })
 }
 
-fn parse(line: &str, key: &str, caps: &Caps) -> Option<Variant> {
-    let (of, variant) = line.split_once(' ')?;
-    (of == key).then(|| Variant::parse(variant, caps))?
+fn parse(line: &str, key: &str, caps: &Caps) -> Option<Kept> {
+    let (of, kept) = line.split_once(' ')?;
+    (of == key).then(|| Kept::parse(kept, caps))?
 }
 
 /// Writes it to the folder, where there is one. A failure is no error: the next run measures again.

@@ -4,7 +4,7 @@ use crate::options::EngineOptions;
 use chord_kernels::gpu::Caps;
 use chord_kernels::matmul::Layout;
 use chord_kernels::variants::{LAYOUTS, TILE_COLS};
-use chord_model::{GraphOptions, Tiles};
+use chord_model::{GraphOptions, Splits, Tiles};
 use std::fmt;
 
 /// Rows of a batch that may share a workgroup of attention.
@@ -23,6 +23,8 @@ pub(crate) struct Variant {
     pub tiles: Option<Tiled>,
     /// Most rows of a batch that share a workgroup of attention.
     pub attention_cols: u32,
+    /// Tokens behind which a token's attention is split; None: never.
+    pub split_from: Option<u32>,
 }
 
 /// Prompts by tiles.
@@ -34,14 +36,16 @@ pub(crate) struct Tiled {
     pub int8: Layout,
 }
 
-/// `lanes-subgroup tile 24 attention 8`, or `columns 0` where nothing goes by tiles.
+/// `lanes-subgroup tile 24 attention 8 split 128`, or `columns 0` where nothing goes by tiles and `split 0` where nothing is split.
 impl fmt::Display for Variant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (layout, attention) = (self.layout, self.attention_cols);
-        match self.tiles {
-            Some(Tiled { from, int8 }) => write!(f, "{layout} {int8} {from} attention {attention}"),
-            None => write!(f, "{layout} {COLUMNS} 0 attention {attention}"),
-        }
+        let (tiled, from) = (self.tiled(), self.tiles.map_or(0, |t| t.from));
+        let split = self.split_from.unwrap_or(0);
+        write!(
+            f,
+            "{layout} {tiled} {from} attention {attention} split {split}"
+        )
     }
 }
 
@@ -52,9 +56,10 @@ impl Variant {
     /// What [`Variant::to_string`] made on a device of these capabilities; None for anything else.
     pub(super) fn parse(text: &str, caps: &Caps) -> Option<Self> {
         let words: Vec<&str> = text.split_whitespace().collect();
-        let &[layout, int8, from, "attention", attention] = words.as_slice() else {
+        let &[layout, int8, from, "attention", attention, "split", split] = words.as_slice() else {
             return None;
         };
+        let split: u32 = split.parse().ok()?;
         let is = |layout: &Layout, name: &str| layout.to_string() == name;
         let tiles = match int8 {
             COLUMNS => None,
@@ -68,7 +73,13 @@ impl Variant {
             layout: LAYOUTS.into_iter().find(|l| is(l, layout))?,
             tiles,
             attention_cols: cols.find(|n| n.to_string() == attention)?,
+            split_from: (split > 0).then_some(split),
         })
+    }
+
+    /// By what prompts go.
+    pub(super) fn tiled(self) -> String {
+        self.tiles.map_or(COLUMNS.into(), |t| t.int8.to_string())
     }
 
     /// Layouts of tiles, the one that runs anywhere first.
@@ -86,6 +97,7 @@ impl Variant {
                 int8: tiles.int8,
             }),
             attention_cols: graph.attention_cols,
+            split_from: graph.splits.map(|splits| splits.from),
         }
     }
 
@@ -97,11 +109,16 @@ impl Variant {
                 int8: tiles.int8,
             }),
             attention_cols: self.attention_cols,
+            splits: graph.splits.map(|splits| Splits {
+                // A token that sees fewer has no other form.
+                from: self.split_from.unwrap_or(splits.from).max(splits.above),
+                ..splits
+            }),
             ..graph.clone()
         }
     }
 
-    /// The plan is the same: the number of tokens alone is not part of it.
+    /// The plan is the same: numbers of tokens alone are not part of it.
     pub(super) fn same_plan(self, other: Self) -> bool {
         let plan = |v: Self| (v.layout, v.tiles.map(|t| t.int8), v.attention_cols);
         plan(self) == plan(other)
@@ -129,11 +146,22 @@ impl Variant {
         std::iter::once(suggested).chain(others).collect()
     }
 
-    /// Where tiles begin to pay, by what so many rows take by columns, of which 4 share a workgroup, and by tiles; None where they do
-    /// not even then.
-    pub(super) fn tiles_from(rows: u32, columns: f64, tiles: f64) -> Option<u32> {
-        let pays = tiles < super::WORTH * columns;
-        pays.then(|| ((f64::from(rows) * tiles / columns) as u32).max(4) + 1)
+    /// The fewest tokens behind which attention can be split, and the most behind which it still may be whole.
+    pub(super) fn split_from(splits: Splits) -> (u32, u32) {
+        (splits.above, splits.above.max(512))
+    }
+
+    /// Where tiles begin to pay, by what the fewer of so many rows take by columns, of which 4 share a workgroup, and what fewer and more
+    /// take by tiles; None where they do not even for the more.
+    pub(super) fn tiles_from(
+        (few, many): (u32, u32),
+        columns: f64,
+        (tiles_few, tiles_many): (f64, f64),
+    ) -> Option<u32> {
+        // Rows by columns cost the same however many there are.
+        let columns_many = columns * f64::from(many) / f64::from(few);
+        let pays = tiles_many < super::WORTH * columns_many;
+        pays.then(|| ((f64::from(few) * tiles_few / columns) as u32).clamp(4, many - 1) + 1)
     }
 }
 
@@ -167,6 +195,7 @@ mod tests {
                     layout,
                     tiles,
                     attention_cols: 8,
+                    split_from: tiles.map(|_| 128),
                 };
                 assert_eq!(Variant::parse(&variant.to_string(), &with), Some(variant));
             }
@@ -174,12 +203,14 @@ mod tests {
         for wrong in [
             "",
             "lanes",
-            "lanes tile 24 attention 3",
-            "lanes tile -1 attention 8",
-            "tile tile 24 attention 8",
-            "lanes lanes 24 attention 8",
-            "lanes cooperative 24 attention 8",
-            "lanes tile 24 attention 8 more",
+            "lanes tile 24 attention 3 split 0",
+            "lanes tile -1 attention 8 split 0",
+            "tile tile 24 attention 8 split 0",
+            "lanes lanes 24 attention 8 split 0",
+            "lanes cooperative 24 attention 8 split 0",
+            "lanes tile 24 attention 8 split 0 more",
+            "lanes tile 24 attention 8 split x",
+            "lanes tile 24 attention 8",
         ] {
             assert_eq!(Variant::parse(wrong, &caps(None)), None, "{wrong:?}");
         }
@@ -187,9 +218,17 @@ mod tests {
 
     #[test]
     fn tiles_begin_where_columns_take_longer() {
-        assert_eq!(Variant::tiles_from(64, 16.0, 4.0), Some(17));
-        assert_eq!(Variant::tiles_from(64, 1000.0, 1.0), Some(5));
-        assert_eq!(Variant::tiles_from(64, 4.0, 4.0), None);
-        assert_eq!(Variant::tiles_from(64, 4.0, 9.0), None);
+        let from = |columns, tiles: f64, all: f64| {
+            let at_512 = (tiles * all, columns * 8.0);
+            assert!(at_512.0 > 0.0);
+            Variant::tiles_from((64, 512), columns, (tiles, at_512.0))
+        };
+        assert_eq!(from(16.0, 4.0, 8.0), Some(17));
+        assert_eq!(from(1000.0, 1.0, 8.0), Some(5));
+        assert_eq!(from(4.0, 4.0, 8.0), None);
+        assert_eq!(from(4.0, 9.0, 8.0), None);
+        // A large GPU: 64 rows leave it idle, 512 do not.
+        assert_eq!(from(4.0, 6.0, 2.0), Some(97));
+        assert_eq!(from(4.0, 31.9, 0.9), Some(511));
     }
 }

@@ -9,15 +9,18 @@ const SPLITS: [Splits; 2] = [
     Splits {
         workgroups: 6,
         above: 32,
+        from: 32,
     },
     Splits {
         workgroups: 400,
         above: 64,
+        from: 64,
     },
 ];
 const WHOLE: Splits = Splits {
     workgroups: 1,
     above: 0,
+    from: 0,
 };
 
 fn prompt() -> Vec<u32> {

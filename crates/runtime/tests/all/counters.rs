@@ -126,6 +126,7 @@ fn a_token_whose_attention_is_split_keeps_every_bound_in_every_family() {
     let splits = Splits {
         workgroups: 64,
         above: 64,
+        from: 64,
     };
     every_family_keeps_its_bounds(Some(splits), 1);
 }

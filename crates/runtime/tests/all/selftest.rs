@@ -85,6 +85,7 @@ fn plans_are_tested(names: &[&str], with_taps: &[bool]) {
 const SPLITS: Splits = Splits {
     workgroups: 8,
     above: 0,
+    from: 0,
 };
 
 #[test]

@@ -1,13 +1,16 @@
 //! Variants of the kernels measured at load: kept for the next time, tested like any other, and never a reason for another answer.
 
 use crate::common::*;
-use chord_runtime::{Engine, EngineOptions, Fault, Layout, Precision};
+use chord_runtime::{Engine, EngineOptions, Fault, Layout, Precision, Splits};
 use std::path::PathBuf;
+use std::time::Duration;
 
+/// With time for everything, however slow the machine is at the moment.
 fn options() -> EngineOptions {
     EngineOptions {
         tune: Some(true),
-        tiled_rows: Some(64),
+        tune_budget: Some(Duration::from_secs(600)),
+        tiled_rows: Some(128),
         ..exact()
     }
 }
@@ -46,7 +49,12 @@ fn what_was_measured_is_kept_and_answers_stay_right_on_gpu() {
     let mut first = load(TINY, &options);
     let said = why(&first);
     assert!(said.starts_with("measured in "), "{said}");
-    for measured in ["row-per-thread", "64 rows by columns", "attention of"] {
+    for measured in [
+        "row-per-thread",
+        "64 rows by columns",
+        "128 rows by tile",
+        "attention of",
+    ] {
         assert!(said.contains(measured), "{said}");
     }
     answers_as_the_reference(&mut first);
@@ -65,6 +73,67 @@ fn what_was_measured_is_kept_and_answers_stay_right_on_gpu() {
     };
     assert_eq!(why(&load(TINY, &handed_in)), "measured by an earlier run");
     std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn a_load_without_time_leaves_the_rest_to_the_next_but_not_for_ever_on_gpu() {
+    gpu_only();
+    let mut options = EngineOptions {
+        tune_budget: Some(Duration::ZERO),
+        ..options()
+    };
+    let suggested = described(
+        &load(
+            TINY,
+            &EngineOptions {
+                tune: None,
+                ..options.clone()
+            },
+        ),
+        "variant",
+    );
+    let mut texts = Vec::new();
+    for _ in 0..3 {
+        let engine = load(TINY, &options);
+        assert!(why(&engine).starts_with("measured in "), "{}", why(&engine));
+        assert_eq!(described(&engine, "variant"), suggested);
+        options.tuned = engine.tuned().map(String::from);
+        texts.push(options.tuned.clone().unwrap());
+    }
+    let mut endings = (1..).zip(&texts);
+    assert!(endings.all(|(n, text)| text.ends_with(&format!("{suggested} unfinished {n}"))));
+    assert_eq!(why(&load(TINY, &options)), "measured by an earlier run");
+    // Given time, it is done.
+    let with_time = EngineOptions {
+        tune_budget: self::options().tune_budget,
+        tuned: Some(texts.swap_remove(0)),
+        ..options
+    };
+    let engine = load(TINY, &with_time);
+    assert!(why(&engine).contains("attention of"), "{}", why(&engine));
+    assert!(!engine.tuned().unwrap().contains("unfinished"));
+}
+
+/// Where attention can be split, it is measured from when on it is.
+#[test]
+fn when_attention_is_split_is_measured_on_gpu() {
+    gpu_only();
+    let options = EngineOptions {
+        layout: Some(Layout::RowPerThread),
+        attention_cols: Some(1),
+        tiled_rows: Some(0),
+        context: Some(1024),
+        splits: Some(Splits {
+            workgroups: 64,
+            above: 64,
+            from: 64,
+        }),
+        ..options()
+    };
+    let engine = load(TINY, &options);
+    let said = why(&engine);
+    assert!(said.contains("attention behind 96 tokens whole"), "{said}");
+    assert!(said.contains("attention behind 96 tokens split"), "{said}");
 }
 
 #[test]
@@ -104,7 +173,7 @@ fn a_variant_that_fails_the_self_test_is_not_used_on_gpu() {
     let tuned = load(TINY, &suggested).tuned().unwrap().to_owned();
     let key = tuned.split(' ').next().unwrap();
     let lanes = EngineOptions {
-        tuned: Some(format!("{key} lanes columns 0 attention 8")),
+        tuned: Some(format!("{key} lanes columns 0 attention 8 split 0")),
         ..suggested.clone()
     };
     let kept = load(TINY, &lanes);
@@ -126,7 +195,7 @@ fn a_variant_that_fails_the_self_test_is_not_used_on_gpu() {
     assert_eq!(described(&engine, "layout"), "RowPerThread");
     let said = why(&engine);
     assert!(
-        said.starts_with("lanes columns 0 attention 8 fails the self-test"),
+        said.starts_with("lanes columns 0 attention 8 split 0 fails the self-test"),
         "{said}"
     );
     answers_as_the_reference(&mut engine);
@@ -137,7 +206,6 @@ fn a_mixture_of_experts_answers_the_same_by_tiles_or_not_on_gpu() {
     gpu_only();
     let model = "v2k-qwen3moe-Q4_K_M";
     let options = EngineOptions {
-        // The first run of any other takes a driver in software longer than there is time for.
         layout: Some(Layout::RowPerThread),
         ..options()
     };
@@ -152,7 +220,7 @@ fn a_mixture_of_experts_answers_the_same_by_tiles_or_not_on_gpu() {
         .unwrap()
         .to_owned();
     let ids = |tiles: &str| {
-        let variant = format!("row-per-thread {tiles} attention 8");
+        let variant = format!("row-per-thread {tiles} attention 8 split 0");
         let tuned = EngineOptions {
             tuned: Some(format!("{key} {variant}")),
             ..options.clone()
