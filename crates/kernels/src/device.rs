@@ -217,6 +217,17 @@ impl Device {
         }
     }
 
+    /// Hands written data over and waits for what the call before handed over: at most that of two calls is held twice.
+    ///
+    /// # Errors
+    /// `E_DEVICE_LOST`, `E_GPU_TIMEOUT`.
+    pub async fn send(&self) -> Result<(), Error> {
+        match self {
+            Self::Gpu(gpu) => gpu.send().await,
+            Self::Cpu(cpu) => cpu.wait().await,
+        }
+    }
+
     /// Runs the steps in order, in one submit, then the copies `after` them.
     pub fn run<'a>(
         &self,

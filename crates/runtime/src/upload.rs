@@ -10,8 +10,8 @@ use web_time::Instant;
 
 /// Bytes of the file read and repacked at once.
 const SLICE_BYTES: usize = 4 << 20;
-/// Bytes handed to the device before waiting for it to take them.
-const FLUSH_BYTES: usize = 32 << 20;
+/// Bytes handed to the device at once; it takes them while as many more are made ready.
+const SENT_BYTES: usize = 16 << 20;
 
 /// What a read is for.
 enum Target {
@@ -89,7 +89,8 @@ pub(crate) async fn upload(
     let reads = reads(d, plan, factors)?;
     let total = reads.iter().map(|read| read.bytes as u64).sum();
     let say = |done| watch.say(LoadProgress::Weights { done, total });
-    let (mut done, mut pending, mut peak) = (0, 0, 0);
+    // Bytes written since something was sent, and sent with that.
+    let (mut done, mut pending, mut sent, mut peak) = (0, 0, 0, 0);
     let (mut bytes, mut quants, mut scales) = (Vec::new(), Vec::new(), Vec::new());
     let mut rope_factors = None;
     say(0)?;
@@ -120,10 +121,10 @@ pub(crate) async fn upload(
             }
             Target::RopeFactors => rope_factors = Some(floats().map(f32::from_le_bytes).collect()),
         }
-        peak = peak.max(bytes.len() + 4 * (quants.len() + scales.len()) + pending);
-        if pending >= FLUSH_BYTES {
-            device.flush().await?;
-            pending = 0;
+        peak = peak.max(bytes.len() + 4 * (quants.len() + scales.len()) + pending + sent);
+        if pending >= SENT_BYTES {
+            device.send().await?;
+            (sent, pending) = (pending, 0);
         }
         done += length as u64;
         say(done)?;

@@ -20,6 +20,7 @@ pub use adapter::{AdapterInfo, Caps, list_adapters};
 pub(crate) use execute::Copy;
 pub use execute::{BoundStep, Recorded};
 pub use open::GpuOptions;
+use readback::Sent;
 pub use readback::Staging;
 
 use crate::Error;
@@ -90,6 +91,8 @@ pub struct Gpu {
     fault: Arc<OnceLock<Error>>,
     pipelines: Mutex<HashMap<Shader, Arc<Pipeline>>>,
     kept: Option<Kept>,
+    /// What is on its way to the device.
+    sent: Mutex<Option<Sent>>,
     /// Shaders check their indices, loops and divisors as they run.
     checked: bool,
 }

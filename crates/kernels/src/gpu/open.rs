@@ -81,6 +81,7 @@ impl Gpu {
             fault,
             pipelines: Mutex::default(),
             kept,
+            sent: Mutex::default(),
             checked: options.checked || !vulkan,
         })
     }

@@ -3,6 +3,7 @@
 use super::arrival::Arrival;
 use super::{Buffer, Counters, Gpu};
 use crate::Error;
+use std::sync::PoisonError;
 
 /// No wait is without a deadline. Generous: a software adapter may take a while over one submit.
 const DEADLINE_SECONDS: u64 = 300;
@@ -11,6 +12,12 @@ const DEADLINE_SECONDS: u64 = 300;
 #[derive(Debug)]
 pub struct Staging {
     buffer: Buffer,
+}
+
+/// What [`Gpu::send`] sent.
+pub(super) struct Sent {
+    index: wgpu::SubmissionIndex,
+    done: Arrival<()>,
 }
 
 impl Staging {
@@ -39,23 +46,49 @@ impl Gpu {
         let done = Arrival::new();
         let arrive = done.callback();
         self.queue.on_submitted_work_done(move || arrive(()));
-        self.arrived(&done).await
+        self.arrived(&done, None).await
     }
 
-    /// What a callback of the device brings. Natively it runs inside the poll here; in a browser, on the event loop.
-    async fn arrived<T: Send + 'static>(&self, arrival: &Arrival<T>) -> Result<T, Error> {
+    /// Sends written data to the device and waits for what the call before sent: it copies while the host makes more ready.
+    ///
+    /// # Errors
+    /// `E_DEVICE_LOST`, `E_GPU_TIMEOUT`.
+    pub async fn send(&self) -> Result<(), Error> {
+        let index = self.queue.submit([]);
+        let done = Arrival::new();
+        let arrive = done.callback();
+        self.queue.on_submitted_work_done(move || arrive(()));
+        let sent = Sent { index, done };
+        let mut last = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = last.replace(sent);
+        drop(last);
+        match before {
+            Some(Sent { index, done }) => self.arrived(&done, Some(index)).await,
+            None => self.check(),
+        }
+    }
+
+    /// What a callback of the device brings, behind a submission or, with None, all of them. Natively it runs inside the poll here; in a
+    /// browser, on the event loop.
+    async fn arrived<T: Send + 'static>(
+        &self,
+        arrival: &Arrival<T>,
+        behind: Option<wgpu::SubmissionIndex>,
+    ) -> Result<T, Error> {
         #[cfg(not(target_arch = "wasm32"))]
-        self.poll()?;
+        self.poll(behind)?;
+        #[cfg(target_arch = "wasm32")]
+        drop(behind);
         let value = arrival.take(DEADLINE_SECONDS).await;
         self.check()?;
         value.ok_or_else(|| self.timed_out())
     }
 
     #[cfg(not(target_arch = "wasm32"))]
-    fn poll(&self) -> Result<(), Error> {
+    fn poll(&self, submission_index: Option<wgpu::SubmissionIndex>) -> Result<(), Error> {
         use std::panic::{AssertUnwindSafe, catch_unwind};
         let poll = wgpu::PollType::Wait {
-            submission_index: None,
+            submission_index,
             timeout: Some(std::time::Duration::from_secs(DEADLINE_SECONDS)),
         };
         // wgpu panics on a device lost while waiting, after it has called the lost handler: an error here.
@@ -87,7 +120,7 @@ impl Gpu {
             .buffer
             .raw
             .map_async(wgpu::MapMode::Read, range.clone(), mapped.callback());
-        let result = self.arrived(&mapped).await?;
+        let result = self.arrived(&mapped, None).await?;
         result.map_err(|e| Error::Lost(e.to_string()))?;
         let lost = |e: &dyn std::fmt::Display| Error::Lost(e.to_string());
         let view = staging

@@ -132,8 +132,8 @@ impl Pace {
 
     /// A submit of so much work took so long.
     pub(super) fn took(&mut self, work: u64, took: Duration) {
-        // What a short one takes is mostly the way there and back.
-        if !self.measures || work < self.budget / 2 {
+        // What a short one takes is mostly the way there and back, unless it took long: then it was attention, over a long context.
+        if !self.measures || (work < self.budget / 2 && took < SUBMIT) {
             return;
         }
         let fits = work as f64 * SUBMIT.as_secs_f64() / took.as_secs_f64().max(1e-6);
@@ -171,11 +171,21 @@ mod tests {
     #[test]
     fn what_is_short_teaches_nothing_and_software_is_not_measured() {
         let mut pace = Pace::new(false);
-        pace.took(1000, Duration::from_secs(1));
+        pace.took(1000, Duration::from_millis(79));
         assert_eq!(pace.budget, FIRST);
         let mut software = Pace::new(true);
         software.took(SOFTWARE, Duration::from_secs(10));
         assert_eq!(software.budget, SOFTWARE);
+    }
+
+    /// Behind a long context a submit takes long for what it reads of weights.
+    #[test]
+    fn what_is_short_and_takes_long_makes_the_next_shorter() {
+        let mut pace = Pace::new(false);
+        for _ in 0..8 {
+            pace.took(FIRST / 64, Duration::from_secs(1));
+        }
+        assert_eq!(pace.budget, BOUNDS[0]);
     }
 
     #[test]
