@@ -59,8 +59,11 @@ impl Gpu {
         };
         let others = available_parallelism().map_or(0, |n| n.get() - 1);
         thread::scope(|scope| {
-            (0..others).for_each(|_| drop(scope.spawn(compile)));
+            let others: Vec<_> = (0..others).map(|_| scope.spawn(compile)).collect();
             compile();
+            // trap: joined one by one. The scope's own waiting parks this thread, which takes the wake-up of a future that is being
+            // waited for here: of weights that arrive meanwhile.
+            others.into_iter().for_each(|other| drop(other.join()));
         });
     }
 
