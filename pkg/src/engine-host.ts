@@ -12,8 +12,8 @@ import type { ChordInfo, ModelSource, Plan, Progress, Stats } from "./types.js";
 import { threadsFor } from "./threads.js";
 import { keepTuning, knownTuning } from "./tuned.js";
 
-/** A GPU that cannot be opened, or computes wrongly: where the choice is free, the processor takes over. */
-const UNFIT = new Set(["E_NO_ADAPTER", "E_ADAPTER_LIMIT", "E_DEVICE_OPEN", "E_SELF_TEST", "E_SHADER"]);
+/** A GPU that cannot be opened, computes wrongly, or has no room: where the choice is free, the processor takes over. */
+const UNFIT = new Set(["E_NO_ADAPTER", "E_ADAPTER_LIMIT", "E_DEVICE_OPEN", "E_SELF_TEST", "E_SHADER", "E_GPU_OOM", "E_FIT"]);
 
 type Listener = { onProgress(progress: Progress): void };
 

@@ -29,18 +29,14 @@ pub(crate) async fn open(opts: &EngineOptions) -> Result<(Device, String), Error
     }
 }
 
-/// The device that takes over from one whose kernels compute wrongly.
+/// The device that takes over from a GPU whose kernels compute wrongly, or which has no room.
 ///
 /// # Errors
 /// `why` where the choice leaves nothing else.
-pub(crate) fn instead(
-    opts: &EngineOptions,
-    failed: &Device,
-    why: Error,
-) -> Result<(Device, String), Error> {
-    match (opts.device, failed) {
-        (DeviceChoice::Auto, Device::Gpu(_)) => cpu(opts, format!("the CPU: {why}")),
-        _ => Err(why),
+pub(crate) fn instead(opts: &EngineOptions, why: Error) -> Result<(Device, String), Error> {
+    match opts.device {
+        DeviceChoice::Auto => cpu(opts, format!("the CPU: {why}")),
+        DeviceChoice::Gpu | DeviceChoice::Cpu => Err(why),
     }
 }
 
