@@ -90,6 +90,8 @@ pub struct Gpu {
     fault: Arc<OnceLock<Error>>,
     pipelines: Mutex<HashMap<Shader, Arc<Pipeline>>>,
     kept: Option<Kept>,
+    /// The first timestamp that was read: the zero of a profile.
+    first_tick: OnceLock<u64>,
     /// Shaders check their indices, loops and divisors as they run.
     checked: bool,
 }

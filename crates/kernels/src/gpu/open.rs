@@ -81,6 +81,7 @@ impl Gpu {
             fault,
             pipelines: Mutex::default(),
             kept,
+            first_tick: OnceLock::new(),
             checked: options.checked || !vulkan,
         })
     }
