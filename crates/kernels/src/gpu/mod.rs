@@ -16,7 +16,7 @@ mod pipeline;
 mod profile;
 mod readback;
 
-pub use adapter::{AdapterInfo, Caps, list_adapters};
+pub use adapter::{AdapterInfo, Adapters, Caps, list_adapters};
 pub use execute::BoundStep;
 pub(crate) use execute::Copy;
 pub use open::GpuOptions;
