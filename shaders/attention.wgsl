@@ -31,7 +31,7 @@
 const WG = ${WG}u;
 const GROUP = ${GROUP}u; // query heads per workgroup
 const SUBS = ${SUBS}u; // workgroups per KV head
-const LOWEST = -3.0e38; // finite: arithmetic on infinities is not dependable in WGSL
+const LOWEST = -1.0e30; // finite, as is exp's x * log2(e): arithmetic on infinities is not dependable in WGSL
 
 #import kv
 #import pack_i8

@@ -20,7 +20,7 @@ const SUBS = ${SUBS}u; // workgroups per KV head and COLS rows
 const QUERIES = ${QUERIES}u; // COLS * GROUP
 const SCORERS = ${SCORERS}u; // threads that share a page's scores of a row
 const SHARES = ${SHARES}u; // shares of the queries, whose sums of values are of different threads
-const LOWEST = -3.0e38; // finite: arithmetic on infinities is not dependable in WGSL
+const LOWEST = -1.0e30; // finite, as is exp's x * log2(e): arithmetic on infinities is not dependable in WGSL
 
 #import kv
 #import kv_seen

@@ -14,7 +14,7 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> act_out: array<u32>; // [row, k_blocks] blocks
 
 const LANES = 8u;
-const LOWEST = -3.0e38; // finite: arithmetic on infinities is not dependable in WGSL
+const LOWEST = -1.0e30; // finite, as is exp's x * log2(e): arithmetic on infinities is not dependable in WGSL
 
 var<workgroup> tops: array<f32, 64>; // [LANES, quad of the block], as the next two
 var<workgroup> sums: array<f32, 64>;

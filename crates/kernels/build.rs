@@ -5,6 +5,9 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
+#[path = "src/fingerprint.rs"]
+mod fingerprint;
+
 fn main() {
     let manifest = std::env::var("CARGO_MANIFEST_DIR").expect("set by cargo");
     let out = std::env::var("OUT_DIR").expect("set by cargo");
@@ -36,8 +39,12 @@ fn main() {
             writeln!(arms, "        {name:?} => {:?},", text.join("\n")).expect("memory");
         }
     }
+    // The names and the texts, as they are written above: none runs into the next.
+    let print = fingerprint::fingerprint(arms.as_bytes());
     let source = format!(
-        "/// The text of a shader, or of a part that shaders import, by its file's name.\n\
+        "/// Of all texts in `shaders/`, comments left out: what was measured or kept with other texts counts for nothing.\n\
+         pub const FINGERPRINT: u64 = {print:#018x};\n\n\
+         /// The text of a shader, or of a part that shaders import, by its file's name.\n\
          fn source(name: &str) -> Option<&'static str> {{\n    Some(match name {{\n{arms}        _ => return None,\n    }})\n}}\n"
     );
     fs::write(Path::new(&out).join("sources.rs"), source).expect("written");

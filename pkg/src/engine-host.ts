@@ -4,6 +4,7 @@ import type { Cancel, Device, Model } from "./engine/chord_web.js";
 import { adapterReturns, chooseDevice, onCpu, requireDevice } from "./device.js";
 import type { Chosen } from "./device.js";
 import { aborted, chordError, ModelError } from "./errors.js";
+import { Losses } from "./losses.js";
 import type { EngineOptions, GenerateDone, GenerateRequest, TokenEvent } from "./protocol.js";
 import { openHeader, openSource } from "./storage/index.js";
 import type { OpenedSource } from "./source.js";
@@ -11,11 +12,8 @@ import type { ChordInfo, ModelSource, Plan, Progress, Stats } from "./types.js";
 import { threadsFor } from "./threads.js";
 import { keepTuning, knownTuning } from "./tuned.js";
 
-/** So many losses within this time are no accident. */
-const LOSSES = 3;
-const WITHIN_MS = 60_000;
-/** A GPU that cannot be opened, or computes wrongly: where the choice is free, the processor takes over. */
-const UNFIT = new Set(["E_NO_ADAPTER", "E_ADAPTER_LIMIT", "E_DEVICE_OPEN", "E_SELF_TEST", "E_SHADER"]);
+/** A GPU that cannot be opened, computes wrongly, or has no room: where the choice is free, the processor takes over. */
+const UNFIT = new Set(["E_NO_ADAPTER", "E_ADAPTER_LIMIT", "E_DEVICE_OPEN", "E_SELF_TEST", "E_SHADER", "E_GPU_OOM", "E_FIT"]);
 
 type Listener = { onProgress(progress: Progress): void };
 
@@ -61,7 +59,7 @@ export class Host {
   #engine: Engine;
   #model: Model | null = null;
   #device: Device | null = null;
-  #losses: number[] = [];
+  readonly #losses = new Losses();
   #recoveries = 0;
   #networkBytes = 0;
   #cachedBytes = 0;
@@ -148,6 +146,7 @@ export class Host {
               return;
             }
             given.push(id);
+            this.#losses.progress();
             listener.onToken({ id, text, ...(reasoning && { reasoning }), ...(logprobs && { logprobs: JSON.parse(logprobs) as NonNullable<TokenEvent["logprobs"]> }) });
           },
         );
@@ -186,13 +185,10 @@ export class Host {
           throw error;
         }
         this.dispose();
-        const now = Date.now();
-        if (lost) {
-          this.#losses = [...this.#losses.filter((time) => now - time < WITHIN_MS), now];
-        }
-        const often = this.#losses.length >= LOSSES;
-        const said = often ? `the ${gpu ? "GPU" : "device"} was lost ${LOSSES} times within ${WITHIN_MS / 1000} seconds: ${error.message}` : error.message;
+        const often = lost ? this.#losses.tooOften(Date.now()) : null;
+        const said = often ? `the ${gpu ? "GPU" : "device"} was lost ${often}: ${error.message}` : error.message;
         if (often && !canChange) {
+          this.#losses.progress();
           throw chordError("E_DEVICE_LOST", said, 'Close other programs that use the GPU, choose a smaller model or a shorter context, then load again; device: "auto" goes on without it.');
         }
         if (this.#source instanceof ReadableStream) {
@@ -202,7 +198,7 @@ export class Host {
         if (often || !lost) {
           this.#chosen = onCpu(said, threadsFor(this.#options.threads));
           this.#engine = await engineFor(this.#chosen, this.#options);
-          this.#losses = [];
+          this.#losses.clear();
         } else if (gpu) {
           await adapterReturns(signal);
         }

@@ -96,7 +96,7 @@ impl Error {
             Self::NoAdapter { .. } => "run on the CPU (--device cpu), or install your GPU's driver: on Linux one for Vulkan and its loader (Debian: apt-get install libvulkan1 mesa-vulkan-drivers)".into(),
             Self::Limit { .. } | Self::Open { .. } => "choose another adapter, or update the driver".into(),
             Self::Lost(_) => "try again; if it happens again, update the driver or choose another adapter".into(),
-            Self::OutOfMemory { .. } => "use a shorter context or a smaller model, or close other programs that use its memory".into(),
+            Self::OutOfMemory { .. } => "use a shorter context or a smaller model, close other programs that use its memory, or, if it is a GPU, run on the CPU (--device cpu; in a browser device: \"cpu\")".into(),
             Self::Timeout { .. } => "the device may be hung: try again, or choose another adapter".into(),
             Self::NoTimestamps { .. } => "measure without a profile, or profile on another adapter or on the CPU (--device cpu)".into(),
             Self::Threads(_) => "ask for fewer threads, or raise the limit of processes (ulimit -u)".into(),

@@ -1,5 +1,7 @@
 //! Small files of our own that are always read and replaced as a whole.
 
+pub use crate::fingerprint::fingerprint;
+
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -10,14 +12,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 pub fn read(path: &Path, most: u64) -> Option<Vec<u8>> {
     let about = fs::metadata(path).ok()?;
     (about.is_file() && about.len() <= most).then(|| fs::read(path).ok())?
-}
-
-/// FNV-1a: it finds damage, and tells texts apart; it keeps no secrets.
-#[must_use]
-pub fn fingerprint(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3)
-    })
 }
 
 /// Writes a file, its folder too. A reader sees the old file or the new one, and of two writers the last one's.

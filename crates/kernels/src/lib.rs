@@ -13,6 +13,7 @@ pub mod device;
 pub mod embed;
 mod error;
 pub mod files;
+mod fingerprint;
 pub mod gpu;
 mod kv;
 pub mod kv_write;

@@ -50,7 +50,7 @@ pub enum Speculate {
 /// Where the model runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum DeviceChoice {
-    /// On a hardware GPU; where there is none that works, on the CPU.
+    /// On a hardware GPU; where there is none that works and has room for the model, on the CPU.
     #[default]
     Auto,
     /// On a GPU, even one in software.
@@ -137,6 +137,8 @@ pub enum Fault {
     Tiles,
     /// There is no memory for a larger store of K and V.
     Memory,
+    /// A GPU has no memory for the plan's buffers.
+    Buffers,
 }
 
 impl Default for EngineOptions {

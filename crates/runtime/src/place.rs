@@ -3,7 +3,7 @@
 use crate::Error;
 use crate::device;
 use crate::load::Watch;
-use crate::options::EngineOptions;
+use crate::options::{EngineOptions, Fault};
 use crate::selftest::{self, Choice};
 use crate::tune::{self, Tuned};
 use chord_gguf::Directory;
@@ -39,14 +39,40 @@ pub(crate) struct Placed {
     pub tuned: Tuned,
 }
 
-/// Opens the device, tests the kernels on it, and allocates what the plan asks for: with less context or smaller batches where the
-/// device has no room for more and nobody asked for it.
+/// Finds the model a place: where the choice is free and a GPU computes wrongly or has no room, on the CPU.
 pub(crate) async fn place(
     model: &Model<'_>,
     opts: &EngineOptions,
     watch: &Watch<'_>,
 ) -> Result<Placed, Error> {
-    let (mut device, mut device_reason) = device::open(opts).await?;
+    let opened = device::open(opts).await?;
+    let on_gpu = matches!(opened, (Device::Gpu(_), _));
+    match place_on(opened, model, opts, watch).await {
+        Err(why) if on_gpu && is_unfit(&why) => {
+            place_on(device::instead(opts, why)?, model, opts, watch).await
+        }
+        placed => placed,
+    }
+}
+
+/// Whether it is the device that cannot have this model, and another may.
+fn is_unfit(e: &Error) -> bool {
+    matches!(
+        e,
+        Error::SelfTest { .. }
+            | Error::Gpu(chord_kernels::Error::OutOfMemory { .. })
+            | Error::Model(chord_model::Error::Fit { .. })
+    )
+}
+
+/// Tests the kernels on the device, and allocates what the plan asks for: with less context or smaller batches where the device has no
+/// room for more and nobody asked for it.
+async fn place_on(
+    (device, device_reason): (Device, String),
+    model: &Model<'_>,
+    opts: &EngineOptions,
+    watch: &Watch<'_>,
+) -> Result<Placed, Error> {
     let mut wanted = opts.context;
     let mut tested = None;
     // Whether what an earlier run measured has passed no self-test here.
@@ -87,14 +113,7 @@ pub(crate) async fn place(
         };
         let choice = match tested.take() {
             Some(choice) => choice,
-            None => match selftest::choose(&device, model, &graph, opts, watch).await {
-                Err(e @ Error::SelfTest { .. }) => {
-                    (device, device_reason) = device::instead(opts, &device, e)?;
-                    chunk = opts.chunk(&device);
-                    continue;
-                }
-                choice => choice?,
-            },
+            None => selftest::choose(&device, model, &graph, opts, watch).await?,
         };
         let chosen = choice.applied(&graph);
         if known.as_ref().is_some_and(|known| !known.holds(&chosen)) {
@@ -106,7 +125,7 @@ pub(crate) async fn place(
             continue;
         }
         let plan = model.plan(&chosen)?;
-        match Buffers::allocate(&device, &plan.buffers).await {
+        match allocate(&device, &plan, opts).await {
             Ok(buffers) => {
                 let on = tune::On {
                     device: &device,
@@ -141,4 +160,19 @@ pub(crate) async fn place(
             Err(e) => return Err(e.into()),
         }
     }
+}
+
+/// The plan's buffers.
+async fn allocate(
+    device: &Device,
+    plan: &Plan,
+    opts: &EngineOptions,
+) -> Result<Buffers, chord_kernels::Error> {
+    if matches!(device, Device::Gpu(_)) && opts.faults.contains(&Fault::Buffers) {
+        return Err(chord_kernels::Error::OutOfMemory {
+            what: "the model".into(),
+            bytes: 0,
+        });
+    }
+    Buffers::allocate(device, &plan.buffers).await
 }

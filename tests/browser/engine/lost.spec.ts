@@ -137,6 +137,34 @@ test("a GPU that computes wrongly gives way to the CPU, unless it was asked for"
   expect(seen).toMatchObject({ recoveries: 0, answered: 3 });
 });
 
+test("a GPU without room for the model gives way to the CPU, unless it was asked for", { tag: "@gpu" }, async ({ chordPage, server }) => {
+  // Buffers of the self-test are small, those of a model's matrices are not.
+  const full = `let last = 0;
+    const scopes = [];
+    const patch = (name, make) => (GPUDevice.prototype[name] = make(GPUDevice.prototype[name]));
+    patch("createBuffer", (create) => function (descriptor) { last = descriptor.size; return create.call(this, descriptor); });
+    patch("pushErrorScope", (push) => function (filter) { scopes.push(filter); return push.call(this, filter); });
+    patch("popErrorScope", (pop) => function () {
+      const full = scopes.pop() === "out-of-memory" && last > 2 ** 18;
+      return pop.call(this).then((error) => (full ? new GPUOutOfMemoryError("full") : error));
+    });`;
+  const seen = await chordPage.evaluate(
+    async ({ url, workerUrl }) => {
+      const load = (device: "auto" | "gpu") => Chord.load(url, { cache: "none", contextLength: 64, device, workerUrl });
+      const asked = await load("gpu").then(() => "loaded", (error: { code: string }) => error.code);
+      const chord = await load("auto");
+      const { tokens } = await chord.completions.create({ prompt: "a", max_tokens: 3, temperature: 0 });
+      const { device, recoveries } = await chord.stats();
+      await chord.dispose();
+      return { asked, device, recoveries, answered: tokens.completion.length };
+    },
+    { url, workerUrl: hardware(server, full) },
+  );
+  expect(seen.asked).toBe("E_GPU_OOM");
+  expect(seen.device).toMatchObject({ kind: "cpu", reason: expect.stringContaining("has no room for") });
+  expect(seen).toMatchObject({ recoveries: 0, answered: 3 });
+});
+
 /** The GPU process dies, as with a driver that crashes: every device of every page is lost at once. */
 async function crashGpu(page: Page): Promise<void> {
   const session = await page.context().browser()?.newBrowserCDPSession();

@@ -33,8 +33,8 @@ pub struct Style {
 
 /// A loaded model with one conversation.
 pub struct Chat {
-    pub engine: Engine,
-    session: Session,
+    /// None once a lost device could not be replaced.
+    loaded: Option<(Engine, Session)>,
     pub style: Style,
     pub last: Option<Timings>,
     recovery: Recovery,
@@ -46,8 +46,7 @@ impl Chat {
     pub fn new(mut engine: Engine, style: Style, recovery: Recovery) -> Result<Chat, Error> {
         let session = engine.new_session()?;
         Ok(Chat {
-            engine,
-            session,
+            loaded: Some((engine, session)),
             style,
             last: None,
             recovery,
@@ -55,33 +54,43 @@ impl Chat {
         })
     }
 
+    /// The model. Fails once its device was lost and nothing took its place.
+    pub fn engine(&self) -> Result<&Engine, Error> {
+        self.loaded.as_ref().map(|l| &l.0).ok_or_else(gone)
+    }
+
     /// Why the model runs where it does.
     pub fn reason(&self) -> &str {
-        self.moved.as_deref().unwrap_or(self.engine.device_reason())
+        let reason = self.loaded.as_ref().map_or("", |l| l.0.device_reason());
+        self.moved.as_deref().unwrap_or(reason)
     }
 
     /// Tokens that the conversation holds in the cache.
     pub fn held(&self) -> u32 {
-        self.session.held_tokens(&self.engine)
+        let held = |(engine, session): &(Engine, Session)| session.held_tokens(engine);
+        self.loaded.as_ref().map_or(0, held)
     }
 
     /// Forgets the conversation.
     pub fn clear(&mut self) {
-        self.session.clear(&mut self.engine);
+        if let Some((engine, session)) = &mut self.loaded {
+            session.clear(engine);
+        }
         self.last = None;
     }
 
     /// Answers `messages` and writes the answer to `out` as it comes.
     pub fn answer(&mut self, messages: &[Message], out: &mut Out) -> Result<Done, Error> {
+        let engine = self.engine()?;
         let template = if self.style.raw {
             None
         } else {
-            self.engine.template()
+            engine.template()
         };
-        let tokenizer = self.engine.tokenizer();
+        let tokenizer = engine.tokenizer();
         let chat = prompt(tokenizer, template, messages, &self.style.variables)?;
         let prompt = chat.ids;
-        let context = self.engine.context_length();
+        let context = engine.context_length();
         if u32::try_from(prompt.len()).map_or(true, |n| n > context) {
             return Err(Error::Context {
                 prompt: prompt.len(),
@@ -102,15 +111,21 @@ impl Chat {
                 resume: given.clone(),
                 ..request.clone()
             };
-            match self.attempt(&request, &mut given, out) {
+            let before = given.len();
+            let attempt = self.attempt(&request, &mut given, out);
+            if given.len() > before {
+                self.recovery.progress();
+            }
+            match attempt {
                 Err((e, false)) if is_loss(&e) => {
                     if out.terminal && !given.is_empty() {
                         // Behind the part of a line that is there.
                         note("");
                     }
-                    let (mut engine, moved) = self.recovery.replace(e)?;
-                    self.session = engine.new_session()?;
-                    self.engine = engine;
+                    let lost = self.loaded.take().map(|(engine, _)| engine);
+                    let (mut engine, moved) = self.recovery.replace(lost, e)?;
+                    let session = engine.new_session()?;
+                    self.loaded = Some((engine, session));
                     self.moved = moved.or(self.moved.take());
                 }
                 Err((e, _)) => return Err(e),
@@ -130,11 +145,13 @@ impl Chat {
         given: &mut Vec<u32>,
         out: &mut Out,
     ) -> Result<Done, (Error, bool)> {
+        let Some((engine, session)) = &mut self.loaded else {
+            return Err((gone(), false));
+        };
         let json = self.style.json;
         let mut thinking = Thinking::stderr();
         let mut failed = None;
         let mut repeated = given.len();
-        let (engine, session) = (&mut self.engine, &mut self.session);
         let (done, stopped) = interrupt::answering(|cancel: &AtomicBool| {
             let mut on_event = |event: Event| {
                 if let Event::Token { id, .. } = &event {
@@ -179,6 +196,12 @@ impl Chat {
             None => done.map_err(|e| (e.into(), stopped)),
         }
     }
+}
+
+/// Nothing took the place of a device that was lost.
+fn gone() -> Error {
+    let lost = chord_kernels::Error::Lost("nothing took its place".into());
+    chord_runtime::Error::from(lost).into()
 }
 
 /// A whole conversation in ids. Without a template the texts are joined as they stand.
@@ -295,107 +318,5 @@ pub fn ending(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn flags_win_over_the_model_over_the_defaults() {
-        let model = chord_model::config::SamplingDefaults {
-            temp: Some(0.3),
-            top_k: Some(7),
-            penalty_last_n: Some(u32::MAX),
-            ..Default::default()
-        };
-        let flags = SamplingArgs {
-            temperature: Some(0.0),
-            seed: Some(5),
-            ..Default::default()
-        };
-        let s = sampling(&flags, &model);
-        assert_eq!(
-            (s.temperature, s.top_k, s.top_p, s.min_p, s.seed),
-            (0.0, 7, 0.95, 0.05, 5)
-        );
-        let last_n = |flag| {
-            let flags = SamplingArgs {
-                repeat_last_n: flag,
-                ..Default::default()
-            };
-            sampling(&flags, &model).repeat_last_n
-        };
-        assert_eq!((last_n(None), last_n(Some(0))), (u32::MAX, 0));
-        let plain = sampling(&SamplingArgs::default(), &Default::default());
-        assert_eq!(plain.repeat_last_n, 64);
-        assert_ne!(
-            sampling(&SamplingArgs::default(), &model).seed,
-            sampling(&SamplingArgs::default(), &model).seed
-        );
-    }
-
-    #[test]
-    fn the_done_line_has_exactly_the_promised_keys() {
-        let done = Done {
-            prompt_tokens: vec![1],
-            tokens: vec![2, 3],
-            text: "x".into(),
-            reasoning: "r".into(),
-            finish_reason: FinishReason::StopString,
-            timings: Timings::default(),
-        };
-        let adapter = AdapterInfo {
-            name: "n".into(),
-            backend: "vulkan".into(),
-            kind: "cpu".into(),
-            driver: "d".into(),
-        };
-        let v = done_json(&done, &adapter, "because");
-        let keys = |v: &Value| {
-            v.as_object()
-                .map(|m| m.keys().cloned().collect::<Vec<_>>())
-                .unwrap_or_default()
-        };
-        assert_eq!(
-            keys(&v),
-            [
-                "event",
-                "prompt_tokens",
-                "tokens",
-                "text",
-                "reasoning",
-                "finish_reason",
-                "timings",
-                "adapter"
-            ]
-        );
-        assert_eq!(
-            keys(&v["timings"]),
-            [
-                "load_ms",
-                "prefill_ms",
-                "prefill_tok_s",
-                "ttft_ms",
-                "decode_ms",
-                "decode_tok_s",
-                "drafted_tokens",
-                "accepted_tokens"
-            ]
-        );
-        assert_eq!(
-            v["adapter"],
-            json!({"name": "n", "backend": "vulkan", "type": "cpu", "reason": "because"})
-        );
-        assert_eq!(v["finish_reason"], "stop_string");
-    }
-
-    #[test]
-    fn a_full_context_is_said_in_words() {
-        let said = ending(FinishReason::Length, 40, None, 64).expect("said");
-        assert!(said.contains("context of 64 tokens is full"), "{said}");
-        assert!(
-            ending(FinishReason::Length, 5, Some(5), 64)
-                .expect("said")
-                .contains("--max-tokens")
-        );
-        assert_eq!(ending(FinishReason::Stop, 5, Some(5), 64), None);
-    }
-}
+#[path = "answer_tests.rs"]
+mod tests;

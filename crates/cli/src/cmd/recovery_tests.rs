@@ -148,11 +148,48 @@ fn the_third_loss_within_a_minute_is_the_cpus_turn_where_it_may() {
     assert!(whole.text.starts_with(&broken.text));
 }
 
+/// A recovery whose reloads all fail, for what it counts.
+fn counter() -> Recovery {
+    Recovery::new(Box::new(|_| Err(Error::ClosedPipe)), true)
+}
+
 #[test]
 fn losses_far_apart_are_accidents() {
-    let mut recovery = Recovery::new(Box::new(|_| Err(Error::ClosedPipe)), true);
+    let mut recovery = counter();
     let start = Instant::now();
-    let mut after = |seconds| recovery.too_often(start + Duration::from_secs(seconds));
+    let mut after = |seconds| {
+        recovery.progress();
+        let often = recovery.too_often(start + Duration::from_secs(seconds));
+        often.is_some()
+    };
     assert_eq!([0, 30, 61, 89].map(&mut after), [false, false, false, true]);
     assert_eq!([200, 230, 261].map(&mut after), [false; 3]);
+}
+
+#[test]
+fn losses_without_a_token_in_between_are_none_however_far_apart() {
+    let mut recovery = counter();
+    let start = Instant::now();
+    let mut after = |seconds| recovery.too_often(start + Duration::from_secs(seconds));
+    assert_eq!([0, 100].map(&mut after), [None, None]);
+    let often = after(200).expect("three of them");
+    assert!(often.contains("3 times without a token"), "{often}");
+    recovery.progress();
+    assert_eq!(recovery.too_often(start + Duration::from_secs(300)), None);
+}
+
+#[test]
+fn a_lost_engine_is_gone_before_another_is_loaded() {
+    let old = Rc::new(());
+    let alive = Rc::downgrade(&old);
+    let reload = move |_: Option<&str>| {
+        assert_eq!(alive.strong_count(), 0, "its memory is still taken");
+        Ok(Rc::new(()))
+    };
+    let mut recovery = Recovery::new(Box::new(reload), false);
+    let lost = chord_runtime::Error::from(chord_kernels::Error::Lost("a test".into()));
+    let (_, moved) = recovery
+        .replace(Some(old), lost.into())
+        .expect("another engine");
+    assert_eq!(moved, None);
 }

@@ -133,12 +133,9 @@ fn once(mut chat: Chat, system: Option<String>, text: String, out: &mut Out) -> 
         .chain([message("user", text)])
         .collect();
     let done = chat.answer(&messages, out)?;
+    let engine = chat.engine()?;
     if chat.style.json {
-        out.json(&answer::done_json(
-            &done,
-            chat.engine.adapter(),
-            chat.reason(),
-        ))?;
+        out.json(&answer::done_json(&done, engine.adapter(), chat.reason()))?;
     } else if !done.text.ends_with('\n') {
         out.line("")?;
         out.flush()?;
@@ -148,7 +145,7 @@ fn once(mut chat: Chat, system: Option<String>, text: String, out: &mut Out) -> 
         done.finish_reason,
         answered,
         chat.style.max_tokens,
-        chat.engine.context_length(),
+        engine.context_length(),
     ) {
         note(&why);
     }
@@ -170,7 +167,7 @@ impl Model for LoadedModel {
             done.finish_reason,
             done.tokens.len(),
             self.0.style.max_tokens,
-            self.0.engine.context_length(),
+            self.0.engine()?.context_length(),
         );
         Ok(Answer {
             figures: answer::timings_line(&done.timings, done.tokens.len()),
@@ -185,7 +182,9 @@ impl Model for LoadedModel {
     }
 
     fn stats(&self) -> Vec<String> {
-        let engine = &self.0.engine;
+        let Ok(engine) = self.0.engine() else {
+            return Vec::new();
+        };
         let counters = engine.counters();
         let mut lines = vec![
             engine::device_line(engine, self.0.reason()),

@@ -9,7 +9,7 @@ use crate::rope::{Head, Token};
 use std::ops::Range;
 
 /// Where the maximum of scores begins (`LOWEST` in shaders/attention.wgsl): what a split that sees nothing gives.
-const LOWEST: f32 = -3.0e38;
+const LOWEST: f32 = -1.0e30;
 
 /// What a head finds in some pages.
 struct Found {

@@ -171,42 +171,58 @@ impl Caps {
     }
 }
 
+// trap: wgpu's `memory_budget_thresholds` would refuse a write, too, where little of the window into device memory is free that the host can
+// write to (256 MiB without resizable BAR), although the driver has other memory for it; and a refused write loses the device.
 fn instance() -> wgpu::Instance {
     wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle())
 }
 
-async fn adapters() -> Vec<(wgpu::Adapter, AdapterInfo)> {
-    let found = instance().enumerate_adapters(wgpu::Backends::PRIMARY).await;
-    let mut found: Vec<_> = found
-        .into_iter()
-        .map(|a| (AdapterInfo::of(&a), a))
-        .map(|(i, a)| (a, i))
-        .collect();
-    found.sort_by_key(|(_, info)| info.rank());
-    found
+/// Every adapter, best first.
+#[derive(Debug)]
+pub struct Adapters(Vec<(wgpu::Adapter, AdapterInfo)>);
+
+impl Adapters {
+    /// Looks for them. On Vulkan this loads every driver.
+    pub async fn find() -> Self {
+        let found = instance().enumerate_adapters(wgpu::Backends::PRIMARY).await;
+        let mut found: Vec<_> = found
+            .into_iter()
+            .map(|a| (AdapterInfo::of(&a), a))
+            .map(|(i, a)| (a, i))
+            .collect();
+        found.sort_by_key(|(_, info)| info.rank());
+        Self(found)
+    }
+
+    /// What they are.
+    pub fn iter(&self) -> impl Iterator<Item = &AdapterInfo> {
+        self.0.iter().map(|(_, info)| info)
+    }
+
+    pub(super) fn choose(
+        self,
+        wanted: Option<&str>,
+    ) -> Result<(wgpu::Adapter, AdapterInfo), Error> {
+        let names = self.iter().map(|info| info.name.clone()).collect();
+        // A number is a place in the list and nothing else: "1" is not part of "GTX 1080".
+        let at = match wanted.map(|w| (w, w.parse::<usize>())) {
+            None => Some(0),
+            Some((_, Ok(at))) => Some(at),
+            Some((name, Err(_))) => self
+                .iter()
+                .position(|info| info.name.to_lowercase().contains(&name.to_lowercase())),
+        };
+        match at.and_then(|at| self.0.into_iter().nth(at)) {
+            Some(chosen) => Ok(chosen),
+            None => Err(Error::NoAdapter {
+                wanted: wanted.map(String::from),
+                found: names,
+            }),
+        }
+    }
 }
 
 /// Every adapter, best first.
 pub async fn list_adapters() -> Vec<AdapterInfo> {
-    adapters().await.into_iter().map(|(_, info)| info).collect()
-}
-
-pub(super) async fn choose(wanted: Option<&str>) -> Result<(wgpu::Adapter, AdapterInfo), Error> {
-    let found = adapters().await;
-    let names = found.iter().map(|(_, i)| i.name.clone()).collect();
-    // A number is a place in the list and nothing else: "1" is not part of "GTX 1080".
-    let at = match wanted.map(|w| (w, w.parse::<usize>())) {
-        None => (!found.is_empty()).then_some(0),
-        Some((_, Ok(at))) => Some(at),
-        Some((name, Err(_))) => found
-            .iter()
-            .position(|(_, info)| info.name.to_lowercase().contains(&name.to_lowercase())),
-    };
-    match at.and_then(|at| found.into_iter().nth(at)) {
-        Some(chosen) => Ok(chosen),
-        None => Err(Error::NoAdapter {
-            wanted: wanted.map(String::from),
-            found: names,
-        }),
-    }
+    Adapters::find().await.iter().cloned().collect()
 }

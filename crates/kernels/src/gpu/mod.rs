@@ -16,7 +16,7 @@ mod pipeline;
 mod profile;
 mod readback;
 
-pub use adapter::{AdapterInfo, Caps, list_adapters};
+pub use adapter::{AdapterInfo, Adapters, Caps, list_adapters};
 pub(crate) use execute::Copy;
 pub use execute::{BoundStep, Recorded};
 pub use open::GpuOptions;
@@ -93,6 +93,8 @@ pub struct Gpu {
     kept: Option<Kept>,
     /// What is on its way to the device.
     sent: Mutex<Option<Sent>>,
+    /// The first timestamp that was read: the zero of a profile.
+    first_tick: OnceLock<u64>,
     /// Shaders check their indices, loops and divisors as they run.
     checked: bool,
 }

@@ -1,10 +1,11 @@
 //! Opening a device.
 
-use super::adapter::{self, Caps};
+use super::adapter::{Adapters, Caps};
 use super::kept::{self, Kept};
 use super::{AdapterInfo, Gpu};
 use crate::Error;
 use crate::shaders::Weights;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -29,7 +30,15 @@ impl Gpu {
     /// # Errors
     /// `E_NO_ADAPTER`, `E_ADAPTER_LIMIT`, `E_DEVICE_OPEN`.
     pub async fn open(options: &GpuOptions) -> Result<Self, Error> {
-        let (adapter, info) = adapter::choose(options.adapter.as_deref()).await?;
+        Self::open_among(Adapters::find().await, options).await
+    }
+
+    /// The same of adapters that have been looked for already.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub async fn open_among(found: Adapters, options: &GpuOptions) -> Result<Self, Error> {
+        let (adapter, info) = found.choose(options.adapter.as_deref())?;
         let mut caps = Caps::of(&adapter, &info, options.subgroups);
         caps.check(&info)?;
         let mut opened = request(&adapter, &info, caps.features()).await;
@@ -82,6 +91,7 @@ impl Gpu {
             pipelines: Mutex::default(),
             kept,
             sent: Mutex::default(),
+            first_tick: OnceLock::new(),
             checked: options.checked || !vulkan,
         })
     }
@@ -102,6 +112,10 @@ fn experimental(features: wgpu::Features) -> wgpu::ExperimentalFeatures {
     unsafe { wgpu::ExperimentalFeatures::enabled() }
 }
 
+/// Bytes of the blocks that small buffers share natively; larger ones have their own. wgpu's own go up to 256 MiB, so that with as much
+/// memory left the next small buffer would find none. Those of staging are half as large: room for what is written between two flushes.
+const BLOCK_BYTES: Range<u64> = 64 << 20..128 << 20;
+
 async fn request(
     adapter: &wgpu::Adapter,
     info: &AdapterInfo,
@@ -112,6 +126,9 @@ async fn request(
         required_features: (features | kept::FEATURES) & adapter.features(),
         // The defaults are small (128 MiB bindings): ask for what the adapter offers.
         required_limits: adapter.limits(),
+        memory_hints: wgpu::MemoryHints::Manual {
+            suballocated_device_memory_block_size: BLOCK_BYTES,
+        },
         experimental_features: experimental(features),
         ..Default::default()
     };

@@ -68,17 +68,37 @@ impl Gpu {
         });
         let read = self.map(&staging, words).await?;
         let period = f64::from(self.queue.get_timestamp_period());
-        let nanoseconds = |low: u32, high: u32| {
-            let ticks = u64::from(low) | u64::from(high) << 32;
-            (ticks as f64 * period) as u64
-        };
+        let ticks = |low: u32, high: u32| u64::from(low) | u64::from(high) << 32;
         let times = read.as_chunks::<4>().0.iter().map(|[a, b, c, d]| {
-            let start_ns = nanoseconds(*a, *b);
+            let zero = *self.first_tick.get_or_init(|| ticks(*a, *b));
+            let start_ns = nanoseconds(ticks(*a, *b), zero, period);
             StepTime {
                 start_ns,
-                end_ns: nanoseconds(*c, *d).max(start_ns),
+                end_ns: nanoseconds(ticks(*c, *d), zero, period).max(start_ns),
             }
         });
         Ok(times.collect())
+    }
+}
+
+/// Nanoseconds since `zero`. Of ticks themselves, which may count since 1970, an f64 would keep steps of 256 ns.
+fn nanoseconds(ticks: u64, zero: u64, period: f64) -> u64 {
+    (ticks.saturating_sub(zero) as f64 * period) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_since_1970_are_told_apart() {
+        let zero = 1_700_000_000_123_456_789;
+        let since = |ticks, period| nanoseconds(zero + ticks, zero, period);
+        assert_eq!(
+            [0, 1, 100, 1_000_001].map(|t| since(t, 1.0)),
+            [0, 1, 100, 1_000_001]
+        );
+        assert_eq!(since(3, 52.5), 157);
+        assert_eq!(nanoseconds(zero - 1, zero, 1.0), 0);
     }
 }

@@ -24,6 +24,22 @@ fn every_permutation_of_cooperative_matrices_is_valid_for_naga() {
     all_are_valid(&shaders, capabilities);
 }
 
+/// exp(x) is exp2(x * log2(e)) on most devices, and an infinity there is not dependable.
+#[test]
+fn where_maxima_begin_exp_has_no_infinity() {
+    let mut kernels = BTreeSet::new();
+    for shader in variants::all() {
+        let text = shader.expand(Target::Native, Weights::Rows).unwrap();
+        if let Some((_, lowest)) = text.split_once("const LOWEST = ") {
+            let lowest: f32 = lowest.split(';').next().unwrap().parse().unwrap();
+            assert!((lowest * std::f32::consts::LOG2_E).is_finite(), "{lowest}");
+            kernels.insert(shader.kernel);
+        }
+    }
+    let expected = ["attention", "attention_batch", "attention_reduce"];
+    assert_eq!(kernels, BTreeSet::from(expected));
+}
+
 fn all_are_valid(shaders: &BTreeSet<Shader>, capabilities: Capabilities) {
     let mut names = BTreeSet::new();
     for (shader, weights) in shaders.iter().zip(Weights::in_turn()) {

@@ -1,9 +1,11 @@
 //! The kernels of a plan at a small size, over fixed pseudo-random memory.
 
 mod attention;
+mod blocks;
 
 use super::small::{self, K, ROWS, SPLITS};
 use super::{Check, Form, Part};
+use blocks::blocks;
 use chord_kernels::act::{self, ActKind, BLOCK};
 use chord_kernels::attention::{Attention, AttentionReduce};
 use chord_kernels::kv_write::KvWrite;
@@ -34,27 +36,8 @@ impl Rng {
         (self.next() >> 8) as f32 / (1u32 << 23) as f32 - 1.0
     }
 
-    /// The bits of a normal half of either sign with this exponent field: 2^(exponent - 15) to twice that.
-    fn half(&mut self, exponent: u16) -> u16 {
-        let bits = self.next() as u16;
-        (bits & 0x83ff) | exponent << 10
-    }
-
     fn floats(&mut self, n: usize) -> Vec<u32> {
         (0..n).map(|_| self.float().to_bits()).collect()
-    }
-}
-
-/// Exponent field of a block's halves that makes weights of about 0.1.
-fn half_exponent(ty: WeightType) -> u16 {
-    match ty {
-        WeightType::Q2K | WeightType::Q4_0 | WeightType::Q4_1 => 9,
-        WeightType::Q5_0 | WeightType::Q5_1 => 8,
-        WeightType::Q8_0 | WeightType::Iq4Nl => 5,
-        WeightType::Q3K | WeightType::Q4K | WeightType::Q5K => 3,
-        WeightType::Q6K | WeightType::Iq4Xs => 1,
-        WeightType::F16 => 11,
-        WeightType::F32 | WeightType::BF16 | WeightType::Mxfp4 => 0,
     }
 }
 
@@ -157,22 +140,7 @@ impl Cases {
             return Ok(*known);
         }
         let rows = (copies * ROWS) as usize;
-        let bytes = rows * ty.row_bytes(K)?;
-        let mut blocks: Vec<u8> = (0..bytes).map(|_| self.rng.next() as u8).collect();
-        for block in blocks.chunks_exact_mut(ty.block_bytes()) {
-            let float = (self.rng.float() * 0.2).to_le_bytes();
-            match ty {
-                WeightType::F32 => block.copy_from_slice(&float),
-                WeightType::BF16 => block.copy_from_slice(&float[2..]),
-                // 2^-5 times at most 12.
-                WeightType::Mxfp4 => block[0] = 123,
-                _ => {}
-            }
-            for at in ty.half_fields() {
-                let half = self.rng.half(half_exponent(ty));
-                block[*at..at + 2].copy_from_slice(&half.to_le_bytes());
-            }
-        }
+        let blocks = blocks(&mut self.rng, ty, rows, K)?;
         let l = layout(ty, rows, K)?;
         let (mut quants, mut scales) = (vec![0; l.quant_words], vec![0; l.scale_words]);
         repack_rows(ty, K, &blocks, &mut quants, &mut scales)?;

@@ -4,6 +4,7 @@ use super::Variant;
 use crate::options::EngineOptions;
 use chord_kernels::files;
 use chord_kernels::gpu::{AdapterInfo, Caps};
+use chord_kernels::shaders;
 use chord_model::Plan;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -57,14 +58,28 @@ impl fmt::Display for Kept {
     }
 }
 
-/// What a measurement is of: this program, the GPU with its driver, and the products of the model.
+/// What a measurement is of: this program and its shaders, the GPU with its driver, and the products of the model.
 pub(super) fn key(adapter: &AdapterInfo, plan: &Plan) -> String {
+    // Tiles need batches that are large enough for them.
+    let chunk = plan.chunk.to_le_bytes().to_vec();
+    let steps = plan.prefill.iter().chain(&plan.decode).chain(&plan.head);
+    let products = steps.flat_map(|step| {
+        let kernel = &step.kernel;
+        [kernel.shader().name().into_bytes(), kernel.params()]
+    });
+    let model = std::iter::once(chunk).chain(products);
+    key_of(shaders::FINGERPRINT, adapter, model)
+}
+
+fn key_of(shaders: u64, adapter: &AdapterInfo, model: impl IntoIterator<Item = Vec<u8>>) -> String {
     let mut all = Vec::new();
     let mut add = |part: &[u8]| {
         all.extend(part);
         // No part runs into the next.
         all.push(0xff);
     };
+    // A winner among other texts is none among these, whatever the version says.
+    add(&shaders.to_le_bytes());
     let AdapterInfo {
         name,
         backend,
@@ -74,11 +89,8 @@ pub(super) fn key(adapter: &AdapterInfo, plan: &Plan) -> String {
     for part in [env!("CARGO_PKG_VERSION"), name, backend, kind, driver] {
         add(part.as_bytes());
     }
-    // Tiles need batches that are large enough for them.
-    add(&plan.chunk.to_le_bytes());
-    for step in plan.prefill.iter().chain(&plan.decode).chain(&plan.head) {
-        add(step.kernel.shader().name().as_bytes());
-        add(&step.kernel.params());
+    for part in model {
+        add(&part);
     }
     format!("{:016x}", files::fingerprint(&all))
 }
@@ -112,5 +124,33 @@ pub(super) fn keep(opts: &EngineOptions, key: &str, text: &str) {
     let there = files::read(&path, MOST).is_some_and(|found| found == line.as_bytes());
     if !there && let Err(e) = files::replace(&path, line.as_bytes()) {
         tracing::warn!("what was measured is not kept in {}: {e}", path.display());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_shaders_another_driver_or_another_model_are_another_measurement() {
+        let adapter = |driver: &str| AdapterInfo {
+            name: "a GPU".into(),
+            backend: "vulkan".into(),
+            kind: "discrete".into(),
+            driver: driver.into(),
+        };
+        let key = |shaders, driver, model: &[u8]| key_of(shaders, &adapter(driver), [model.into()]);
+        let of_text = |text: &str| files::fingerprint(text.as_bytes());
+        let (old, new) = (of_text("fn a() {}"), of_text("fn a() { b(); }"));
+        assert_ne!(old, new);
+        let first = key(old, "1", b"model");
+        assert_eq!(first, key(old, "1", b"model"));
+        for other in [
+            key(new, "1", b"model"),
+            key(old, "2", b"model"),
+            key(old, "1", b"another"),
+        ] {
+            assert_ne!(first, other);
+        }
     }
 }

@@ -64,6 +64,31 @@ fn a_gpu_whose_every_variant_is_wrong_gives_way_to_the_cpu_on_gpu() {
 }
 
 #[test]
+fn a_model_that_a_gpu_has_no_room_for_runs_on_the_cpu_on_gpu() {
+    gpu_only();
+    let no_memory = EngineOptions {
+        device: DeviceChoice::Auto,
+        adapter: Some("0".into()),
+        faults: vec![Fault::Buffers],
+        ..exact()
+    };
+    let engine = load(TINY, &no_memory);
+    assert_eq!(
+        engine.device_reason(),
+        "the CPU: the device has no room for the model"
+    );
+    is_right_on_the_cpu(engine);
+    let asked = EngineOptions {
+        device: DeviceChoice::Gpu,
+        ..no_memory
+    };
+    let error = pollster::block_on(Engine::load(&model(TINY), &asked, &NEVER, &mut |_| {}))
+        .expect_err("there is no room");
+    assert_eq!(error.code(), "E_GPU_OOM");
+    assert!(error.help().contains("--device cpu"), "{}", error.help());
+}
+
+#[test]
 fn the_cpu_computes_the_same_bits_on_any_number_of_threads_and_again() {
     let tokens = &reference(TINY, "deq").prompts[0].prompt_ids;
     for precision in [Precision::Fast, Precision::Exact] {

@@ -59,6 +59,7 @@ fn logits(model: &Bytes, precision: Precision) -> Vec<Vec<f32>> {
     };
     let mut engine =
         pollster::block_on(Engine::load(model, &options, &NEVER, &mut |_| {})).unwrap();
+    assert_eq!(engine.self_test().fallbacks, [""; 0]);
     let tokens: Vec<u32> = (0..24).map(|i| i * 5 % 16).collect();
     let whole = eval(&mut engine, &tokens, 16);
     // One row at a time takes other kernels.
