@@ -183,7 +183,7 @@ impl Engine {
         };
         self.reserve(id, decodes).await?;
         self.write_control(&control(seed));
-        let choose = || self.p.steps.head.iter().chain([&self.p.steps.sample]);
+        let choose = || self.p.steps.head.iter().chain(&self.p.steps.sample);
         let (copy, words) = self.read_control(k as usize);
         match start {
             Start::Head => {
@@ -209,13 +209,13 @@ impl Engine {
 
     /// Writes the sampler's control words for a submit.
     pub(super) fn write_control(&self, control: &[u32; ctl::WORDS]) {
-        let [_, ctl_id, _] = self.p.plan.ids.sampler;
+        let [_, ctl_id, ..] = self.p.plan.ids.sampler;
         self.p.device.write(self.buffer(ctl_id), 0, control);
     }
 
     /// The copy that brings them back with up to `tokens` tokens, and its words.
     pub(super) fn read_control(&self, tokens: usize) -> (Copy<'_>, u64) {
-        let [_, ctl_id, _] = self.p.plan.ids.sampler;
+        let [_, ctl_id, ..] = self.p.plan.ids.sampler;
         let words = (ctl::LOG + tokens) as u64;
         let copy = Copy::stage(&self.p.staging, 0, self.buffer(ctl_id), 0, words);
         (copy, words)
