@@ -1,12 +1,14 @@
-//! The sampler (shaders/sample.wgsl): top-k, top-p, min-p, temperature, draw, in llama.cpp's order.
+//! The sampler (shaders/sample_tops.wgsl, shaders/sample.wgsl): top-k, top-p, min-p, temperature, draw, in llama.cpp's order.
 //!
 //! Every filter is a threshold on the logits: all tokens tied with the last one kept are kept, so the result depends on no
 //! order of execution. top-p counts the untempered probabilities of what top-k left. The draw is a function of (seed,
 //! position) alone: a run repeats, and so does any part of it.
 
 mod choose;
+mod tops;
 
 pub use choose::choose_at;
+pub use tops::{CHUNK, NOT_FINITE, SampleTops};
 
 use crate::cpu::CpuBindings;
 use crate::op::{Access, Grid, Kernel};
@@ -42,6 +44,11 @@ pub mod ctl {
     pub const LOG_LENGTH: usize = 64;
     /// Length of the buffer in words.
     pub const WORDS: usize = LOG + LOG_LENGTH;
+
+    /// Where the logits of the step to come start.
+    pub(crate) fn logits_at(ctl: &[u32]) -> usize {
+        ctl[STEP] as usize * ctl[LOGITS_STRIDE] as usize
+    }
 }
 
 /// Contents of binding 0; the host rewrites it per request.
@@ -179,14 +186,28 @@ pub fn choose(
 /// Shapes: `logits[n_vocab]`, or with a stride that for every step, `rows` of 4 words, of which the first row is used, `ctl` of
 /// [`ctl::WORDS`], `eog[n_eog]`.
 pub fn sample(p: &SampleParams, logits: &[f32], rows: &mut [u32], ctl: &mut [u32], eog: &[u32]) {
+    step(p, logits, rows, ctl, eog, |logits, u| {
+        choose_at(p, logits, u)
+    });
+}
+
+/// The same by a choice out of a step's logits with a uniform number.
+fn step(
+    p: &SampleParams,
+    logits: &[f32],
+    rows: &mut [u32],
+    ctl: &mut [u32],
+    eog: &[u32],
+    choose: impl FnOnce(&[f32], f32) -> Result<u32, SampleError>,
+) {
     if ctl[ctl::DONE] != 0 {
         return;
     }
     let step = ctl[ctl::STEP] as usize;
-    let logits = &logits[step * ctl[ctl::LOGITS_STRIDE] as usize..][..p.n_vocab as usize];
+    let logits = &logits[ctl::logits_at(ctl)..][..p.n_vocab as usize];
     let seed = u64::from(ctl[ctl::SEED_HIGH]) << 32 | u64::from(ctl[ctl::SEED_LOW]);
     let position = rows[1].wrapping_add(1);
-    let Ok(token) = choose(p, logits, seed, position) else {
+    let Ok(token) = choose(logits, uniform(seed, position)) else {
         ctl[ctl::FAULT] = 1;
         ctl[ctl::DONE] = 1;
         return;
@@ -205,23 +226,17 @@ pub fn sample(p: &SampleParams, logits: &[f32], rows: &mut [u32], ctl: &mut [u32
     }
 }
 
-/// The only permutation.
-#[must_use]
-pub fn shader() -> Shader {
-    Shader {
-        kernel: "sample",
-        defines: Vec::new(),
-        subgroups: false,
-    }
-}
-
-/// The step. Its parameters are bound as a uniform buffer of the plan, because they change with every request.
+/// The step behind [`SampleTops`]. Their parameters are bound as a uniform buffer of the plan, because they change with every request.
 #[derive(Clone, Copy, Debug)]
 pub struct Sample;
 
 impl Kernel for Sample {
     fn shader(&self) -> Shader {
-        shader()
+        Shader {
+            kernel: "sample",
+            defines: Vec::new(),
+            subgroups: false,
+        }
     }
 
     fn slots(&self) -> Vec<(u32, Access)> {
@@ -231,6 +246,7 @@ impl Kernel for Sample {
             (2, Access::ReadWrite),
             (3, Access::ReadWrite),
             (4, Access::Read),
+            (5, Access::Read),
         ]
     }
 
@@ -248,13 +264,15 @@ impl Kernel for Sample {
 
     fn cpu(&self, _rows: u32, mem: &CpuBindings<'_>) {
         let p: SampleParams = bytemuck::pod_read_unaligned(bytemuck::cast_slice(&mem.read(0)[..8]));
-        let (logits, eog) = (mem.read(1), mem.read(4));
-        sample(
+        let (logits, eog, tops) = (mem.read(1), mem.read(4), mem.read(5));
+        let tops = &tops[..(p.n_vocab as usize).div_ceil(CHUNK)];
+        step(
             &p,
             bytemuck::cast_slice(&logits),
             &mut mem.write(2),
             &mut mem.write(3),
             &eog,
+            |logits, u| choose::choose_by(&p, logits, tops, u),
         );
     }
 }

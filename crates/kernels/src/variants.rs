@@ -12,6 +12,7 @@ use crate::matmul::{Cooperative, Layout, MatMul};
 use crate::op::Kernel;
 use crate::post_norm::PostNorm;
 use crate::route::Route;
+use crate::sample::{Sample, SampleTops};
 use crate::shaders::Shader;
 use crate::sum_routes::SumRoutes;
 use chord_quant::WeightType;
@@ -209,7 +210,14 @@ pub fn all() -> BTreeSet<Shader> {
             .shader(),
         );
     }
-    shaders.insert(crate::sample::shader());
+    for chunk_per_thread in [false, true] {
+        let tops = SampleTops {
+            n_vocab: 64,
+            chunk_per_thread,
+        };
+        shaders.insert(tops.shader());
+    }
+    shaders.insert(Sample.shader());
     shaders
 }
 

@@ -37,7 +37,7 @@ pub(crate) struct Steps {
     pub tiled: Vec<BoundStep>,
     pub decode: Vec<BoundStep>,
     pub head: Vec<BoundStep>,
-    pub sample: BoundStep,
+    pub sample: Vec<BoundStep>,
 }
 
 pub(crate) struct Parts {

@@ -171,10 +171,16 @@ async fn bind_all(
     watch: &Watch<'_>,
 ) -> Result<Steps, Error> {
     let tiled = plan.tiled.as_deref().unwrap_or_default();
-    let lists = [&plan.prefill, tiled, &plan.decode, &plan.head];
+    let lists = [
+        &plan.prefill,
+        tiled,
+        &plan.decode,
+        &plan.head,
+        &plan.sample[..],
+    ];
     let all = lists.iter().flat_map(|steps| steps.iter());
-    device.compile(all.chain([&plan.sample]), watch.cancel);
-    let total = lists.iter().map(|steps| steps.len()).sum::<usize>() as u32 + 1;
+    device.compile(all, watch.cancel);
+    let total = lists.iter().map(|steps| steps.len()).sum::<usize>() as u32;
     let mut done = 0;
     let mut bind = async |step: &Step| -> Result<BoundStep, Error> {
         let bound = buffers.bind(device, step).await?;
@@ -182,19 +188,19 @@ async fn bind_all(
         watch.say(LoadProgress::Pipelines { done, total })?;
         Ok(bound)
     };
-    let mut bound = [const { Vec::new() }; 4];
+    let mut bound = [const { Vec::new() }; 5];
     for (bound, steps) in bound.iter_mut().zip(lists) {
         for step in steps {
             bound.push(bind(step).await?);
         }
     }
-    let [prefill, tiled, decode, head] = bound;
+    let [prefill, tiled, decode, head, sample] = bound;
     Ok(Steps {
         prefill,
         tiled,
         decode,
         head,
-        sample: bind(&plan.sample).await?,
+        sample,
     })
 }
 

@@ -136,10 +136,11 @@ impl Engine {
             self.append_one_unrun(id, *token).await?;
             let (steps, plan) = (&self.p.steps, &self.p.plan);
             // Behind those of decoding come head and sampler.
-            let others = plan.decode.len()..plan.decode.len() + plan.head.len() + 1;
+            let others = plan.head.len() + plan.sample.len();
+            let others = plan.decode.len()..plan.decode.len() + others;
             let places: Vec<usize> = plan.decode_at(first).chain(others).collect();
             let bound = self.decode_at(first).chain(&steps.head);
-            let bound: Vec<_> = bound.chain([&steps.sample]).collect();
+            let bound: Vec<_> = bound.chain(&steps.sample).collect();
             let all: Vec<&Step> = decode_steps(plan).collect();
             let planned: Vec<&Step> = places.iter().map(|at| all[*at]).collect();
             let mut slices = self.timed(&bound, &planned, first..first + 1).await?;
@@ -261,7 +262,7 @@ impl Profile {
 
 /// The steps of decoded tokens, of whatever reach, in order.
 fn decode_steps(plan: &Plan) -> impl Iterator<Item = &Step> {
-    plan.decode.iter().chain(&plan.head).chain([&plan.sample])
+    plan.decode.iter().chain(&plan.head).chain(&plan.sample)
 }
 
 fn describe(plan: &Plan, step: &Step) -> ProfiledStep {

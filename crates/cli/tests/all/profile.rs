@@ -78,6 +78,7 @@ fn a_profile_accounts_for_every_kernel_and_its_slices_nest() {
         "glu q4_k",
         "down ",
         "head q6_k 2048x256",
+        "sample_tops",
         "sample",
     ] {
         assert!(named(what), "{what}: {kernels:?}");

@@ -20,8 +20,8 @@ impl Gpu {
         // an index beyond a buffer touches nothing else, with or without these checks. They are about three other things.
         //
         // Arrays in workgroup memory. Indices are made of thread numbers, loop counters below constants of the permutation, and what
-        // these arrays hold themselves: in `sample` digits masked to 8 bits, positions clamped to the list, and a thread and a group
-        // out of 256 and 16; in `route` experts, each below the length of `score` because `chosen` is filled with 0 before ranks are
+        // these arrays hold themselves: in `sample` digits masked to 8 bits, places in the lists of chunks and tokens compared with
+        // their length or clamped to it, and a thread and a group out of 256 and 16; in `route` experts, each below the length of `score` because `chosen` is filled with 0 before ranks are
         // written (of logits that are NaN, which a file's weights can give, no rank is certain to be written); in `matmul_tile` and
         // `matmul_coop` threads, subgroups, and rows and tokens below 64, in arrays made for the sizes of the permutation. Nothing read
         // from a buffer is such an index.

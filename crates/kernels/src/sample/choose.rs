@@ -1,13 +1,10 @@
 //! A token of a row of logits. A vocabulary is long and what is kept of it short: each pass looks at the largest logit of 64 before it
 //! looks at them.
 
+use super::tops::{self, CHUNK, NOT_FINITE};
 use super::{GREEDY, MIN_P, SampleError, SampleParams, TOP_P};
 use chord_simd::{Isa, Level, Op, math};
 use std::cmp::Ordering;
-
-const CHUNK: usize = 64;
-/// So many elements are compared at once.
-const LANES: usize = 8;
 
 /// The token for a uniform number `u` in [0, 1): in id order, the first kept token whose running sum of tempered weights
 /// passes `u` times their total.
@@ -15,7 +12,18 @@ const LANES: usize = 8;
 /// # Errors
 /// A logit that is not finite, or no logits.
 pub fn choose_at(p: &SampleParams, logits: &[f32], u: f32) -> Result<u32, SampleError> {
-    let row = Row::new(logits)?;
+    let tops: Vec<u32> = logits.chunks(CHUNK).map(tops::of).collect();
+    choose_by(p, logits, &tops, u)
+}
+
+/// The same where the logits' tops are there already ([`super::SampleTops`]).
+pub(super) fn choose_by(
+    p: &SampleParams,
+    logits: &[f32],
+    tops: &[u32],
+    u: f32,
+) -> Result<u32, SampleError> {
+    let row = Row::new(logits, tops)?;
     if p.flags & GREEDY != 0 {
         return Ok(row.best());
     }
@@ -40,23 +48,19 @@ struct Row<'a> {
 }
 
 impl<'a> Row<'a> {
-    fn new(logits: &'a [f32]) -> Result<Self, SampleError> {
-        let infinite = |x: &f32| u32::from(!x.is_finite());
-        if logits.iter().map(infinite).fold(0, |any, x| any | x) > 0 {
+    fn new(logits: &'a [f32], tops: &[u32]) -> Result<Self, SampleError> {
+        let top = *tops.iter().max().ok_or(SampleError::Empty)?;
+        if top == NOT_FINITE {
             let id = (0..).zip(logits).find(|(_, x)| !x.is_finite());
             return Err(SampleError::NonFinite {
                 id: id.map_or(0, |(id, _)| id),
             });
         }
-        let tops: Vec<f32> = logits.chunks(CHUNK).map(largest).collect();
-        match tops.is_empty() {
-            true => Err(SampleError::Empty),
-            false => Ok(Self {
-                top: largest(&tops),
-                logits,
-                tops,
-            }),
-        }
+        Ok(Self {
+            logits,
+            tops: tops.iter().map(|key| tops::value_of(*key)).collect(),
+            top: tops::value_of(top),
+        })
     }
 
     /// The first token with the largest logit.
@@ -172,18 +176,4 @@ impl Op for Total<'_> {
 
 fn descending(a: &f32, b: &f32) -> Ordering {
     b.total_cmp(a)
-}
-
-/// The largest of these, in a form that compilers make vectors of.
-fn largest(all: &[f32]) -> f32 {
-    let larger = |a: f32, b: f32| if b > a { b } else { a };
-    let (lanes, rest) = all.as_chunks::<LANES>();
-    let mut tops = [f32::NEG_INFINITY; LANES];
-    for lanes in lanes {
-        for (top, x) in tops.iter_mut().zip(lanes) {
-            *top = larger(*top, *x);
-        }
-    }
-    let all = tops.iter().chain(rest);
-    all.fold(f32::NEG_INFINITY, |a, b| larger(a, *b))
 }

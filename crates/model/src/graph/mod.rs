@@ -13,9 +13,9 @@ use crate::weights::{Segment, Vector, matrix, tensor};
 use chord_gguf::Directory;
 use chord_kernels::act::ActKind;
 use chord_kernels::attention::{Attention, Out};
-use chord_kernels::matmul::MatMul;
+use chord_kernels::matmul::{Layout, MatMul};
 use chord_kernels::op::{BufDesc, BufId, Role, Step};
-use chord_kernels::sample::{self, Sample};
+use chord_kernels::sample::{self, Sample, SampleTops};
 use chord_kernels::{KvShape, PAGE};
 use chord_quant::WeightType;
 use layers::Layer;
@@ -248,6 +248,7 @@ impl Builder<'_> {
                     params,
                     self.buffer("ctl", sample::ctl::WORDS as u64),
                     self.buffer("eog", u64::from(o.eog.max(1))),
+                    self.buffer("tops", SampleTops::words(c.n_vocab)),
                 ]
             },
             page: self.buffer("page", page_words),
@@ -290,18 +291,15 @@ impl Builder<'_> {
             Step::new("head", kernel.clone(), bind)
         });
         let head = head.collect();
-        let [params, ctl, eog] = ids.sampler;
-        let sample = Step::new(
-            "sample",
-            Sample,
-            vec![
-                (0, params),
-                (1, ids.logits),
-                (2, ids.rows),
-                (3, ctl),
-                (4, eog),
-            ],
-        );
+        let [params, ctl, eog, tops] = ids.sampler;
+        let tops_kernel = SampleTops {
+            n_vocab: c.n_vocab,
+            chunk_per_thread: matches!(o.layout, Layout::RowPerThread | Layout::RowPerThread4),
+        };
+        let bind = vec![(0, params), (1, ids.logits), (2, ctl), (3, tops)];
+        let tops_step = Step::new("sample_tops", tops_kernel, bind);
+        let bind = [params, ids.logits, ids.rows, ctl, eog, tops];
+        let sample = Step::new("sample", Sample, (0..).zip(bind).collect());
         let mut act_kinds: Vec<_> = layers.iter().map(|l| l.kinds).collect();
         act_kinds.push([head_kind; 4]);
         Ok(Plan {
@@ -314,7 +312,7 @@ impl Builder<'_> {
             decode: decode.all,
             reach: decode.reach,
             head,
-            sample,
+            sample: [tops_step, sample],
             head_parts,
             ids,
             kv_shape: shape,

@@ -154,8 +154,8 @@ pub struct Ids {
     pub logits: BufId,
     /// Words of it.
     pub logits_words: u64,
-    /// Sampler parameters, control words, end-of-generation ids.
-    pub sampler: [BufId; 3],
+    /// Sampler parameters, control words, end-of-generation ids, the logits' tops.
+    pub sampler: [BufId; 4],
     /// One page of K or V: a copy within one buffer goes through it.
     pub page: BufId,
     /// Words of a page of K or V of one layer.
@@ -189,8 +189,8 @@ pub struct Plan {
     pub splits: Option<Splits>,
     /// `act_head` to logits: a step for each part of the matrix.
     pub head: Vec<Step>,
-    /// Logits to the next token in `rows[0]`.
-    pub sample: Step,
+    /// Logits to the next token in `rows[0]`: their tops, then the choice.
+    pub sample: [Step; 2],
     /// The head's products and their weights, for evaluation of every row.
     pub head_parts: Vec<(MatMul, usize)>,
     /// Named buffers.

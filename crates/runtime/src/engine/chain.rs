@@ -58,7 +58,7 @@ impl Engine {
 
     /// Steps that choose a token.
     fn choose(&self) -> impl Iterator<Item = &BoundStep> {
-        self.p.steps.head.iter().chain([&self.p.steps.sample])
+        self.p.steps.head.iter().chain(&self.p.steps.sample)
     }
 
     /// Sets the sampler for a request.
@@ -132,13 +132,13 @@ impl Engine {
 
     /// Writes the sampler's control words for a submit.
     pub(super) fn write_control(&self, control: &[u32; ctl::WORDS]) {
-        let [_, ctl_id, _] = self.p.plan.ids.sampler;
+        let [_, ctl_id, ..] = self.p.plan.ids.sampler;
         self.p.device.write(self.buffer(ctl_id), 0, control);
     }
 
     /// The copy that brings them back with up to `tokens` tokens, and its words.
     pub(super) fn read_control(&self, tokens: usize) -> (Copy<'_>, u64) {
-        let [_, ctl_id, _] = self.p.plan.ids.sampler;
+        let [_, ctl_id, ..] = self.p.plan.ids.sampler;
         let words = (ctl::LOG + tokens) as u64;
         let copy = Copy::stage(&self.p.staging, 0, self.buffer(ctl_id), 0, words);
         (copy, words)

@@ -9,7 +9,7 @@ use crate::sampler::Sampling;
 use crate::speculate::{Bets, Draft, MAX_DRAFT, lookup};
 use chord_kernels::device::{BoundStep, Device};
 use chord_kernels::op::Step;
-use chord_kernels::sample::{Sample, ctl};
+use chord_kernels::sample::ctl;
 use chord_model::SeqId;
 use web_time::Instant;
 
@@ -17,7 +17,7 @@ use web_time::Instant;
 pub(crate) struct Speculation {
     head: HeadRows,
     /// Chooses from the head's rows one after another.
-    sample: BoundStep,
+    sample: Vec<BoundStep>,
     lookup: Option<Lookup>,
     model: Option<Drafter>,
 }
@@ -111,13 +111,20 @@ impl Engine {
     ) -> Result<Speculation, Error> {
         let head = self.head_rows(MAX_DRAFT as u32 + 1).await?;
         // The plan's own sampler, but for whose logits it reads.
-        let (logits, bind) = (self.p.plan.ids.logits, &self.p.plan.sample.bind);
-        let bind = bind.iter().map(|(slot, id)| match *id == logits {
-            true => (*slot, head.logits),
-            false => (*slot, *id),
-        });
-        let step = Step::new("sample rows", Sample, bind.collect());
-        let sample = self.p.buffers.bind(&self.p.device, &step).await?;
+        let logits = self.p.plan.ids.logits;
+        let mut sample = Vec::new();
+        for step in &self.p.plan.sample {
+            let bind = step.bind.iter().map(|(slot, id)| match *id == logits {
+                true => (*slot, head.logits),
+                false => (*slot, *id),
+            });
+            let step = Step {
+                name: format!("{} of rows", step.name),
+                kernel: step.kernel.clone(),
+                bind: bind.collect(),
+            };
+            sample.push(self.p.buffers.bind(&self.p.device, &step).await?);
+        }
         Ok(Speculation {
             head,
             sample,
@@ -170,7 +177,7 @@ impl Engine {
             else {
                 return Ok(None);
             };
-            let steps = (&speculation.head, &speculation.sample);
+            let steps = (&speculation.head, &speculation.sample[..]);
             let verified = self.verify(steps, id, token, &draft.tokens, sampling.seed);
             let Some(chain) = verified.await? else {
                 return Ok(None);
@@ -192,7 +199,7 @@ impl Engine {
     /// `token` and a draft behind it: the draft's tokens as far as they are what is chosen, and one more.
     async fn verify(
         &mut self,
-        (head, sample): (&HeadRows, &BoundStep),
+        (head, sample): (&HeadRows, &[BoundStep]),
         id: SeqId,
         token: u32,
         draft: &[u32],
@@ -221,7 +228,7 @@ impl Engine {
             self.p.device.run(prefill[group].iter(), n, &[]);
             self.p.device.wait().await?;
         }
-        let choose = std::iter::repeat_n(sample, rows.len());
+        let choose = rows.iter().flat_map(|_| sample);
         let steps = prefill[last].iter().chain(&head.steps);
         let (copy, words) = self.read_control(rows.len());
         self.p.device.run(steps.chain(choose), n, &[copy]);

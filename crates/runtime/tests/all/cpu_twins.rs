@@ -121,7 +121,7 @@ impl Twins {
 
     /// Logits and token of every step.
     fn generate(&self, tokens: &[u32], sampling: &Sampling, n: usize) -> (Vec<Vec<f32>>, Vec<u32>) {
-        let [params, control, _] = self.plan.ids.sampler;
+        let [params, control, ..] = self.plan.ids.sampler;
         let mut bytes = Vec::new();
         let p = sampling.params(self.config.n_vocab, 0);
         for word in [
@@ -149,7 +149,9 @@ impl Twins {
                     .for_each(|step| self.memory.run(step, 1));
             }
             logits.push(self.logits());
-            self.memory.run(&self.plan.sample, 1);
+            for step in &self.plan.sample {
+                self.memory.run(step, 1);
+            }
         }
         let control = self.memory.words(control);
         assert_eq!((control[ctl::STEP] as usize, control[ctl::FAULT]), (n, 0));

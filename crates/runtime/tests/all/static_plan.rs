@@ -120,8 +120,8 @@ fn a_token_costs(name: &str, n: u32) {
         let submits = u64::from(n / per_submit);
         assert_eq!(
             cost.dispatches,
-            u64::from(n * (5 * config.n_layers + 3)),
-            "embed, 5 a layer, head, sample"
+            u64::from(n * (5 * config.n_layers + 4)),
+            "embed, 5 a layer, head, sample_tops, sample"
         );
         assert_eq!(cost.submits, submits);
         assert_eq!(
@@ -173,7 +173,7 @@ fn families_cost_at_most_seven_dispatches_a_layer() {
         let cost = cost(&mut engine, &mut session, &prompt, n);
         assert_eq!(config.windows.as_ref().map(|w| w.size), window, "{name}");
         // Mixes of types may put a layer's v in a dispatch of its own.
-        let least = u64::from(n * (per_layer * config.n_layers + 3));
+        let least = u64::from(n * (per_layer * config.n_layers + 4));
         let most = least + u64::from(n * config.n_layers);
         assert!(
             (least..=most).contains(&cost.dispatches),
