@@ -58,10 +58,8 @@ impl Gpu {
         let done = Arrival::new();
         let arrive = done.callback();
         self.queue.on_submitted_work_done(move || arrive(()));
-        let sent = Sent { index, done };
-        let mut last = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = last.replace(sent);
-        drop(last);
+        let last = || self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = last().replace(Sent { index, done });
         match before {
             Some(Sent { index, done }) => self.arrived(&done, Some(index)).await,
             None => self.check(),
