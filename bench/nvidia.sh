@@ -122,6 +122,15 @@ measure() {
             'BEGIN { printf "| %s | %.0f | %.1f | %.1f | %.2f | %.1f | %.0f | %.2f | %.1f | %d | %.2f | %.2f |", m, pre, dec, far, far / dec, dec * (w + kv) / 1e9, n, us, ready / 1e3, pipes, gpu / 2^30, host / 2^30 }')"$'\n'
     done
 
+    # Tokens are drawn as by default, not the likeliest.
+    local sampled=""
+    at_zero="$(bench "${models[0]}" -p 32 -g "$generate" -r "$repeat" --sample)"
+    if [ "$(text "$at_zero" event)" = bench ]; then
+        sampled="$(median "$at_zero" decode_tok_s) tok/s"
+    else
+        failed=1 sampled="failed: $(text "$at_zero" code)"
+    fi
+
     # A long context once more with keys and values in half the bytes.
     local narrow=""
     at_zero="$(bench "${models[0]}" -p 32 -g "$generate" -r 1 --kv q8_0)"
@@ -162,6 +171,7 @@ measure() {
         printf -- '- Models with made-up weights of real shapes (`bench synth:NAME`); prefill of %s tokens, decode of %s, medians of %s runs; at depth: with %s tokens held\n\n' "$prompt" "$generate" "$repeat" "$depth"
         printf '| model | prefill tok/s | decode tok/s | at depth | at depth ÷ at 0 | decode GB/s | dispatches a token | encoding µs a dispatch | ready s | pipelines | GPU GiB at peak | host GiB at peak |\n'
         printf '| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n%s\n' "$rows"
+        printf -- '- Tokens sampled as `run` does by default, decode of %s: %s\n' "${models[0]}" "$sampled"
         printf -- '- Keys and values in q8_0, decode of %s: %s\n\n' "${models[0]}" "$narrow"
         printf '## Variants of the kernels\n\n%s\n' "$chosen"
         printf '## Every kernel of %s\n\n```\n%s\n```\n' "$detail" "$profile"

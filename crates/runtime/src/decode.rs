@@ -12,8 +12,8 @@ use web_time::{Duration, Instant};
 
 /// A submit that takes longer than this is not made longer.
 const SUBMIT_TARGET: Duration = Duration::from_millis(60);
-/// Most tokens of a submit.
-const MAX_CHAIN: u32 = 16;
+/// Most tokens of a submit while decoding.
+pub const MAX_CHAIN: u32 = 16;
 const _: () = assert!(MAX_CHAIN as usize <= ctl::LOG_LENGTH);
 
 /// How many tokens are wanted at once.

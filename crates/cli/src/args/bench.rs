@@ -23,6 +23,9 @@ pub struct BenchArgs {
     /// Tokens that the context holds before the prompt: they are computed once, and not measured
     #[arg(short = 'd', long, value_name = "N", default_value_t = 0)]
     pub depth: u32,
+    /// Choose tokens as `run` does unless told otherwise, not the likeliest: what sampling costs
+    #[arg(long)]
+    pub sample: bool,
     /// Also time every kernel by itself, in prefill and in decode: share, bytes, GB/s
     #[arg(long)]
     pub profile: bool,

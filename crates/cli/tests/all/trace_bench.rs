@@ -203,6 +203,13 @@ fn bench_measures_at_a_depth() {
     // Positions 9 to 12 see 11.5 on average; 200 further on, 211.5.
     let ratio = kv(&deep) / kv(&shallow);
     assert!((ratio - 211.5 / 11.5).abs() < 1e-9, "{ratio}");
+    // Drawing a token is no other work for the layers.
+    let drawn = bench(&["--sample"]);
+    assert_eq!(
+        (&shallow["sample"], &drawn["sample"]),
+        (&json!(false), &json!(true))
+    );
+    assert!((kv(&drawn) / kv(&shallow) - 1.0).abs() < 1e-9);
     let error = run(["bench", &tiny_arg(), "--depth", "1000"]).code(2);
     assert!(error.stderr.contains("--depth 1000"), "{}", error.stderr);
 }

@@ -12,6 +12,7 @@ pub struct Runs {
     session: Session,
     ids: Vec<u32>,
     depth: u32,
+    sampling: Sampling,
 }
 
 impl Runs {
@@ -22,6 +23,11 @@ impl Runs {
             session: engine.new_session()?,
             ids,
             depth: args.depth,
+            // Either is the same work on every machine.
+            sampling: match args.sample {
+                true => Sampling::default(),
+                false => Sampling::greedy(),
+            },
         };
         // The first run pays for what the driver compiles late.
         runs.once(engine, 1)?;
@@ -32,8 +38,28 @@ impl Runs {
     pub fn once(&mut self, engine: &mut Engine, n: u32) -> Result<(Done, Counters), Error> {
         self.session.rewind(engine, self.depth);
         let before = engine.counters();
-        let done = generate(engine, &mut self.session, &self.ids, n)?;
+        let done = self.generate(engine, n)?;
         Ok((done, engine.counters().since(&before)))
+    }
+
+    fn generate(&mut self, engine: &mut Engine, n: u32) -> Result<Done, Error> {
+        let request = GenerateRequest {
+            prompt: self.ids.clone(),
+            max_tokens: Some(n),
+            sampling: self.sampling,
+            stop: Vec::new(),
+            ignore_eog: true,
+            ..GenerateRequest::default()
+        };
+        let session = &mut self.session;
+        let done = interrupt::answering(|cancel: &AtomicBool| {
+            pollster::block_on(session.generate(engine, &request, cancel, &mut |_| {}))
+        })?;
+        // A shorter run would make every figure wrong.
+        if u32::try_from(done.tokens.len()) != Ok(n) {
+            return Err(Error::Interrupted);
+        }
+        Ok(done)
     }
 
     /// All runs, after which the conversation's memory is given back; `said` hears of each.
@@ -64,31 +90,6 @@ impl Runs {
 pub struct Measured {
     pub timings: Vec<Timings>,
     pub per_token: Vec<(&'static str, f64)>,
-}
-
-fn generate(
-    engine: &mut Engine,
-    session: &mut Session,
-    ids: &[u32],
-    n: u32,
-) -> Result<Done, Error> {
-    let request = GenerateRequest {
-        prompt: ids.to_vec(),
-        max_tokens: Some(n),
-        // Greedy: the same work on every machine.
-        sampling: Sampling::greedy(),
-        stop: Vec::new(),
-        ignore_eog: true,
-        ..GenerateRequest::default()
-    };
-    let done = interrupt::answering(|cancel: &AtomicBool| {
-        pollster::block_on(session.generate(engine, &request, cancel, &mut |_| {}))
-    })?;
-    // A shorter run would make every figure wrong.
-    if u32::try_from(done.tokens.len()) != Ok(n) {
-        return Err(Error::Interrupted);
-    }
-    Ok(done)
 }
 
 /// A prompt of ordinary tokens spread over the vocabulary; the same on every machine.

@@ -16,15 +16,15 @@ use crate::args::BenchArgs;
 use crate::error::{Error, exit};
 use crate::model_file;
 use crate::out::{Out, note};
-use chord_runtime::{Engine, Timings};
+use chord_runtime::{Engine, MAX_CHAIN, Timings};
 use measure::Runs;
 use report::Report;
 
 /// Measures; `started`: when the process was.
 pub fn run(args: &BenchArgs, started: Instant) -> Result<u8, Error> {
     let needs = Needs {
-        // Fixed, so that the counters do not depend on the machine.
-        tokens_per_submit: Some(8),
+        // As many as an answer's submits grow to, and fixed, so that the counters do not depend on the machine.
+        tokens_per_submit: Some(MAX_CHAIN),
         ..Needs::default()
     };
     let mut engine = match synth::named(&args.model)? {

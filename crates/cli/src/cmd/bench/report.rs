@@ -146,6 +146,7 @@ impl Report {
             "prompt": args.prompt,
             "generate": args.generate,
             "depth": args.depth,
+            "sample": args.sample,
             "repeat": args.repeat,
             "prefill_tok_s": self.prefill.to_json(),
             "decode_tok_s": self.decode.to_json(),
