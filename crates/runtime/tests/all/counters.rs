@@ -165,11 +165,12 @@ fn every_family_keeps_its_bounds(splits: Option<Splits>, more: u32) {
     assert!(broken.is_empty(), "{}", broken.join("\n"));
 }
 
-/// As on a GPU: five dispatches a layer up to 512 tokens, six above, and K and V of a long context read once.
+/// As on a GPU: five dispatches a layer up to 128 tokens, six above, and K and V of a long context read once.
 #[test]
 fn a_long_context_costs_a_dispatch_a_layer_and_no_more_of_keys_and_values() {
     let config = Config::from_directory(&Directory::parse(&model(TINY).0).unwrap()).unwrap();
-    for (prompt, per_layer) in [(PROMPT, 5), (800, 6)] {
+    let up_to = Splits::GPU.from - TOKENS;
+    for (prompt, per_layer) in [(up_to, 5), (up_to + TOKENS, 6), (800, 6)] {
         let work = decoded(TINY, Sampling::greedy(), prompt, Some(Splits::GPU));
         let dispatches = TOKENS * (per_layer * config.n_layers + 4);
         assert_eq!(work.dispatches, u64::from(dispatches), "at {prompt}");
