@@ -227,7 +227,6 @@ impl Race<'_, '_> {
     ) -> Result<Vec<Option<f64>>, Error> {
         let mut times = vec![None; entries.len()];
         let mut ready = Vec::new();
-        // The first alone is worth something: it says that what is suggested runs.
         for (i, entry) in entries.iter().enumerate() {
             if self.started.elapsed() > self.budget {
                 self.finished = false;
@@ -241,8 +240,8 @@ impl Race<'_, '_> {
         }
         for _ in 0..TURNS {
             for (i, steps, once) in &mut ready {
-                // What is slow says so at once.
-                if *once > self.budget / 4 && times[*i].is_some() {
+                // Of what takes long, one more says enough.
+                if *once > 5 * MEASURED && times[*i].is_some() {
                     continue;
                 }
                 let passes = (MEASURED.as_nanos() / once.as_nanos().max(1)).clamp(1, 64) as u32;
