@@ -116,10 +116,9 @@ test("lost three times within a minute, the CPU goes on with the same answer", {
   for (const pieces of seen.broken) expect(pieces).toEqual(seen.whole);
 });
 
-test("a GPU that computes wrongly gives way to the CPU, unless it was asked for", { tag: "@gpu" }, async ({ chordPage, server }) => {
-  // Whatever is read back is zero.
-  const zeros = "const map = GPUBuffer.prototype.getMappedRange; GPUBuffer.prototype.getMappedRange = function (...range) { const bytes = map.apply(this, range); if (this.usage & GPUBufferUsage.MAP_READ) new Uint8Array(bytes).fill(0); return bytes; };";
-  const seen = await chordPage.evaluate(
+/** How a load on the GPU ends, and one where the choice is free. */
+const loads = (page: Page, url: string, workerUrl: string) =>
+  page.evaluate(
     async ({ url, workerUrl }) => {
       const load = (device: "auto" | "gpu") => Chord.load(url, { cache: "none", contextLength: 64, device, workerUrl });
       const asked = await load("gpu").then(() => "loaded", (error: { code: string }) => error.code);
@@ -129,8 +128,13 @@ test("a GPU that computes wrongly gives way to the CPU, unless it was asked for"
       await chord.dispose();
       return { asked, device, recoveries, answered: tokens.completion.length, info: chord.info.device };
     },
-    { url: T0, workerUrl: hardware(server, zeros) },
+    { url, workerUrl },
   );
+
+test("a GPU that computes wrongly gives way to the CPU, unless it was asked for", { tag: "@gpu" }, async ({ chordPage, server }) => {
+  // Whatever is read back is zero.
+  const zeros = "const map = GPUBuffer.prototype.getMappedRange; GPUBuffer.prototype.getMappedRange = function (...range) { const bytes = map.apply(this, range); if (this.usage & GPUBufferUsage.MAP_READ) new Uint8Array(bytes).fill(0); return bytes; };";
+  const seen = await loads(chordPage, T0, hardware(server, zeros));
   expect(seen.asked).toBe("E_SELF_TEST");
   expect(seen.device.kind).toBe("cpu");
   expect(seen.info).toEqual(seen.device);
@@ -148,18 +152,7 @@ test("a GPU without room for the model gives way to the CPU, unless it was asked
       const full = scopes.pop() === "out-of-memory" && last > 2 ** 18;
       return pop.call(this).then((error) => (full ? new GPUOutOfMemoryError("full") : error));
     });`;
-  const seen = await chordPage.evaluate(
-    async ({ url, workerUrl }) => {
-      const load = (device: "auto" | "gpu") => Chord.load(url, { cache: "none", contextLength: 64, device, workerUrl });
-      const asked = await load("gpu").then(() => "loaded", (error: { code: string }) => error.code);
-      const chord = await load("auto");
-      const { tokens } = await chord.completions.create({ prompt: "a", max_tokens: 3, temperature: 0 });
-      const { device, recoveries } = await chord.stats();
-      await chord.dispose();
-      return { asked, device, recoveries, answered: tokens.completion.length };
-    },
-    { url, workerUrl: hardware(server, full) },
-  );
+  const seen = await loads(chordPage, url, hardware(server, full));
   expect(seen.asked).toBe("E_GPU_OOM");
   expect(seen.device).toMatchObject({ kind: "cpu", reason: expect.stringContaining("has no room for") });
   expect(seen).toMatchObject({ recoveries: 0, answered: 3 });

@@ -113,7 +113,7 @@ fn experimental(features: wgpu::Features) -> wgpu::ExperimentalFeatures {
 }
 
 /// Bytes of the blocks that small buffers share natively; larger ones have their own. wgpu's own go up to 256 MiB, so that with as much
-/// memory left the next small buffer would find none. Those of staging are half as large: room for what is written between two flushes.
+/// memory left the next small buffer would find none. Those of staging are half as large: room for the weights on their way.
 const BLOCK_BYTES: Range<u64> = 64 << 20..128 << 20;
 
 async fn request(

@@ -13,7 +13,7 @@ use crate::weights::{Segment, Vector, matrix, tensor};
 use chord_gguf::Directory;
 use chord_kernels::act::ActKind;
 use chord_kernels::attention::{Attention, Out};
-use chord_kernels::matmul::{Layout, MatMul};
+use chord_kernels::matmul::MatMul;
 use chord_kernels::op::{BufDesc, BufId, Role, Step};
 use chord_kernels::sample::{self, Sample, SampleTops};
 use chord_kernels::{KvShape, PAGE};
@@ -294,7 +294,7 @@ impl Builder<'_> {
         let [params, ctl, eog, tops] = ids.sampler;
         let tops_kernel = SampleTops {
             n_vocab: c.n_vocab,
-            chunk_per_thread: matches!(o.layout, Layout::RowPerThread | Layout::RowPerThread4),
+            chunk_per_thread: o.layout.is_row_per_thread(),
         };
         let bind = vec![(0, params), (1, ids.logits), (2, ctl), (3, tops)];
         let tops_step = Step::new("sample_tops", tops_kernel, bind);
