@@ -5,6 +5,9 @@ import { completeLine, checksumsLine, firstLine, parseJournal, type Identity, ty
 import { hold, type Release } from "./locks.js";
 import { PIECE, type Bytes } from "./options.js";
 
+/** ms that a page that was closed or reloaded may take to let go of what it had open. */
+const LEAVING_MS = 500;
+
 interface Writing {
   data: SyncHandle;
   journal: SyncHandle;
@@ -67,7 +70,7 @@ export class Entry {
   static async openForWriting(url: string, sha256: string | undefined): Promise<Entry | null> {
     const key = await keyOf(url);
     const directory = await folder(true);
-    const release = await hold(key, "exclusive");
+    const release = await hold(key, "exclusive", LEAVING_MS);
     if (!release) {
       return null;
     }
