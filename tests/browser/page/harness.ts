@@ -57,8 +57,9 @@ export const test = base.extend<{ chat: Page; problems: string[] }, { site: Test
   },
 });
 
-/** Drops a file of this name on the page, as a person does. */
+/** Drops a file of this name on the page, as a person does: once it can be seen. */
 export async function drop(page: Page, name: string): Promise<void> {
+  await page.locator(".app").waitFor();
   const data = await page.evaluateHandle((file) => {
     const transfer = new DataTransfer();
     transfer.items.add(new File(["GGUF"], file));
