@@ -41,6 +41,10 @@ pub enum Staging {
     Cpu(cpu::Buffer),
 }
 
+/// Commands that a device was given.
+#[derive(Clone, Debug)]
+pub struct Submission(Option<wgpu::SubmissionIndex>);
+
 /// A step ready to run.
 #[derive(Debug)]
 pub enum BoundStep {
@@ -234,9 +238,9 @@ impl Device {
         steps: impl Iterator<Item = &'a BoundStep>,
         rows: u32,
         after: &[Copy<'_>],
-    ) {
+    ) -> Submission {
         match self {
-            Self::Gpu(gpu) => gpu.submit(record(gpu, steps, rows, after)),
+            Self::Gpu(gpu) => Submission(Some(gpu.submit(record(gpu, steps, rows, after)))),
             Self::Cpu(cpu) => {
                 let steps = steps.map(|step| match step {
                     BoundStep::Cpu(step) => step,
@@ -244,6 +248,7 @@ impl Device {
                 });
                 cpu.run(steps, rows);
                 after.iter().for_each(Copy::on_cpu);
+                Submission(None)
             }
         }
     }
@@ -262,9 +267,9 @@ impl Device {
     }
 
     /// Runs what was recorded. What it binds must be there still.
-    pub fn submit(&self, recorded: Recorded) {
+    pub fn submit(&self, recorded: Recorded) -> Submission {
         match self {
-            Self::Gpu(gpu) => gpu.submit(recorded),
+            Self::Gpu(gpu) => Submission(Some(gpu.submit(recorded))),
             Self::Cpu(_) => foreign(),
         }
     }
@@ -334,13 +339,18 @@ impl Device {
         }
     }
 
-    /// Reads `words` words staged by the last run.
+    /// Reads `words` words that a run staged, while the device goes on with what it was given since.
     ///
     /// # Errors
     /// `E_DEVICE_LOST`, `E_GPU_TIMEOUT`.
-    pub async fn map(&self, staging: &Staging, words: u64) -> Result<Vec<u32>, Error> {
+    pub async fn map(
+        &self,
+        staging: &Staging,
+        words: u64,
+        by: Submission,
+    ) -> Result<Vec<u32>, Error> {
         match (self, staging) {
-            (Self::Gpu(gpu), Staging::Gpu(staging)) => gpu.map(staging, words).await,
+            (Self::Gpu(gpu), Staging::Gpu(staging)) => gpu.map(staging, words, by.0).await,
             (Self::Cpu(cpu), Staging::Cpu(staging)) => cpu.read(staging, words).await,
             _ => foreign(),
         }
@@ -358,7 +368,7 @@ impl Device {
         words: u64,
     ) -> Result<Vec<u32>, Error> {
         let copy = Copy::stage(staging, 0, from, from_word, words);
-        self.run(std::iter::empty(), 0, &[copy]);
-        self.map(staging, words).await
+        let by = self.run(std::iter::empty(), 0, &[copy]);
+        self.map(staging, words, by).await
     }
 }

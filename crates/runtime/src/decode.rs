@@ -2,30 +2,15 @@
 
 use crate::Error;
 use crate::answer::Answer;
-use crate::engine::{Chain, Engine, Start};
+use crate::engine::{Chain, Engine, Lengths, MAX_CHAIN, OVERLAPPED_CHAIN, Start};
 use crate::sampler;
 use crate::session::{Event, FinishReason, GenerateRequest, Session};
 use crate::speculate;
-use chord_kernels::sample::ctl;
 use std::sync::atomic::{AtomicBool, Ordering};
 use web_time::{Duration, Instant};
 
 /// A submit that takes longer than this is not made longer.
 const SUBMIT_TARGET: Duration = Duration::from_millis(60);
-/// Most tokens of a submit while decoding.
-pub const MAX_CHAIN: u32 = 16;
-const _: () = assert!(MAX_CHAIN as usize <= ctl::LOG_LENGTH);
-
-/// How many tokens are wanted at once.
-#[derive(Clone, Copy)]
-struct Wanted {
-    /// Of a chain.
-    tokens: u32,
-    /// Of the chain behind it, if it takes no longer than it should.
-    next: u32,
-    /// At most, where a guess is tried.
-    left: u32,
-}
 
 impl Session {
     /// Tokens until something ends the answer.
@@ -49,8 +34,8 @@ impl Session {
         );
         let expected = speculate::expect(engine.log(self.id()), &req.prediction);
         let fixed = engine.p.options.tokens_per_submit;
-        let longest = engine.longest_chain(MAX_CHAIN);
         let mut k = fixed.unwrap_or(1);
+        let mut slow = false;
         let mut start = Start::Head;
         while (answer.tokens.len() as u32) < budget {
             if cancel.load(Ordering::Relaxed) {
@@ -58,18 +43,24 @@ impl Session {
             }
             let began = Instant::now();
             let left = budget - answer.tokens.len() as u32;
+            let under_way = engine.under_way();
             let n = match start {
                 Start::Head => 1,
-                Start::Token(_) => k.min(left).clamp(1, MAX_CHAIN),
+                Start::Token(_) => under_way.unwrap_or(k.min(left).clamp(1, MAX_CHAIN)),
             };
-            let longer = fixed.unwrap_or((2 * n).min(longest));
-            let wanted = Wanted {
-                tokens: n,
-                next: longer.min(left - n).min(MAX_CHAIN),
-                left,
+            let longer = fixed.unwrap_or((2 * n).min(engine.longest_chain(self.id())));
+            let next = match under_way {
+                // It was when the one before turned out to take long.
+                Some(_) if slow => k,
+                _ => longer,
+            };
+            let lengths = Lengths {
+                now: n,
+                next: next.min(left - n).min(MAX_CHAIN),
+                overlap: n >= OVERLAPPED_CHAIN && !slow,
             };
             let chain = match self
-                .next_tokens(engine, req, start, wanted, &expected)
+                .next_tokens(engine, req, start, (lengths, left), &expected)
                 .await
             {
                 // Other conversations hold the rest of the store.
@@ -100,11 +91,8 @@ impl Session {
                 }
             }
             if fixed.is_none() {
-                k = if began.elapsed() < SUBMIT_TARGET {
-                    longer
-                } else {
-                    (n / 2).max(1)
-                };
+                slow = began.elapsed() >= SUBMIT_TARGET;
+                k = if slow { (n / 2).max(1) } else { longer };
             }
         }
         Ok(FinishReason::Length)
@@ -116,7 +104,7 @@ impl Session {
         engine: &mut Engine,
         req: &GenerateRequest,
         start: Start,
-        wanted: Wanted,
+        (lengths, left): (Lengths, u32),
         expected: &[u32],
     ) -> Result<Chain, Error> {
         if req.sampling.needs_cpu() || req.logprobs.is_some() {
@@ -124,20 +112,23 @@ impl Session {
         }
         let (id, seed) = (self.id(), req.sampling.seed);
         let Start::Token(token) = start else {
-            return engine.chain(id, start, (1, wanted.next), seed).await;
+            return engine.chain(id, start, lengths, seed).await;
         };
         if let Some(chain) = engine
-            .speculate(id, token, expected, wanted.left, &req.sampling)
+            .speculate(id, token, expected, left, &req.sampling)
             .await?
         {
             return Ok(chain);
         }
         // In a ring that recycles, a chain ends with its page.
-        let n = engine.p.kv.batch(id, wanted.tokens).max(1);
+        let now = engine.p.kv.batch(id, lengths.now).max(1);
+        let lengths = Lengths { now, ..lengths };
         let began = Instant::now();
-        let chain = match engine.chain(id, start, (n, wanted.next), seed).await {
+        let chain = match engine.chain(id, start, lengths, seed).await {
             // The store has no page left for the whole chain: one token may still fit its page.
-            Err(Error::KvFull(_)) if n > 1 => engine.chain(id, start, (1, 0), seed).await,
+            Err(Error::KvFull(_)) if now > 1 => {
+                engine.chain(id, start, Lengths::only(1), seed).await
+            }
             chain => chain,
         }?;
         engine.note_steps(chain.tokens.len(), began);

@@ -26,7 +26,8 @@ pub use counters::Counters;
 pub(crate) use batches::Batches;
 use batches::Pace;
 use chain::Ahead;
-pub(crate) use chain::{Chain, Start};
+pub use chain::OVERLAPPED_CHAIN;
+pub(crate) use chain::{Chain, Lengths, MAX_CHAIN, Start};
 pub(crate) use head_rows::HeadRows;
 use verify::Speculation;
 
@@ -48,6 +49,8 @@ pub(crate) struct Parts {
     pub plan: Plan,
     pub steps: Steps,
     pub staging: Staging,
+    /// For the tokens of chains, in turn: one is read while the device may write the other.
+    pub chained: [Staging; 2],
     pub kv: KvPages,
     /// Pages that the store may grow to.
     pub most_pages: u32,
@@ -72,9 +75,10 @@ pub struct Engine {
     accepted_tokens: u64,
     /// What a submit may hold.
     pace: Pace,
-    /// The next chain of a decode, recorded.
+    /// The next chain of a decode, prepared.
     ahead: Option<Ahead>,
     recorded_ahead: u64,
+    submitted_ahead: u64,
     /// Where drafts are looked for.
     speculation: Option<Speculation>,
     /// The head over a whole batch, once it has been needed.
@@ -101,6 +105,7 @@ impl Engine {
             accepted_tokens: 0,
             ahead: None,
             recorded_ahead: 0,
+            submitted_ahead: 0,
             speculation: None,
             every_row: None,
         }

@@ -77,8 +77,8 @@ impl Engine {
                 .await?;
             let words = u64::from(n) * head.stride;
             let copy = [Copy::stage(staging, 0, self.buffer(head.logits), 0, words)];
-            self.p.device.run(head.steps.iter(), n, &copy);
-            let rows = self.p.device.map(staging, words).await?;
+            let by = self.p.device.run(head.steps.iter(), n, &copy);
+            let rows = self.p.device.map(staging, words, by).await?;
             for row in rows.chunks_exact(usize::try_from(head.stride).unwrap_or(usize::MAX)) {
                 on_row(done, bytemuck::cast_slice(&row[..n_vocab]));
                 done += 1;

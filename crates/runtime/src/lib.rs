@@ -34,8 +34,7 @@ pub use chord_kernels::profile::Clock;
 pub use chord_model::FitPlan;
 #[doc(hidden)]
 pub use chord_model::Splits;
-pub use decode::MAX_CHAIN;
-pub use engine::{Counters, Engine};
+pub use engine::{Counters, Engine, OVERLAPPED_CHAIN};
 pub use error::{Error, ExitClass};
 pub use load::LoadProgress;
 #[doc(hidden)]

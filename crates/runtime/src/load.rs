@@ -121,11 +121,13 @@ impl Engine {
         device.flush().await?;
         device.check()?;
         device.keep_pipelines();
-        let staging_words = plan
-            .ids
-            .logits_words
-            .max(chord_kernels::sample::ctl::WORDS as u64);
+        let control_words = chord_kernels::sample::ctl::WORDS as u64;
+        let staging_words = plan.ids.logits_words.max(control_words);
         let staging = device.staging(staging_words).await?;
+        let chained = [
+            device.staging(control_words).await?,
+            device.staging(control_words).await?,
+        ];
         let ring = matches!(opts.overflow, Overflow::Ring { .. });
         let kv = KvPages::new(
             plan.pages,
@@ -145,6 +147,7 @@ impl Engine {
             plan,
             steps,
             staging,
+            chained,
             most_pages,
             kv,
             config,

@@ -271,11 +271,11 @@ async fn run(
         let steps = steps.filter(|(check, _)| check.rows == rows);
         device.run(steps.map(|(_, step)| step), rows, &[]);
     }
-    device.run(std::iter::empty(), 0, &copies);
+    let by = device.run(std::iter::empty(), 0, &copies);
     for check in &cases.checks {
         memory.run(&check.step, check.rows);
     }
-    let read = device.map(&staging, total).await?;
+    let read = device.map(&staging, total, by).await?;
     let mut rest = read.as_slice();
     for (check, id, form) in results {
         let want = memory.words(id);

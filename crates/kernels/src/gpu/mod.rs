@@ -241,12 +241,13 @@ impl Gpu {
         self.wait().await
     }
 
-    pub(crate) fn submit(&self, recorded: Recorded) {
+    pub(crate) fn submit(&self, recorded: Recorded) -> wgpu::SubmissionIndex {
         let (began, counters) = (Instant::now(), &self.counters);
-        self.queue.submit([recorded.commands]);
+        let index = self.queue.submit([recorded.commands]);
         Counters::add(&counters.submit_ns, began.elapsed().as_nanos() as u64);
         Counters::add(&counters.submits, 1);
         Counters::add(&counters.dispatches, recorded.dispatches);
         Counters::add(&counters.weight_bytes, recorded.weight_bytes);
+        index
     }
 }

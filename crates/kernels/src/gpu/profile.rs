@@ -66,7 +66,7 @@ impl Gpu {
             dispatches: steps.len() as u64,
             weight_bytes: steps.iter().map(|step| step.weight_bytes(rows)).sum(),
         });
-        let read = self.map(&staging, words).await?;
+        let read = self.map(&staging, words, None).await?;
         let period = f64::from(self.queue.get_timestamp_period());
         let ticks = |low: u32, high: u32| u64::from(low) | u64::from(high) << 32;
         let times = read.as_chunks::<4>().0.iter().map(|[a, b, c, d]| {

@@ -107,18 +107,23 @@ impl Gpu {
         }
     }
 
-    /// Reads `words` words staged by the last submit.
+    /// Reads `words` words staged by a submission or, with None, by the last of all.
     ///
     /// # Errors
     /// `E_DEVICE_LOST`, `E_GPU_TIMEOUT`.
-    pub async fn map(&self, staging: &Staging, words: u64) -> Result<Vec<u32>, Error> {
+    pub async fn map(
+        &self,
+        staging: &Staging,
+        words: u64,
+        by: Option<wgpu::SubmissionIndex>,
+    ) -> Result<Vec<u32>, Error> {
         let range = 0..words * 4;
         let mapped = Arrival::new();
         staging
             .buffer
             .raw
             .map_async(wgpu::MapMode::Read, range.clone(), mapped.callback());
-        let result = self.arrived(&mapped, None).await?;
+        let result = self.arrived(&mapped, by).await?;
         result.map_err(|e| Error::Lost(e.to_string()))?;
         let lost = |e: &dyn std::fmt::Display| Error::Lost(e.to_string());
         let view = staging

@@ -18,7 +18,8 @@ pub struct Counters {
     pub readback_bytes: u64,
     /// Nanoseconds of the host spent on recording commands; 0 on the CPU, which records none.
     pub encode_ns: u64,
-    /// Nanoseconds of the host spent on handing them to the driver, which may start on them before it returns; 0 on the CPU.
+    /// Nanoseconds of the host spent on handing them to the driver, which may start on them before it returns, or end what it has (lavapipe);
+    /// 0 on the CPU.
     pub submit_ns: u64,
     /// Bytes of the device's buffers alive now.
     pub gpu_bytes: u64,
@@ -40,8 +41,10 @@ pub struct Counters {
     pub buffers: u64,
     /// Tokens computed by prefill.
     pub prefilled_tokens: u64,
-    /// Submits of chains that were recorded while the device was at work on the one before; 0 on the CPU.
+    /// Chains that were recorded while the device was at work on the one before; 0 on the CPU.
     pub recorded_ahead: u64,
+    /// Of these, those that it was given before it was done.
+    pub submitted_ahead: u64,
     /// Tokens guessed by speculation.
     pub drafted_tokens: u64,
     /// Of these, the ones that were what was chosen.
@@ -68,6 +71,7 @@ impl Counters {
                 .prefilled_tokens
                 .saturating_sub(before.prefilled_tokens),
             recorded_ahead: self.recorded_ahead.saturating_sub(before.recorded_ahead),
+            submitted_ahead: self.submitted_ahead.saturating_sub(before.submitted_ahead),
             drafted_tokens: self.drafted_tokens.saturating_sub(before.drafted_tokens),
             accepted_tokens: self.accepted_tokens.saturating_sub(before.accepted_tokens),
             ..*self
@@ -100,6 +104,7 @@ impl Engine {
             buffers: read(&c.buffers),
             prefilled_tokens: self.prefilled_tokens,
             recorded_ahead: self.recorded_ahead,
+            submitted_ahead: self.submitted_ahead,
             drafted_tokens: self.drafted_tokens,
             accepted_tokens: self.accepted_tokens,
         }

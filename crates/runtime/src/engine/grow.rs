@@ -36,7 +36,7 @@ impl Engine {
         let most_new = u32::try_from(MOST_NEW_BYTES / page_bytes).unwrap_or(u32::MAX);
         let new = pages.min(most_new).max(1);
         // It binds what is about to be replaced.
-        self.ahead = None;
+        self.ahead.take_if(|ahead| ahead.waits());
         let larger = pages.saturating_add(new).min(self.p.most_pages);
         for (k, v) in stores {
             self.enlarge(k, larger).await?;

@@ -131,18 +131,17 @@ impl Engine {
         let head = self.p.steps.head.iter();
         let logits = self.buffer(self.p.plan.ids.logits);
         let copy = [Copy::stage(&self.p.staging, 0, logits, 0, words)];
-        match start {
+        let by = match start {
             Start::Head => self.p.device.run(head, 1, &copy),
             Start::Token(token) => {
                 let length = self.p.kv.length(id);
                 self.write_rows(id, length, &[token], 1);
-                self.p
-                    .device
-                    .run(self.decode_at(length).chain(head), 1, &copy);
                 self.count_kv_decoded(length..length + 1);
+                let steps = self.decode_at(length).chain(head);
+                self.p.device.run(steps, 1, &copy)
             }
-        }
-        let words = self.p.device.map(&self.p.staging, words).await?;
+        };
+        let words = self.p.device.map(&self.p.staging, words, by).await?;
         if let Start::Token(token) = start {
             self.commit(id, &[token]);
         }

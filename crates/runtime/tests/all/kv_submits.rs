@@ -198,33 +198,3 @@ fn every_layout_gives_the_reference_ids_on_gpu_on_both() {
         }
     }
 }
-
-/// A GPU does not wait for commands to be recorded: only those of an answer's first token are when they are needed, and those of a chain that
-/// is not as long as was expected.
-#[test]
-fn tiny_chains_are_recorded_while_the_device_is_at_work_on_gpu() {
-    gpu_only();
-    let options = EngineOptions {
-        tokens_per_submit: Some(8),
-        context: Some(256),
-        ..exact()
-    };
-    let mut engine = load(TINY, &options);
-    let mut session = engine.new_session().unwrap();
-    let prompt = prompt(TINY, "code").prompt_ids;
-    let mut work = |n: u32| {
-        session.clear(&mut engine);
-        let before = engine.counters();
-        generate(&mut engine, &mut session, &greedy(&prompt, n));
-        engine.counters().since(&before)
-    };
-    for (tokens, chains) in [(1, 0), (9, 1), (33, 4), (36, 5)] {
-        assert_eq!(work(tokens).recorded_ahead, chains, "{tokens} tokens");
-    }
-    // What is recorded counts when it runs.
-    let (nine, all) = (work(9), work(33));
-    assert_eq!(
-        all.dispatches - nine.dispatches,
-        3 * (nine.dispatches - work(1).dispatches)
-    );
-}

@@ -16,6 +16,7 @@ mod full_golden;
 mod full_perplexity;
 mod golden;
 mod kept_pipelines;
+mod kv_ahead;
 mod kv_dense;
 mod kv_grow;
 mod kv_logits;

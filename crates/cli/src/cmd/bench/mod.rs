@@ -16,7 +16,7 @@ use crate::args::BenchArgs;
 use crate::error::{Error, exit};
 use crate::model_file;
 use crate::out::{Out, note};
-use chord_runtime::{Engine, MAX_CHAIN, Timings};
+use chord_runtime::{Engine, OVERLAPPED_CHAIN, Timings};
 use measure::Runs;
 use report::Report;
 
@@ -24,7 +24,7 @@ use report::Report;
 pub fn run(args: &BenchArgs, started: Instant) -> Result<u8, Error> {
     let needs = Needs {
         // As many as an answer's submits grow to, and fixed, so that the counters do not depend on the machine.
-        tokens_per_submit: Some(MAX_CHAIN),
+        tokens_per_submit: Some(OVERLAPPED_CHAIN),
         ..Needs::default()
     };
     let mut engine = match synth::named(&args.model)? {
