@@ -13,7 +13,7 @@ use crate::cmd::run::message;
 use crate::out::Out;
 use chord_runtime::{Done, Precision, Sampling};
 
-fn engine() -> Result<Engine, Error> {
+fn engine(tokens_per_submit: u32) -> Result<Engine, Error> {
     let model = "../../tests/data/models/v2k-llama-Q4_K_M.gguf";
     let model = ModelArgs {
         model: Path::new(env!("CARGO_MANIFEST_DIR")).join(model).into(),
@@ -29,7 +29,7 @@ fn engine() -> Result<Engine, Error> {
     };
     let needs = Needs {
         precision: Precision::Exact,
-        tokens_per_submit: Some(4),
+        tokens_per_submit: Some(tokens_per_submit),
         ..Needs::default()
     };
     load(&model, &args, needs)
@@ -82,17 +82,23 @@ struct Ended {
     reason: String,
 }
 
+/// As [`answer_by`] with four tokens per submit.
 fn answer(losses: &[usize], cpu: bool) -> Ended {
+    answer_by(4, losses, cpu)
+}
+
+/// The answer of devices that are lost when so many lines are written.
+fn answer_by(tokens_per_submit: u32, losses: &[usize], cpu: bool) -> Ended {
     let fuse = Fuse::default();
     fuse.at.borrow_mut().extend(losses);
     let reloads = Rc::new(RefCell::new(Vec::new()));
-    let first = engine().expect("loaded");
+    let first = engine(tokens_per_submit).expect("loaded");
     fuse.on(&first);
     let reload: Reload = {
         let (fuse, reloads) = (fuse.clone(), reloads.clone());
         Box::new(move |reason| {
             reloads.borrow_mut().push(reason.is_some());
-            let engine = engine()?;
+            let engine = engine(tokens_per_submit)?;
             fuse.on(&engine);
             Ok(engine)
         })
@@ -125,14 +131,18 @@ fn answer(losses: &[usize], cpu: bool) -> Ended {
 #[test]
 fn an_answer_goes_on_where_the_device_was_lost_and_says_nothing_twice() {
     let whole = answer(&[], true);
-    let broken = answer(&[3, 11], false);
-    assert_eq!(broken.reloads, [false, false]);
-    assert_eq!(broken.text, whole.text);
-    let (broken, whole) = (
-        broken.done.expect("answered"),
-        whole.done.expect("answered"),
-    );
-    assert_eq!((broken.tokens, broken.text), (whole.tokens, whole.text));
+    let complete = whole.done.expect("answered");
+    // With eight, one of the losses finds a chain behind another under way.
+    for tokens_per_submit in [4, 8] {
+        let broken = answer_by(tokens_per_submit, &[3, 11], false);
+        assert_eq!(broken.reloads, [false, false]);
+        assert_eq!(broken.text, whole.text);
+        let done = broken.done.expect("answered");
+        assert_eq!(
+            (done.tokens, done.text),
+            (complete.tokens.clone(), complete.text.clone())
+        );
+    }
 }
 
 #[test]

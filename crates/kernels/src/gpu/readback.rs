@@ -94,6 +94,8 @@ impl Gpu {
         self.check()?;
         match done {
             Ok(Ok(_)) => Ok(()),
+            // What was submitted to a device that is gone never reached it: behind what did, wgpu says so.
+            Ok(Err(wgpu::PollError::WrongSubmissionIndex(..))) => self.poll(None),
             Ok(Err(_)) => Err(self.timed_out()),
             Err(_) => Err(Error::Lost("the driver failed while waiting".into())),
         }
