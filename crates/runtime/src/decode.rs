@@ -92,7 +92,7 @@ impl Session {
             }
             if fixed.is_none() {
                 slow = began.elapsed() >= SUBMIT_TARGET;
-                k = if slow { (n / 2).max(1) } else { longer };
+                k = if slow { (n / 2).max(1) } else { next };
             }
         }
         Ok(FinishReason::Length)

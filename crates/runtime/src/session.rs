@@ -210,6 +210,7 @@ impl Session {
             ..Timings::default()
         };
         let mut answer = Answer::new(engine.tokenizer(), req, started);
+        engine.settle().await?;
 
         let mut finish = None;
         for id in &req.resume {

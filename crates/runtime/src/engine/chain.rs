@@ -132,6 +132,14 @@ impl Engine {
         }
     }
 
+    /// Ends what an answer left under way: its time is not that of the next prompt, nor its length that of a chain to come.
+    pub(crate) async fn settle(&mut self) -> Result<(), Error> {
+        match self.ahead.take_if(|ahead| !ahead.waits()) {
+            Some(_) => Ok(self.p.device.wait().await?),
+            None => Ok(()),
+        }
+    }
+
     /// Tokens of the chain that was submitted behind the one read last.
     pub(crate) fn under_way(&self) -> Option<u32> {
         let ahead = self.ahead.as_ref().filter(|ahead| !ahead.waits());
@@ -176,7 +184,6 @@ impl Engine {
         };
         let follows = positions.end..positions.end + next;
         self.ahead = self.record_ahead(follows, 1 - staging, overlap);
-        self.count_kv_decoded(positions);
         let (_, words) = self.read_control(&self.p.chained[staging], now as usize);
         let staging = &self.p.chained[staging];
         let words = self.p.device.map(staging, words, by).await?;
@@ -203,6 +210,7 @@ impl Engine {
     ) -> (usize, Submission) {
         let device = &self.p.device;
         self.write_control(&control(seed));
+        self.count_kv_decoded(positions.clone());
         // Behind none, the sampler goes on from the position of the last computed token.
         let first = positions.start - u32::from(fed.is_none()).min(positions.start);
         self.write_rows(id, first, &[fed.unwrap_or(0)], 1);
@@ -236,6 +244,7 @@ impl Engine {
             true => {
                 // The row and the rest of the control words are as the chain before leaves them: with nothing more to do, if it ends.
                 self.p.device.write(self.control(), ctl::STEP as u64, &[0]);
+                self.count_kv_decoded(positions.clone());
                 Commands::UnderWay(self.p.device.submit(recorded))
             }
         };

@@ -123,7 +123,14 @@ fn endings(tokens_per_submit: u32, prompt: &[u32], seed: u64) -> (Vec<Vec<u32>>,
         // The chain in which it is cancelled is told to its end: as far as both went.
         let own = done.tokens[..done.tokens.len().min(10)].to_vec();
         engine.poison_unused_kv();
+        // One that the host chooses, fewer tokens than are under way; then one on the device.
+        let here = GenerateRequest {
+            logprobs: Some(0),
+            ..greedy(&[5, 6, 7], 5)
+        };
+        let here = generate(&mut engine, other, &here).tokens;
         let others = generate(&mut engine, other, &greedy(&[5, 6, 7], 20)).tokens;
+        assert_eq!(here, others[..5]);
         let more = [prompt, &own, &[7, 8, 9]].concat();
         let more = generate(&mut engine, one, &greedy(&more, 20)).tokens;
         answers.extend([own, others, more]);
