@@ -116,8 +116,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
 #for s in SCORER_SLOTS
             let slot_${s} = lid % SCORERS + ${s}u * SCORERS;
             // trap: a slot beyond the length may hold anything, NaN included; read one that is seen and drop the result.
-            let read_${s} = select(slot0, slot_${s}, slot_${s} >= slot0 && slot_${s} < end);
-            let seen_${s} = sees && slot_${s} >= row_slot0 && slot_${s} < row_end;
+            // trap: `&&` is a branch, and with 32 of them SwiftShader takes half a minute to compile this.
+            let read_${s} = select(slot0, slot_${s}, (slot_${s} >= slot0) & (slot_${s} < end));
+            let seen_${s} = sees & (slot_${s} >= row_slot0) & (slot_${s} < row_end);
 #for h in GROUP
             var s_${s}_${h} = 0.0;
 #endfor
