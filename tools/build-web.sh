@@ -6,9 +6,6 @@ source "$root/tools/wasm.sh"
 cd "$root"
 out=pkg/src/engine
 
-# built BUILD: where cargo leaves it
-built() { printf '%s\n' "$target/$1/wasm32-unknown-unknown/web/chord_web.wasm"; }
-
 # module BUILD: what the package calls it
 module() {
     case "$1" in
@@ -21,7 +18,7 @@ module() {
 
 # bind BUILD FOLDER: glue and module, made small
 bind() {
-    "$target/release/bindgen" "$(built "$1")" "$2" </dev/null >&2
+    "$target/release/bindgen" "$built/$1/chord_web.wasm" "$2" </dev/null >&2
     node_modules/.bin/wasm-opt -O1 --enable-reference-types --enable-bulk-memory --enable-nontrapping-float-to-int \
         --enable-sign-ext --enable-mutable-globals --enable-multivalue --enable-simd --enable-relaxed-simd --enable-threads \
         "$2/chord_web_bg.wasm" -o "$2/chord_web_bg.wasm"
@@ -38,17 +35,21 @@ place() {
     for build in "$2" "$3"; do cp "$work/$build/chord_web_bg.wasm" "$out/$(module "$build")"; done
 }
 
+work="$(mktemp -d)"
+built="$work/built"
+trap 'rm -rf "$work"' EXIT
 fresh=true
 for build in "${wasm_builds[@]}"; do
     wasm_cargo "$build" build --locked --profile web -p chord-web </dev/null >&2
-    [ "$out/$(module "$build")" -nt "$(built "$build")" ] || fresh=false
+    # A link: as old as this build, though another one may have been made since.
+    [ "$out/$(module "$build")" -nt "$wasm_made/chord_web.wasm" ] || fresh=false
+    mkdir -p "$built/$build"
+    cp "$wasm_made/chord_web.wasm" "$built/$build"
 done
 if [ "$fresh" = true ]; then exit 0; fi
 say "bindings and wasm-opt"
 # The whole workspace's features are the tests': what is built here is theirs too.
 cargo build --release --locked -q --workspace --bin bindgen </dev/null >&2
 mkdir -p "$out"
-work="$(mktemp -d)"
-trap 'rm -rf "$work"' EXIT
 place chord_web simd relaxed
 place chord_web_threads simd-threads relaxed-threads

@@ -8,7 +8,7 @@ cd "$root"
 
 for build in simd relaxed; do
     wasm_cargo "$build" build --locked --profile web -p chord-simd --example check_simd </dev/null >&2
-    node tools/check-simd.mjs "$target/$build/wasm32-unknown-unknown/web/examples/check_simd.wasm"
+    node tools/check-simd.mjs "$wasm_made/examples/check_simd.wasm"
 done
 
 # A set that detection does not find is not checked, which must not look like a pass: those that were are compared with SETS.

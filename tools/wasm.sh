@@ -4,6 +4,10 @@
 # The builds. Every browser with WebAssembly vectors runs `simd`, most of today's `relaxed`; those with threads need a page that may
 # share memory between its workers.
 wasm_builds=(simd relaxed simd-threads relaxed-threads)
+# shellcheck disable=SC2154 # of lib.sh
+wasm_target="$target/wasm"
+# Where what was made last lies.
+wasm_made="$wasm_target/wasm32-unknown-unknown/web"
 
 # What a build may use, as flags of the compiler.
 # wasm_flags BUILD
@@ -22,13 +26,13 @@ wasm_flags() {
 }
 
 # rustup's compiler where it has what that takes, else Debian's compiler for the web. The standard library is built along: the ready one
-# has no locks for threads, and made like the rest and for its size it is 40 kB less to fetch, gzipped. Builds have folders of their
-# own: they differ in flags, and cargo would make each anew whenever the other was made.
+# has no locks for threads, and made like the rest and for its size it is 40 kB less to fetch, gzipped. All builds have one folder: cargo tells
+# them apart by their flags, and what runs while compiling is made once. The file without a hash in its name is of the build made last.
 # wasm_cargo BUILD ARGUMENTS...
 wasm_cargo() {
     local flags std=(-Zbuild-std=std,panic_abort -Zbuild-std-features=optimize_for_size)
     flags="--cfg getrandom_backend=\"wasm_js\" $(wasm_flags "$1")"
-    local -x CARGO_TARGET_DIR="$target/$1"
+    local -x CARGO_TARGET_DIR="$wasm_target"
     local -x RUSTC_BOOTSTRAP=1
     shift
     if rustup_has component rust-src; then
