@@ -22,8 +22,8 @@ const TRIES: u32 = 5;
 /// Room that the rest of the system keeps.
 const SPARE_BYTES: u64 = 64 << 20;
 
-/// Gets the model at `url`, or the `part` of one, into the cache and gives its path. A finished download is used without asking
-/// the network. `arrival` is told how it goes.
+/// Gets the model at `url`, or the `part` of one, into the cache and gives its path; its SHA-256 is `expected`, if that is given.
+/// A finished download is used without asking the network. `arrival` is told how it goes.
 pub fn fetch(
     url: &Url,
     part: bool,
@@ -33,12 +33,12 @@ pub fn fetch(
 ) -> Result<PathBuf, crate::error::Error> {
     let entry = Entry::new(url)?;
     if entry.finished().is_some() {
-        return Ok(entry.file);
+        return super::check_hash(entry.file, expected);
     }
     let _lock =
         entry.lock(|| note("another wasm-chord is downloading this model; waiting for it"))?;
     if entry.finished().is_some() {
-        return Ok(entry.file);
+        return super::check_hash(entry.file, expected);
     }
     let agent = http::agent();
     let mut failures = 0u32;
@@ -77,14 +77,12 @@ pub fn fetch(
                 std::thread::sleep(wait);
             }
             Err(e) => {
-                // Kept for the next run only where going on can help.
-                if !matches!(
-                    &e,
-                    crate::error::Error::Interrupted
-                        | crate::error::Error::Download(
-                            Error::Cache { .. } | Error::Space { .. } | Error::Status { .. }
-                        )
-                ) {
+                let kept = match &e {
+                    crate::error::Error::Interrupted => true,
+                    crate::error::Error::Download(e) => e.keeps_part(),
+                    _ => false,
+                };
+                if !kept || transfer.have == 0 {
                     entry.discard();
                 }
                 return Err(e);
@@ -113,6 +111,8 @@ struct Transfer<'a> {
     part: bool,
     header: HeaderCheck,
     etag: Option<String>,
+    /// Length of the whole file that the part is of, where the server said it.
+    size: Option<u64>,
     arrival: &'a Arrival,
 }
 
@@ -143,6 +143,7 @@ impl<'a> Transfer<'a> {
             part,
             header: HeaderCheck::new(part),
             etag: None,
+            size: None,
             arrival,
         };
         let Some(record) = known else {
@@ -162,6 +163,7 @@ impl<'a> Transfer<'a> {
             transfer.account(bytes);
         }
         transfer.etag = record.etag;
+        transfer.size = record.size;
         Ok(transfer)
     }
 
@@ -185,7 +187,21 @@ impl<'a> Transfer<'a> {
         self.hash = Sha256::new();
         self.header = HeaderCheck::new(self.part);
         self.etag = None;
+        self.size = None;
         Ok(())
+    }
+
+    /// Whether `reply` brings the rest of what the part is the beginning of. Not every server heeds `If-Range`: one that sends
+    /// the rest of another version may still say so by its tag or its length.
+    fn goes_on_with(&self, reply: &Reply) -> bool {
+        fn agree<T: PartialEq>(a: Option<&T>, b: Option<&T>) -> bool {
+            a.zip(b).is_none_or(|(a, b)| a == b)
+        }
+        reply.status == StatusCode::PARTIAL_CONTENT
+            && reply.start == self.have
+            && reply.resumable
+            && agree(reply.etag.as_ref(), self.etag.as_ref())
+            && agree(reply.size.as_ref(), self.size.as_ref())
     }
 
     fn run(
@@ -202,10 +218,7 @@ impl<'a> Transfer<'a> {
             }
             other => other?,
         };
-        let continues = reply.status == StatusCode::PARTIAL_CONTENT
-            && reply.start == self.have
-            && reply.resumable;
-        let reply = if continues {
+        let reply = if self.goes_on_with(&reply) {
             reply
         } else {
             // The server knows no ranges, or the file has changed since: begin again.
@@ -236,9 +249,9 @@ impl<'a> Transfer<'a> {
         if let (Some(want), Some(stated)) = (expected, &stated)
             && want != stated
         {
-            return Err(Error::Hash {
+            return Err(Error::OtherFile {
                 url: shown,
-                found: stated.clone(),
+                stated: stated.clone(),
                 expected: want.to_owned(),
             }
             .into());
@@ -253,6 +266,7 @@ impl<'a> Transfer<'a> {
         };
         self.entry.begin(&record)?;
         self.etag.clone_from(&record.etag);
+        self.size = record.size;
 
         let progress = Progress::new(&self.url.file_name(), self.have, reply.size);
         let mut buffer = vec![0u8; 256 << 10];

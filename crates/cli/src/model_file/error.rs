@@ -30,6 +30,12 @@ pub enum Error {
         found: String,
         expected: String,
     },
+    #[error("{url}: the server says that its SHA-256 is {stated}, expected {expected}")]
+    OtherFile {
+        url: String,
+        stated: String,
+        expected: String,
+    },
     #[error("not enough space in {}: {need} bytes needed, {have} free", folder.display())]
     Space {
         folder: PathBuf,
@@ -64,7 +70,7 @@ impl Error {
             Error::Network { .. } => "E_NETWORK",
             Error::Short { .. } => "E_DOWNLOAD_SHORT",
             Error::Long { .. } => "E_DOWNLOAD_LONG",
-            Error::Hash { .. } => "E_SHA256",
+            Error::Hash { .. } | Error::OtherFile { .. } => "E_SHA256",
             Error::Space { .. } => "E_DISK_FULL",
             Error::Cache { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
                 "E_DISK_FULL"
@@ -90,9 +96,26 @@ impl Error {
             }
             Error::Long { .. } => "the server is faulty: get the file in another way and give its path".into(),
             Error::Hash { .. } => "the file on the server is not the expected one, or was damaged on the way: run the command again".into(),
+            Error::OtherFile { .. } => "check the hash given with --sha256: the file on the server is another one".into(),
             Error::Space { .. } => format!("free some space, or set {env} to a folder on a larger disk"),
             Error::Cache { .. } => format!("check the folder's permissions and free space, or set {env} to another folder"),
             Error::NoCacheFolder => format!("set {env} to a folder where models may be kept"),
+        }
+    }
+
+    /// Whether what has been fetched is still the beginning of the file, so that the next run can go on with it.
+    pub(super) fn keeps_part(&self) -> bool {
+        match self {
+            Error::Long { .. } | Error::Hash { .. } => false,
+            Error::Url { .. }
+            | Error::Status { .. }
+            | Error::Redirect { .. }
+            | Error::Network { .. }
+            | Error::Short { .. }
+            | Error::OtherFile { .. }
+            | Error::Space { .. }
+            | Error::Cache { .. }
+            | Error::NoCacheFolder => true,
         }
     }
 

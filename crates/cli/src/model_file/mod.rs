@@ -154,16 +154,13 @@ pub fn resolve(args: &ModelArgs) -> Result<Vec<PathBuf>, Error> {
     }
     let fetch = |part: ModelRef| match part {
         ModelRef::Path(path) => check_hash(path, expected.as_deref()),
-        ModelRef::Url(url) | ModelRef::Hub(url) => {
-            let path = download::fetch(
-                &url,
-                split,
-                expected.as_deref(),
-                token.as_ref(),
-                &Arrival::default(),
-            )?;
-            check_hash(path, expected.as_deref())
-        }
+        ModelRef::Url(url) | ModelRef::Hub(url) => download::fetch(
+            &url,
+            split,
+            expected.as_deref(),
+            token.as_ref(),
+            &Arrival::default(),
+        ),
     };
     parts.into_iter().map(fetch).collect()
 }

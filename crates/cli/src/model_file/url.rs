@@ -44,20 +44,20 @@ impl Url {
     /// The address a `Location` header points to, seen from `self`.
     pub fn join(&self, location: &str) -> Result<Url, Error> {
         let scheme = self.0.scheme_str().unwrap_or("https");
-        let authority = self.0.authority().map_or("", |a| a.as_str());
-        let absolute = if location.contains("://") {
+        // A query may hold another address: only what comes before the path, the query and the fragment is a scheme.
+        let front = location.split(['/', '?', '#']).next().unwrap_or("");
+        let path = self.0.path();
+        let absolute = if front.contains(':') {
             location.to_owned()
         } else if location.starts_with("//") {
             format!("{scheme}:{location}")
         } else if location.starts_with('/') {
-            format!("{scheme}://{authority}{location}")
+            self.on_host(location)
+        } else if location.starts_with('?') {
+            self.on_host(&format!("{path}{location}"))
         } else {
-            let folder = self
-                .0
-                .path()
-                .rsplit_once('/')
-                .map_or("", |(folder, _)| folder);
-            format!("{scheme}://{authority}{folder}/{location}")
+            let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+            self.on_host(&format!("{folder}/{location}"))
         };
         let next = Url::parse(&absolute)?;
         if scheme == "https" && next.0.scheme_str() != Some("https") {
@@ -69,6 +69,13 @@ impl Url {
         Ok(next)
     }
 
+    /// The address of `path`, which may have a query, on the same host.
+    fn on_host(&self, path: &str) -> String {
+        let scheme = self.0.scheme_str().unwrap_or("https");
+        let authority = self.0.authority().map_or("", |a| a.as_str());
+        format!("{scheme}://{authority}{path}")
+    }
+
     /// The addresses of all parts where this is one of a split model; otherwise this alone.
     pub fn parts(&self) -> Result<Vec<Url>, Error> {
         let (folder, name) = self.0.path().rsplit_once('/').unwrap_or_default();
@@ -77,7 +84,7 @@ impl Url {
         };
         let query = self.0.query().map_or(String::new(), |q| format!("?{q}"));
         part.all()
-            .map(|name| self.join(&format!("{folder}/{name}{query}")))
+            .map(|name| Url::parse(&self.on_host(&format!("{folder}/{name}{query}"))))
             .collect()
     }
 
@@ -191,8 +198,44 @@ mod tests {
             base.join("https://cdn.org/z?s=1").expect("ok").text(),
             "https://cdn.org/z?s=1"
         );
+        assert_eq!(
+            base.join("?x=2").expect("ok").text(),
+            "https://e.org/a/b/m.gguf?x=2"
+        );
+        for (location, target) in [
+            (
+                "/get?from=https://h.org/m",
+                "https://e.org/get?from=https://h.org/m",
+            ),
+            (
+                "get?from=https://h.org/m",
+                "https://e.org/a/b/get?from=https://h.org/m",
+            ),
+        ] {
+            assert_eq!(base.join(location).expect("ok").text(), target);
+        }
         assert!(base.join("http://e.org/c").is_err());
         assert!(base.join("http://127.0.0.1/c").is_err());
+    }
+
+    #[test]
+    fn parts_are_on_the_same_host() {
+        for (first, second) in [
+            (
+                "https://e.org//deep/m-00001-of-00002.gguf",
+                "https://e.org//deep/m-00002-of-00002.gguf",
+            ),
+            (
+                "https://e.org/m-00001-of-00002.gguf?via=https://h.org/",
+                "https://e.org/m-00002-of-00002.gguf?via=https://h.org/",
+            ),
+        ] {
+            let parts = Url::parse(first)
+                .and_then(|url| url.parts())
+                .expect("valid");
+            let parts: Vec<_> = parts.iter().map(Url::text).collect();
+            assert_eq!(parts, [first, second]);
+        }
     }
 
     #[test]

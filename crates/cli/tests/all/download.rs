@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use crate::common::fetch::{assert_exact, ids, model, sha256, tokenize};
+use crate::common::fetch::{assert_exact, finished, ids, model, sha256, tokenize};
 use crate::common::server::{Request, Response, Server};
 use crate::common::{Ended, Scratch, command, tiny};
 
@@ -104,6 +104,37 @@ fn a_file_that_changed_meanwhile_is_fetched_anew() {
     ids(tokenize(&cache, &format!("{}/m.gguf", server.address), &[]));
     assert_exact(&cache);
     assert_eq!(server.requests()[1].if_range.as_deref(), Some("\"v1\""));
+}
+
+#[test]
+fn the_rest_of_another_version_is_not_glued_on() {
+    // Servers that send the rest of whatever they have now, whatever If-Range asks: the tag or the length tells.
+    let mut longer = model();
+    longer.push(0);
+    for (tag, now) in [("v2", model()), ("v1", longer)] {
+        let file = now.clone();
+        let server = Server::start(move |r| match r.from {
+            None if r.number == 0 => {
+                let mut old = model();
+                old[1_000_000..].fill(7);
+                Response::file(r, &old, "v1").cut(1_100_000)
+            }
+            None => Response::file(r, &file, tag),
+            Some(from) => Response::new(206, &file[from..])
+                .header(
+                    "Content-Range",
+                    format!("bytes {from}-{}/{}", file.len() - 1, file.len()),
+                )
+                .header("ETag", format!("\"{tag}\"")),
+        });
+        let cache = Scratch::new();
+        ids(tokenize(&cache, &format!("{}/m.gguf", server.address), &[]));
+        let files = finished(&cache);
+        assert!(
+            std::fs::read(&files[0]).expect("readable") == now,
+            "{tag}: two versions in one file"
+        );
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Downloads that must fail: each with its own code, and nothing kept that could pass for a model.
 
-use crate::common::fetch::{finished, ids, model, sha256, tokenize};
+use crate::common::fetch::{assert_exact, finished, ids, model, sha256, tokenize};
 use crate::common::server::{Response, Server};
 use crate::common::{Ended, Scratch, command, tiny};
 
@@ -174,6 +174,37 @@ fn redirects_without_end_or_aim_are_refused() {
     tokenize(&cache, &format!("{}/m.gguf", away.address), &[])
         .code(3)
         .error("E_URL");
+}
+
+#[test]
+fn what_came_before_a_faulty_answer_is_kept() {
+    let wrong = "0".repeat(64);
+    // A redirect to nowhere, a sign-in page without encryption, and a hash that somebody mistyped.
+    let answers: [(&str, &[&str], &str); 3] = [
+        ("", &[], "E_REDIRECT"),
+        ("http://example.org/sign-in", &[], "E_URL"),
+        ("", &["--sha256", &wrong], "E_SHA256"),
+    ];
+    for (location, more, code) in answers {
+        let file = model();
+        let hash = sha256(&file);
+        let typed = !more.is_empty();
+        let server = Server::start(move |r| match r.number {
+            0 => Response::file(r, &file, "v1").cut(500_000),
+            1..=5 => Response::new(503, "").header("Retry-After", "0"),
+            6 if !typed && location.is_empty() => Response::new(302, ""),
+            6 if !typed => Response::new(302, "").header("Location", location),
+            _ => Response::file(r, &file, "v1").header("X-Linked-Etag", format!("\"{hash}\"")),
+        });
+        let cache = Scratch::new();
+        let url = format!("{}/m.gguf", server.address);
+        tokenize(&cache, &url, &[]).code(3).error("E_HTTP_STATUS");
+        tokenize(&cache, &url, more).code(3).error(code);
+        ids(tokenize(&cache, &url, &[]));
+        assert_exact(&cache);
+        let starts: Vec<_> = server.requests().iter().skip(6).map(|r| r.from).collect();
+        assert_eq!(starts, [Some(500_000), Some(500_000)], "{code}");
+    }
 }
 
 #[test]

@@ -122,6 +122,27 @@ fn nothing_is_answered_from_a_file_with_a_wrong_hash() {
 }
 
 #[test]
+fn what_another_process_fetched_meanwhile_is_checked_too() {
+    let file = model();
+    let server = Server::start(move |r| Response::file(r, &file, "v1").slow());
+    let cache = Scratch::new();
+    let url = format!("{}/m.gguf", server.address);
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| answer(&cache, &url, &[]));
+        while server.sent() == 0 {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let wrong = "0".repeat(64);
+        let second = answer(&cache, &url, &["--device", device(), "--sha256", &wrong]);
+        let second = second.code(3).error("E_SHA256");
+        assert_eq!(second.stdout, "");
+        assert!(second.stderr.contains("waiting"), "{}", second.stderr);
+        first.join().expect("no panic").code(0);
+    });
+    assert_exact(&cache);
+}
+
+#[test]
 fn what_cannot_be_loaded_is_said_before_the_rest_arrives_and_what_came_is_kept() {
     let file = model();
     let half = file.len() / 2;
