@@ -87,10 +87,16 @@ measure() {
 
     printf 'kernels against their twins on %s\n' "$name" >&2
     local checked
-    checked="$(timeout 580 "$pack/kernels-vs-twins" --test-threads 4 --skip _on_cooperative 2>&1)" || {
-        grep -E '^(test .*FAILED|test result)|panicked' <<<"$checked" >&2
-        die "kernels compute wrongly on $name: nothing is measured"
-    }
+    local code=0
+    checked="$(timeout 580 "$pack/kernels-vs-twins" --test-threads 4 --skip _on_cooperative 2>&1)" || code=$?
+    if [ "$code" != 0 ]; then
+        if grep -E '^(test .*FAILED|test result)|panicked' <<<"$checked" >&2; then
+            die "kernels compute wrongly on $name: nothing is measured"
+        fi
+        tail -n 20 <<<"$checked" >&2
+        [ "$code" != 124 ] || die "the check of the kernels did not end within 580 s: nothing is measured"
+        die "the check of the kernels ended with code $code: nothing is measured"
+    fi
     checked="$(sed -n 's/^test result: ok\. \([0-9]*\) passed.*/\1/p' <<<"$checked")"
     [ -n "$checked" ] || die "the check of the kernels did not say what it did"
     # Where these are wrong or not there, loading finds out too, and does without.

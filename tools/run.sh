@@ -16,8 +16,8 @@ if [ -x "$binary" ] && [ -z "$(cd "$root" && find crates shaders Cargo.toml Carg
 else
     say "building (the first time takes some minutes)"
 fi
-# Stdin is the prompt's: nothing before the program itself may read it.
-cargo build --manifest-path "$root/Cargo.toml" --release --locked -p wasm-chord "${quiet[@]}" </dev/null >&2
+# An empty array is an unbound variable to bash before 4.4, which macOS has. Stdin is the prompt's: nothing before the program itself may read it.
+cargo build --manifest-path "$root/Cargo.toml" --release --locked -p wasm-chord ${quiet[@]+"${quiet[@]}"} </dev/null >&2
 
 if [ -t 0 ] && [ -t 1 ]; then
     # In a process group of its own, in the foreground: Ctrl-C reaches the program alone. Otherwise npx and just

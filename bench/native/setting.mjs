@@ -13,7 +13,11 @@ const day = new Date().toISOString().slice(0, 10);
 export const setting = `- Commit ${commit}, ${day}; ${cpus().length} × ${cpus()[0].model}; load average before the run ${load}`;
 
 const sorted = (values) => values.toSorted((a, b) => a - b);
-export const median = (values) => sorted(values)[Math.floor((values.length - 1) / 2)];
+export function median(values) {
+  const all = sorted(values);
+  const half = all.length / 2;
+  return (all[Math.ceil(half) - 1] + all[Math.floor(half)]) / 2;
+}
 
 /** Median, lowest and highest. */
 export function spread(values, digits) {

@@ -102,6 +102,8 @@ fn log(verbose: u8) {
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        // What cannot be written would be told on the same closed pipe, by a panic.
+        .log_internal_errors(false)
         .with_ansi(out::stderr_colour())
         .without_time()
         .try_init();

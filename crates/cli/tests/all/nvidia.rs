@@ -77,6 +77,16 @@ fn a_software_adapter_is_refused_or_named_in_the_title_on_gpu() {
         "{}",
         refused.stderr
     );
+    // A check that does not run to its end says so.
+    for (check, said) in [
+        ("echo 'running 9 tests'; exit 124", "within 580 s"),
+        ("kill -SEGV $$", "code 139"),
+        ("echo 'GLIBC_2.39 not found' >&2; exit 1", "GLIBC_2.39"),
+    ] {
+        let mut command = script(&scratch, check);
+        let refused = ended(command.env("WASM_CHORD_BENCH_SOFTWARE", "1")).code(1);
+        assert!(refused.stderr.contains(said), "{check}: {}", refused.stderr);
+    }
     assert!(results(&scratch).is_empty());
 
     let mut command = script(&scratch, PASSED);
